@@ -1,0 +1,85 @@
+# QKD, reproduced. `make` alone prints this help. Needs git, make, Python 3.11 or newer with venv.
+
+VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY JOBS THREADS PYTHON
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+UNKNOWN := $(filter-out $(VARIABLES) MAKECMDGOALS,$(GIVEN))
+ifneq ($(UNKNOWN),)
+$(error unknown variable $(UNKNOWN): it may be $(VARIABLES))
+endif
+
+# Values reach Python through the environment as they were typed: $(value ...) keeps make from
+# expanding them, and no recipe passes them through a shell.
+unexport $(VARIABLES)
+export QKD_MATRIX := $(value MATRIX)
+export QKD_SCALE := $(value SCALE)
+export QKD_DATA := $(value DATA)
+export QKD_RESULTS := $(value RESULTS)
+export QKD_REPORT := $(value REPORT)
+export QKD_SEEDS := $(value SEEDS)
+export QKD_ONLY := $(value ONLY)
+export QKD_JOBS := $(value JOBS)
+export QKD_THREADS := $(value THREADS)
+export QKD_PYTHON := $(or $(value PYTHON),python3)
+
+RUN := .venv/bin/python
+LAUNCH := $(RUN) -m slurm.launch
+READY := .venv/ready
+
+.PHONY: help setup ablation run plan status retry report doctor test lint \
+	clean clean-checkpoints clean-environment clean-data clean-records
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make ablation           the ablation matrix, then report/index.html (half an hour on two cores)
+## make run MATRIX=...     any matrix: ablation, or the path of a .py file of your own
+## make plan               what would run, and what it costs with and without sharing
+## make status             what is done, running, missing, failed, blocked
+## make retry              clear failures, so that the next run tries again
+## make report             rebuild the report from the records
+## make doctor             is everything there? says what is missing and what mends it
+## make setup              install into .venv (every other target does it where needed)
+## make test, make lint    pytest; ruff and mypy
+## make clean              caches; clean-checkpoints: weights no stage needs any more;
+##                         clean-environment: .venv; clean-data: the data folder's caches;
+##                         clean-records: all your records
+##
+## Variables: MATRIX=ablation  SCALE=smoke|laptop|paper (laptop)  DATA=data  RESULTS=results
+##            REPORT=report/index.html  SEEDS=0,1,2  ONLY='method=qkd,qat bits=w2a2'
+##            JOBS= (workers; one for each GPU, else each core)  THREADS=1 (of each, on a CPU)
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@"$$QKD_PYTHON" slurm/check_machine.py
+	"$$QKD_PYTHON" -m venv .venv
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+ablation: export QKD_MATRIX := ablation
+ablation run: $(READY)
+	@$(LAUNCH) run; code=$$?; [ $$code -ge 2 ] || $(RUN) -m report || code=1; exit $$code
+
+plan status retry doctor clean-checkpoints: $(READY)
+	@$(LAUNCH) $@
+
+report: $(READY)
+	@$(RUN) -m report
+
+test: $(READY)
+	@$(RUN) -m pytest
+
+lint: $(READY)
+	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy
+
+clean:
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+clean-environment:
+	rm -rf .venv
+
+clean-data clean-records: $(READY)
+	@$(LAUNCH) $@

@@ -1,0 +1,1 @@
+"""HOW, the rivals: each quantizer a file, and their methods as phases."""

@@ -1,0 +1,1 @@
+"""WHAT is measured (torch-free)."""

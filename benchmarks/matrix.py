@@ -1,0 +1,218 @@
+"""A matrix: cells with a lab label (torch-free)."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal, NamedTuple
+
+import msgspec
+
+from qkd.history import grown
+from qkd.phases import RUN_EPOCHS
+from qkd.spec import Bits, Data, History, Learner, Method, Network, Quantization, Recipe
+from qkd.value import Name, Value
+
+ScaleName = Literal["smoke", "laptop", "paper"]
+FULL_PRECISION_BITS = 32
+
+DEFAULT_SEEDS: dict[ScaleName, tuple[int, ...]] = {
+    "smoke": (0, 1),
+    "laptop": (0, 1, 2, 3, 4),
+    "paper": (0, 1, 2, 3, 4),
+}
+
+
+class Label(Value, kw_only=True):
+    """The lab label: what is asked, at what cost, with which known deviations."""
+
+    title: str
+    question: str = ""
+    cost: str = ""
+    deviations: tuple[str, ...] = ()
+
+
+class Pair(Value, kw_only=True):
+    """A student and its teacher on a data set, each with its start (none: random weights).
+
+    ``student_macs`` and ``teacher_macs`` are the multiply-accumulates of one image's forward
+    pass; 0 until the launcher has counted them.
+    """
+
+    data: Data
+    student: Network
+    teacher: Network
+    student_start: History | None = None
+    teacher_start: History | None = None
+    student_macs: Annotated[int, msgspec.Meta(ge=0)] = 0
+    teacher_macs: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+    @property
+    def label(self) -> str:
+        """As in the tables: ``resnet8 <- resnet20``."""
+        return f"{self.student.name} <- {self.teacher.name}"
+
+
+class Skip(Value, kw_only=True):
+    """Cells that are left out, with the reason: those of a method, at some bits or at all."""
+
+    method: Name
+    bits: str = ""
+    reason: str
+
+
+class Grid(Value, kw_only=True):
+    """The product of one pair with bits, methods and seeds.
+
+    ``recipe.horizon`` is the length in steps of a method of 200 epochs; each method's own horizon
+    follows from its epochs.
+    """
+
+    pair: Pair
+    bits: tuple[Bits, ...]
+    methods: tuple[Method, ...]
+    seeds: tuple[int, ...]
+    recipe: Recipe
+    skips: tuple[Skip, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        names = [method.name for method in self.methods]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two methods of a grid have the same name: {sorted(names)}")
+        unknown = {skip.method for skip in self.skips} - set(names)
+        if unknown:
+            raise ValueError(f"a skip names unknown methods {sorted(unknown)}: {sorted(names)}")
+
+
+class Cell(NamedTuple):
+    """One (pair, bits, method, seed). ``bits`` is None in full precision."""
+
+    pair: Pair
+    bits: Bits | None
+    method: Method
+    seed: int
+    history: History
+    skipped: str
+
+    @property
+    def weight_bits(self) -> int:
+        """Bits of the weights; 32 in full precision."""
+        return self.bits.weight if self.bits else FULL_PRECISION_BITS
+
+    @property
+    def activation_bits(self) -> int:
+        """Bits of the input activations; 32 in full precision."""
+        return self.bits.activation if self.bits else FULL_PRECISION_BITS
+
+
+class Matrix(Value, kw_only=True):
+    """The cells of a table or figure, at one scale."""
+
+    name: Name
+    scale: ScaleName
+    label: Label
+    grids: tuple[Grid, ...]
+
+    def cells(self) -> Iterator[Cell]:
+        """Every cell, skipped ones included, in the order of pairs, bits, methods and seeds."""
+        for grid in self.grids:
+            full_precision = [m for m in grid.methods if m.quantizer is None]
+            quantized = [m for m in grid.methods if m.quantizer is not None]
+            for method in full_precision:
+                yield from _cells(grid, None, method)
+            for bits in grid.bits:
+                for method in quantized:
+                    yield from _cells(grid, bits, method)
+
+
+def _cells(grid: Grid, bits: Bits | None, method: Method) -> Iterator[Cell]:
+    label = bits.label.lower() if bits else ""
+    reasons = [
+        skip.reason
+        for skip in grid.skips
+        if skip.method == method.name and skip.bits.lower() in ("", label)
+    ]
+    start = grid.pair.student_start
+    if not method.shares:
+        if start is not None:
+            yield Cell(grid.pair, bits, method, start.seed, start, "".join(reasons[:1]))
+        return
+    for seed in grid.seeds:
+        history = history_of(grid, bits, method, seed)
+        yield Cell(grid.pair, bits, method, seed, history, "".join(reasons[:1]))
+
+
+def history_of(grid: Grid, bits: Bits | None, method: Method, seed: int) -> History:
+    """What the student of a cell goes through.
+
+    Raises ValueError where a phase's length is no whole number of steps at the grid's scale.
+    """
+    pair = grid.pair
+    quantization = None
+    if bits is not None and method.quantizer is not None:
+        quantization = Quantization(bits=bits, quantizer=method.quantizer)
+    total = steps_of(method.epochs, grid.recipe)
+    history = History(
+        data=pair.data,
+        student=Learner(network=pair.student, start=pair.student_start, quantization=quantization),
+        recipe=msgspec.structs.replace(grid.recipe, horizon=total),
+        seed=seed,
+    )
+    teacher = Learner(network=pair.teacher, start=pair.teacher_start)
+    for share in method.shares:
+        history = grown(history, share.phase, steps_of(share.epochs, grid.recipe), teacher)
+    return history
+
+
+def steps_of(epochs: int, recipe: Recipe) -> int:
+    """Optimiser steps of so many of a run's 200 epochs, at the scale of ``recipe.horizon``.
+
+    Raises ValueError where that is no whole number.
+    """
+    steps, rest = divmod(epochs * recipe.horizon, RUN_EPOCHS)
+    if rest:
+        raise ValueError(
+            f"{epochs} of {RUN_EPOCHS} epochs are no whole number of steps in a run of "
+            f"{recipe.horizon}: take a multiple of {RUN_EPOCHS // 10}"
+        )
+    return steps
+
+
+KEYS = ("dataset", "student", "teacher", "bits", "method", "seed")
+
+
+def cell_values(cell: Cell) -> dict[str, str]:
+    """A cell's values by the keys that ONLY= understands."""
+    return {
+        "dataset": cell.pair.data.name,
+        "student": cell.pair.student.name,
+        "teacher": cell.pair.teacher.name,
+        "bits": cell.bits.label.lower() if cell.bits else "fp",
+        "method": cell.method.name,
+        "seed": str(cell.seed),
+    }
+
+
+def select(cells: list[Cell], only: str) -> list[Cell]:
+    """The cells that ``only`` picks: ``key=value`` words, all of which must hold; a value may list
+    several, comma-separated.
+
+    Raises ValueError for an unknown key or a value that no cell has, listing the valid ones.
+    """
+    wanted: dict[str, set[str]] = {}
+    for word in only.split():
+        key, equals, value = word.partition("=")
+        if not equals or key not in KEYS:
+            raise ValueError(f"ONLY: {word!r} is not one of {', '.join(f'{k}=...' for k in KEYS)}")
+        valid = sorted({cell_values(cell)[key] for cell in cells})
+        chosen = {item.lower() for item in value.split(",")}
+        unknown = chosen - set(valid)
+        if unknown:
+            raise ValueError(f"ONLY: no cell has {key}={sorted(unknown)[0]}; it may be {valid}")
+        wanted[key] = wanted.get(key, chosen) & chosen
+    picked = [
+        cell
+        for cell in cells
+        if all(cell_values(cell)[key] in values for key, values in wanted.items())
+    ]
+    if not picked:
+        raise ValueError(f"ONLY={only!r} picks no cell of the matrix")
+    return picked

@@ -1,0 +1,66 @@
+"""Networks with their cost, and pairs that begin pre-trained (torch-free)."""
+
+from typing import NamedTuple
+
+from benchmarks.matrix import Pair
+from qkd.phases import PRE_TRAINING
+from qkd.spec import Data, History, Learner, Network, Part, Recipe
+
+
+class Priced(NamedTuple):
+    """A network and the multiply-accumulates of its forward pass on one image (0: to be counted
+    by the launcher).
+    """
+
+    network: Network
+    macs: int = 0
+
+
+def cifar_resnet(depth: int, width: int, channels: int, classes: int, size: int) -> Priced:
+    """A ResNet for ``size`` x ``size`` images, its convolutions and linear layer counted."""
+    blocks = (depth - 2) // 6
+    macs = size * size * 9 * channels * width
+    before = width
+    for group in range(3):
+        after, side = width * 2**group, -(-size // 2**group)
+        macs += side * side * 9 * after * (before + (2 * blocks - 1) * after)
+        before = after
+    macs += before * classes
+    network = Network(
+        name=f"resnet{depth}-width{width}",
+        factory="qkd.models.resnet_cifar:resnet",
+        arguments={"depth": depth, "width": width, "channels": channels, "classes": classes},
+    )
+    return Priced(network, macs)
+
+
+def pretraining(network: Network, data: Data, steps: int, log_every: int, batch: int) -> History:
+    """The history of a network trained by its labels alone, from random weights with seed 0.
+
+    Learning rate 0.1 and weight decay 5e-4: assumed (see qkd.marks).
+    """
+    recipe = Recipe(
+        horizon=steps, log_every=log_every, batch=batch, learning_rate=0.1, weight_decay=5e-4
+    )
+    return History(
+        data=data,
+        student=Learner(network=network),
+        recipe=recipe,
+        seed=0,
+        parts=(Part(phase=PRE_TRAINING, steps=steps),),
+    )
+
+
+def pretrained_pair(
+    student: Priced, teacher: Priced, data: Data, *, steps: int, log_every: int, batch: int
+) -> Pair:
+    """A pair whose networks both begin pre-trained for ``steps`` steps."""
+    return Pair(
+        data=data,
+        student=student.network,
+        teacher=teacher.network,
+        student_start=pretraining(student.network, data, steps, log_every, batch),
+        teacher_start=pretraining(teacher.network, data, steps, log_every, batch),
+        student_macs=student.macs,
+        teacher_macs=teacher.macs,
+    )

@@ -1,0 +1,82 @@
+"""The variables that every command understands, from the environment (torch-free).
+
+The Makefile hands each variable over as ``QKD_<NAME>``; an empty one is at its default.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple, get_args
+
+from benchmarks.matrix import DEFAULT_SEEDS, ScaleName
+
+VARIABLES = (
+    "MATRIX", "SCALE", "DATA", "RESULTS", "REPORT", "SEEDS", "ONLY", "JOBS", "THREADS",
+)  # fmt: skip
+SCALES: tuple[ScaleName, ...] = get_args(ScaleName)
+
+
+class SettingsError(ValueError):
+    """A variable with a value that it cannot have."""
+
+
+class Settings(NamedTuple):
+    """What a command was asked for. ``jobs`` is 0 where the executor is to choose."""
+
+    matrix: str
+    scale: ScaleName
+    data: Path
+    results: Path
+    report: Path
+    seeds: tuple[int, ...]
+    only: str
+    jobs: int
+    threads: int
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of the environment's QKD_ variables.
+
+    Raises SettingsError, which lists the valid names or values.
+    """
+    for name in environment:
+        if name.startswith("QKD_") and name.removeprefix("QKD_") not in (*VARIABLES, "PYTHON"):
+            raise SettingsError(f"unknown variable {name}: it may be {_listed('QKD_')}")
+
+    def value(name: str, default: str) -> str:
+        return environment.get(f"QKD_{name}", "").strip() or default
+
+    scale = value("SCALE", "laptop")
+    if scale not in SCALES:
+        raise SettingsError(f"SCALE={scale} is unknown: it may be {', '.join(SCALES)}")
+    return Settings(
+        matrix=value("MATRIX", "ablation"),
+        scale=scale,
+        data=Path(value("DATA", "data")),
+        results=Path(value("RESULTS", "results")),
+        report=Path(value("REPORT", "report/index.html")),
+        seeds=_seeds(value("SEEDS", "")) or DEFAULT_SEEDS[scale],
+        only=value("ONLY", ""),
+        jobs=_count("JOBS", value("JOBS", "0"), least=0),
+        threads=_count("THREADS", value("THREADS", "1"), least=1),
+    )
+
+
+def _listed(prefix: str = "") -> str:
+    return ", ".join(prefix + name for name in VARIABLES)
+
+
+def _count(name: str, text: str, least: int) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise SettingsError(f"{name}={text} is not a number of {max(least, 1)} or more")
+    return int(text)
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    words = [word.strip() for word in text.split(",")] if text else []
+    if not all(word.isdecimal() and int(word) < 2**31 for word in words):
+        raise SettingsError(f"SEEDS={text} is not a list of numbers such as 0,1,2")
+    seeds = tuple(int(word) for word in words)
+    if len(set(seeds)) < len(seeds):
+        raise SettingsError(f"SEEDS={text} names a seed twice")
+    return seeds

@@ -1,0 +1,1 @@
+"""The method, and the machinery that trains one stage of it."""

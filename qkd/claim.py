@@ -1,0 +1,158 @@
+"""Who is at work on a stage: a file created exclusively, with a heartbeat (torch-free).
+
+No lock of the operating system is used: shared file systems often have none.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+HEARTBEAT_SECONDS = 10.0
+STALE_SECONDS = 120.0
+
+
+class ClaimLost(RuntimeError):
+    """Another process has taken the stage over; this one must stop without saving."""
+
+
+class Claimed(RuntimeError):
+    """Another process is at work on the stage."""
+
+
+def _machine() -> str:
+    """The host and its process numbering (containers of one host have one each)."""
+    try:
+        numbering = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        numbering = ""
+    return f"{socket.gethostname()} {numbering}".strip()
+
+
+class Claim:
+    """Holds ``path`` while in its ``with`` block.
+
+    Args:
+        path: the claim file of a record.
+        job: what the cluster calls this job, for people to read.
+        clock: seconds; the time of the file system is compared with it.
+
+    Raises:
+        Claimed: on entry, where a live process holds it.
+    """
+
+    def __init__(self, path: Path, job: str = "", clock: Callable[[], float] = time.time) -> None:
+        self.path = path
+        self._token = secrets.token_hex(8)
+        self._owner = {"host": _machine(), "pid": os.getpid(), "job": job, "token": self._token}
+        self._clock = clock
+        self._stop = threading.Event()
+        self._heart = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> "Claim":
+        if not self._create():
+            self._break_if_stale()
+            if not self._create():
+                raise Claimed(f"{self.path} is held by {describe(self.path)}")
+        self._heart.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._heart.join()
+        if self._is_ours():
+            self.path.unlink(missing_ok=True)
+
+    def check(self) -> None:
+        """Raises ClaimLost where the stage is no longer ours. To be called before each save."""
+        if not self._is_ours():
+            raise ClaimLost(f"{self.path} was taken over by {describe(self.path)}")
+
+    def _create(self) -> bool:
+        """The claim file appears whole or not at all: written beside, then linked."""
+        beside = self.path.with_name(f".claim.{self._token}.part")
+        beside.write_text(json.dumps(self._owner))
+        try:
+            os.link(beside, self.path)
+        except FileExistsError:
+            return False
+        finally:
+            beside.unlink(missing_ok=True)
+        return True
+
+    def _is_ours(self) -> bool:
+        return _read(self.path).get("token") == self._token
+
+    def _beat(self) -> None:
+        while not self._stop.wait(HEARTBEAT_SECONDS):
+            with contextlib.suppress(OSError):  # the next beat may find the file system again
+                if self._is_ours():
+                    os.utime(self.path)
+
+    def _break_if_stale(self) -> None:
+        """Takes a dead owner's claim away by rename, and gives it back if it was a live one's.
+
+        Between the look and the rename the claim may have changed hands: what was taken away is
+        read again, and only the dead owner's is dropped.
+        """
+        seen = _read(self.path)
+        if not is_stale(self.path, self._clock):
+            return
+        taken = self.path.with_name(f".claim.{self._token}.stale")
+        try:
+            self.path.rename(taken)
+        except FileNotFoundError:
+            return
+        if _read(taken).get("token") != seen.get("token"):
+            with contextlib.suppress(FileExistsError):
+                os.link(taken, self.path)
+        taken.unlink()
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def describe(path: Path) -> str:
+    """The holder of a claim in words: host, pid, job."""
+    owner = _read(path)
+    job = f", job {owner['job']}" if owner.get("job") else ""
+    return f"pid {owner.get('pid', '?')} on {owner.get('host', '?')}{job}"
+
+
+def is_stale(path: Path, clock: Callable[[], float] = time.time) -> bool:
+    """Whether the claim's owner is dead: its process on this machine is gone, or its heartbeat."""
+    owner = _read(path)
+    pid = owner.get("pid")
+    if owner.get("host") == _machine() and isinstance(pid, int) and pid > 0:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass
+    try:
+        age = clock() - path.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    return age > STALE_SECONDS
+
+
+def is_held(path: Path) -> bool:
+    """Whether a live process holds the claim."""
+    return path.exists() and not is_stale(path)

@@ -1,0 +1,4 @@
+"""The data sets: read, put in a canonical order, cached, and cut into batches.
+
+Only ``batches`` imports torch.
+"""

@@ -1,0 +1,148 @@
+"""Batches as pure functions of (seed, step), augmented as whole tensors on the device."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from qkd.data.images import DataError, Images
+from qkd.data.streams import seed_of
+from qkd.spec import Data
+
+HELD_OUT_SEED = 0
+
+
+def held_out_indices(data: Data) -> NDArray[np.int64]:
+    """Which images of the canonical training order are held out: int64 (held_out), ascending.
+
+    The same for every seed, bit width and method, so that all are compared on the same images: the
+    beginning of one fixed permutation. More held out therefore includes fewer held out.
+    """
+    generator = np.random.Generator(np.random.PCG64(HELD_OUT_SEED))
+    order: NDArray[np.int64] = generator.permutation(data.train_images)
+    return np.sort(order[: data.held_out])
+
+
+def held_out(data: Data, train: Images) -> Images:
+    """The training images that are never trained on, in canonical order.
+
+    Raises DataError if ``train`` does not hold ``data.train_images`` images.
+    """
+    _require_whole(data, train)
+    indices = held_out_indices(data)
+    return Images(train.images[indices], train.labels[indices])
+
+
+class TrainingBatches:
+    """The batches that a seed trains on, each a function of its step alone.
+
+    The images that are not held out lie on the device once, as uint8, with a black border of
+    ``data.pad`` pixels. Order, crops and flips are drawn on the CPU from streams of their own, so
+    that every device gets the same images.
+    """
+
+    def __init__(
+        self, data: Data, train: Images, seed: int, batch: int, device: torch.device
+    ) -> None:
+        """Take ``train`` in canonical order, ``batch`` images a step.
+
+        Raises DataError if ``train`` does not hold ``data.train_images`` images, ValueError if they
+        are fewer than a batch.
+        """
+        _require_whole(data, train)
+        self.steps_per_epoch = data.epoch_steps(batch)
+        if self.steps_per_epoch < 1:
+            raise ValueError(
+                f"a batch of {batch} is more than the {data.train_images - data.held_out} images "
+                f"of {data.name} that are trained on: lower it"
+            )
+        self._data, self._seed, self._batch, self._device = data, seed, batch, device
+        height, width = train.images.shape[2:]
+        kept = np.delete(np.arange(data.train_images), held_out_indices(data))
+        images = torch.from_numpy(train.images[kept]).to(device)
+        padded = functional.pad(images, (data.pad,) * 4)
+        # A view (N, C, 2 pad + 1, 2 pad + 1, H, W): every crop of every image, without a copy.
+        self._crops = padded.unfold(2, height, 1).unfold(3, width, 1)
+        self._labels = torch.from_numpy(train.labels[kept]).to(device)
+        self._normalise = _Normalise(data, device)
+        self._epoch = -1
+        self._order = torch.empty(0, dtype=torch.int64)
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Step ``step``'s images, float32 (B, C, H, W) and normalised, and labels, int64 (B).
+
+        Every image that is trained on comes once in an epoch of ``steps_per_epoch`` steps, save
+        those of the last incomplete batch. Raises ValueError if ``step`` is negative.
+        """
+        if step < 0:
+            raise ValueError(f"step {step} is negative: steps count from 0")
+        epoch, position = divmod(step, self.steps_per_epoch)
+        begin = position * self._batch
+        chosen = self._order_of(epoch)[begin : begin + self._batch]
+        # One transfer for all draws: on a GPU four small ones would cost four waits.
+        draws = torch.stack([chosen, *self._augmentation(step)]).to(self._device)
+        index, top, left, flip = draws.unbind()
+        images = self._crops[index, :, top, left]
+        if self._data.flip:
+            images = torch.where(flip.bool()[:, None, None, None], images.flip(-1), images)
+        return self._normalise(images), self._labels[index]
+
+    def _order_of(self, epoch: int) -> Tensor:
+        if epoch != self._epoch:
+            generator = _generator(self._seed, "order", epoch)
+            self._order = torch.randperm(len(self._labels), generator=generator)
+            self._epoch = epoch
+        return self._order
+
+    def _augmentation(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Row and column at which each crop begins, and 1 where it is mirrored: int64 (B) each."""
+        generator = _generator(self._seed, "augment", step)
+        places = 2 * self._data.pad + 1
+        top, left = torch.randint(places, (2, self._batch), generator=generator)
+        return top, left, torch.randint(2, (self._batch,), generator=generator)
+
+
+def evaluation_batches(
+    images: Images, data: Data, device: torch.device, batch: int = 500
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Every image once and in order, not augmented: float32 (B, C, H, W) and labels int64 (B).
+
+    The last batch may be smaller.
+    """
+    normalise = _Normalise(data, device)
+    for begin in range(0, len(images.labels), batch):
+        part = slice(begin, begin + batch)
+        # Copied: torch wants memory that can be written, and a cache is mapped read-only.
+        pixels = torch.from_numpy(np.array(images.images[part])).to(device)
+        yield normalise(pixels), torch.from_numpy(np.array(images.labels[part])).to(device)
+
+
+class _Normalise:
+    """(pixel / 255 - mean) / std per channel, as one product and one sum.
+
+    Two plain operations round alike on every device; torch's division by a number does not.
+    """
+
+    def __init__(self, data: Data, device: torch.device) -> None:
+        mean = torch.tensor(data.mean, dtype=torch.float64)
+        std = torch.tensor(data.std, dtype=torch.float64)
+        self._scale = (1 / (255 * std)).float().view(-1, 1, 1).to(device)
+        self._shift = (-mean / std).float().view(-1, 1, 1).to(device)
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        return pixels.float().mul_(self._scale).add_(self._shift)
+
+
+def _generator(seed: int, stream: str, index: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed_of(seed, stream, index))
+
+
+def _require_whole(data: Data, train: Images) -> None:
+    if len(train.labels) != data.train_images:
+        raise DataError(
+            f"{len(train.labels)} training images given for {data.name}, which has "
+            f"{data.train_images}: pass them all, the held-out ones too"
+        )

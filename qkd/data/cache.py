@@ -1,0 +1,181 @@
+"""The one door to a data set: read once, then memory-mapped from a verified cache (torch-free)."""
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from qkd.data.images import DataError, Images, Split, canonical, ordered_digest, validated
+from qkd.imports import resolve
+from qkd.spec import Data
+
+
+def load(data: Data, folder: Path) -> Split:
+    """The images of ``data`` in canonical order, memory-mapped read-only.
+
+    They come from ``folder/cache/<digest>``, whose digest is verified each time, else from the
+    reader, which looks in ``folder``; then the cache is written. The folder is made if its parent
+    exists. Raises DataError that names the place and says what to do: no such folder, a cache that
+    cannot be written, a reader that fails, images that are not what ``data`` describes.
+    """
+    cache = _writable_place(folder)
+    split = _cached(cache / data.digest, data.digest) if data.digest else None
+    if split is None:
+        split = _read(data, folder)
+        digest = ordered_digest(split)
+        if data.digest not in ("", digest):
+            raise DataError(
+                f"{data.reader} found images in {folder} that are not those of {data.name}: their "
+                f"digest is {digest}, not {data.digest}. Delete that data set's files and run "
+                "again, or correct the digest if other images are meant"
+            )
+        split = _stored(split, cache / digest, digest)
+    _require_described(data, split, folder)
+    return split
+
+
+def identify(data: Data, folder: Path) -> Data:
+    """``data`` with its digest; the images are read (and cached) only if it has none yet.
+
+    Raises DataError as `load` does.
+    """
+    if data.digest:
+        return data
+    return msgspec.structs.replace(data, digest=ordered_digest(load(data, folder)))
+
+
+def _writable_place(folder: Path) -> Path:
+    """The cache's folder, created if need be; a full check of writing is the writing itself."""
+    cache = folder / "cache"
+    try:
+        folder.mkdir(exist_ok=True)
+        cache.mkdir(exist_ok=True)
+    except FileNotFoundError as error:
+        raise DataError(
+            f"the data folder {folder} does not exist, nor does {folder.parent}: create it, or "
+            "name another"
+        ) from error
+    except OSError as error:
+        raise _unwritable(cache, error) from error
+    return cache
+
+
+def _read(data: Data, folder: Path) -> Split:
+    """What the reader returns, checked and in canonical order."""
+    try:
+        split = resolve(data.reader)(folder)
+    except DataError:
+        raise
+    except Exception as error:  # a reader may be anybody's: whatever it raises, say whose it is
+        raise DataError(
+            f"the reader {data.reader} failed on {folder}: {type(error).__name__}: {error}. "
+            "Correct it, or its files"
+        ) from error
+    checked = validated(split, data.classes, f"{data.reader} in {folder}")
+    _require_described(data, checked, folder)
+    return Split(canonical(checked.train), canonical(checked.test))
+
+
+def _require_described(data: Data, split: Split, folder: Path) -> None:
+    count, channels = split.train.images.shape[:2]
+    where = f"{data.name} in {folder}"
+    if count != data.train_images:
+        raise DataError(
+            f"{where} has {count} training images, not {data.train_images}: complete its files, or "
+            "correct train_images"
+        )
+    if not len(data.mean) == len(data.std) == channels:
+        raise DataError(
+            f"{where} has images of {channels} channels, but {len(data.mean)} means and "
+            f"{len(data.std)} standard deviations: give one of each per channel"
+        )
+    if data.held_out >= count:
+        raise DataError(
+            f"{where}: {data.held_out} of {count} training images are held out, which leaves none "
+            "to train on: lower held_out"
+        )
+    highest = max(int(part.labels.max()) for part in split)
+    if highest >= data.classes:
+        raise DataError(f"{where} has a label {highest}, but {data.classes} classes: correct them")
+
+
+def _files(place: Path) -> list[Path]:
+    """Images and labels of the training part, then of the test part."""
+    return [place / f"{part}-{field}.npy" for part in Split._fields for field in Images._fields]
+
+
+def _opened(place: Path) -> Split:
+    arrays = [np.load(file, mmap_mode="r") for file in _files(place)]
+    return Split(Images(arrays[0], arrays[1]), Images(arrays[2], arrays[3]))
+
+
+def _cached(place: Path, digest: str) -> Split | None:
+    """The split in ``place`` if it is there and whole; what is damaged there is removed."""
+    if not place.exists():
+        return None
+    try:
+        split = _opened(place)
+        if ordered_digest(split) == digest:
+            return split
+    except PermissionError as error:
+        raise DataError(
+            f"the cache {place} cannot be read ({error}): make it readable, or name another data "
+            "folder"
+        ) from error
+    except Exception:  # noqa: S110 (whatever numpy makes of a damaged file: it is damaged)
+        pass
+    _remove(place)
+    return None
+
+
+def _remove(place: Path) -> None:
+    """Away by rename first, so that nobody meets a half removed cache."""
+    away = _beside(place)
+    try:
+        place.rename(away)
+        if away.is_dir():
+            shutil.rmtree(away)
+        else:
+            away.unlink()
+    except FileNotFoundError:
+        pass  # another process was quicker
+    except OSError as error:
+        raise DataError(
+            f"the cache {place} is damaged and cannot be removed ({error}): remove it by hand"
+        ) from error
+
+
+def _stored(split: Split, place: Path, digest: str) -> Split:
+    """Write ``split`` beside ``place``, rename it there, and open it as every later load will."""
+    beside = _beside(place)
+    try:
+        beside.mkdir()
+        arrays = [array for part in split for array in part]
+        for file, array in zip(_files(beside), arrays, strict=True):
+            np.save(file, array)
+        if _cached(place, digest) is None:
+            beside.rename(place)
+    except OSError as error:
+        # Where another process has put the same data there in between, its copy is ours.
+        if not place.is_dir():
+            raise _unwritable(place, error) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    stored = _cached(place, digest)
+    if stored is None:
+        raise DataError(f"the cache {place} was damaged while it was written: check the disk")
+    return stored
+
+
+def _beside(place: Path) -> Path:
+    return place.with_name(f".{place.name}.{os.getpid()}.{secrets.token_hex(4)}")
+
+
+def _unwritable(place: Path, error: OSError) -> DataError:
+    return DataError(
+        f"the cache {place} cannot be written ({error}): make it writable, make room, or name "
+        "another data folder"
+    )

@@ -1,0 +1,30 @@
+"""The standard data sets as values (torch-free).
+
+A digest is what ``qkd.data.images.content_digest`` gives; reading verifies it.
+"""
+
+from qkd.spec import Data
+
+FASHION_MNIST = Data(
+    name="fashion-mnist",
+    reader="qkd.data.fashion_mnist:read",
+    digest="4a12043163ee67e4be0c214ed119124faa34df8ffa2a7d9195d849ea51471b25",
+    train_images=60_000,
+    classes=10,
+    mean=(0.2860,),
+    std=(0.3530,),
+    held_out=1000,
+)
+
+SYNTHETIC = Data(
+    name="synthetic",
+    reader="qkd.data.synthetic:read",
+    digest="e60ac086935fd61d4ea46addc2eedf15cd472f1fa62c742320378231dff5994a",
+    train_images=640,
+    classes=10,
+    mean=(0.4760,),
+    std=(0.2600,),
+    held_out=64,
+    pad=2,
+    flip=False,
+)

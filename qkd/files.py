@@ -1,0 +1,21 @@
+"""Files that are never half-written: write beside, flush, then rename (torch-free)."""
+
+import os
+from pathlib import Path
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replaces ``path`` by ``content``; a reader sees the old file or the new one, never a part.
+
+    Raises OSError (a full disk, say), leaving the old file as it was and nothing beside it.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,113 @@
+"""Every value that the paper's own words do not give, with its mark and its reason (torch-free).
+
+The marks: **paper** (its own words), **second-hand** (others who had the paper say so),
+**derived** (arithmetic on those), **assumed** (nobody says; our choice). The report lists them all.
+A value is read from the code that uses it, so that the list cannot drift from what runs.
+"""
+
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from qkd.phases import CO_STUDY, PRE_TRAINING, TUTORING, qkd
+from qkd.spec import Bits, Data, Phase, Quantization, Recipe
+from qkd.value import Value
+
+Mark = Literal["paper", "second-hand", "derived", "assumed"]
+
+
+class Marked(NamedTuple):
+    """One value: what it is, its setting, where it is set, its mark and the reason."""
+
+    what: str
+    value: str
+    where: str
+    mark: Mark
+    reason: str
+
+
+def _default(kind: type[Value], name: str) -> Any:
+    return next(f.default for f in msgspec.structs.fields(kind) if f.name == name)
+
+
+def _field(kind: type[Value], name: str, what: str, mark: Mark, reason: str) -> Marked:
+    value = _default(kind, name)
+    return Marked(what, str(value), f"qkd.spec.{kind.__name__}.{name}", mark, reason)
+
+
+def _options(phase: Phase, name: str) -> str:
+    return str(next(term.options[name] for term in phase.student if name in term.options))
+
+
+def marks() -> tuple[Marked, ...]:
+    """All marked values, in the order of the report."""
+    lengths = " / ".join(str(share.epochs) for share in qkd().shares)
+    weights = ", ".join(f"{term.weight}" for term in (*CO_STUDY.student, *CO_STUDY.teacher))
+    quantizer, quantize = "qkd.quantizers", "qkd.quantize"
+    return (
+        Marked("phases of QKD", ", ".join(s.phase.name for s in qkd().shares), "qkd.phases.qkd",
+               "paper", "the abstract names the three and what each is for"),
+        Marked("loss of self-studying", "cross-entropy", "qkd.phases.SELF_STUDY",
+               "paper", "the student alone, without KD"),
+        Marked("loss of co-studying", "each side: cross-entropy + T^2 KL(other || own)",
+               "qkd.phases.CO_STUDY", "second-hand", "two sources that cite the paper"),
+        Marked("loss of tutoring", "cross-entropy + T^2 KL(teacher || student)",
+               "qkd.phases.TUTORING", "second-hand", "two sources that cite the paper"),
+        Marked("teacher in tutoring", "frozen, in eval mode", "qkd.begin",
+               "assumed", "frozen is second-hand; nobody says which mode"),
+        Marked("gradient across networks", "the other side's logits are detached",
+               "qkd.step.train_step", "assumed", "implementers do so"),
+        Marked("update order in co-studying", "both from the same forward passes",
+               "qkd.step.train_step", "assumed", "one implementer updates the teacher first"),
+        Marked("temperature", _options(TUTORING, "temperature"), "qkd.phases.distillation",
+               "second-hand", "four sources"),
+        Marked("weights of the loss terms in co-studying", weights, "qkd.phases.distillation",
+               "second-hand", "two other implementers use one half each"),
+        Marked("epochs of SS / CS / TU", lengths, "qkd.phases.qkd",
+               "second-hand", "for CIFAR-10; weak for CIFAR-100, unknown for ImageNet"),
+        Marked("a removed phase's epochs", "go to the next phase, or the one before",
+               "qkd.phases.without", "assumed", "the student's total stays equal"),
+        Marked("quantizer", "trainable uniform, one interval for a layer's weights and one for "
+               "its input activations", quantizer, "paper", "similar to LSQ and TQT, it says"),
+        Marked("levels", "weights and signed inputs 2^k - 1, unsigned inputs 2^k", quantizer,
+               "assumed", "the text names a floor, perhaps floor(x + 1/2)"),
+        Marked("gradient of the quantizer", "straight through the rounding, none outside the "
+               "interval; the interval's follows from the equation, no gradient scale", quantizer,
+               "assumed", "LSQ scales it; the paper's text is not known to"),
+        Marked("positive intervals", "raised to 1 % of the initial value after each step",
+               "qkd.step", "assumed", "a plain linear parameter; hits are counted"),
+        _field(Quantization, "initial_interval", "initial interval", "assumed",
+               "least squared error; second-hand is min-max, with which 98.9 % of ResNet-20's "
+               "weights start at zero at W2A2"),
+        Marked("quantized tensors", "inputs and weights of convolutions and linear layers",
+               quantize, "assumed", "residual sums see float"),
+        Marked("signed inputs", "unless the traced graph proves them non-negative", "qkd.signs",
+               "assumed", "not stated"),
+        _field(Bits, "edge", "bits of the first and last layer", "assumed",
+               "the practice of its day; the first layer's pixels stay exact"),
+        Marked("batch norm", "in float, not folded while training", quantize, "assumed",
+               "not stated"),
+        _field(Recipe, "learning_rate", "learning rate of the weights", "second-hand",
+               "one source"),
+        _field(Recipe, "weight_interval_learning_rate", "learning rate of weight intervals",
+               "second-hand", "two sources: 100 times smaller than the weights'"),
+        _field(Recipe, "activation_interval_learning_rate", "learning rate of activation "
+               "intervals", "second-hand", "one source"),
+        _field(Phase, "teacher_learning_rate", "teacher's learning rate in co-studying, as a "
+               "factor on the student's", "second-hand",
+               "sources disagree: equal, 10 times smaller, 1e-6"),
+        _field(Recipe, "batch", "batch, CIFAR", "second-hand", "weak"),
+        _field(Recipe, "momentum", "momentum of SGD, no Nesterov", "second-hand",
+               "weak; that it runs on across phases is assumed"),
+        _field(Recipe, "weight_decay", "weight decay, all but intervals", "assumed",
+               "not stated"),
+        Marked("schedule", "cosine over the whole run", "qkd.step.cosine", "assumed",
+               "not stated"),
+        _field(Recipe, "precision", "precision of training", "assumed", "not stated"),
+        Marked("pre-training", f"{PRE_TRAINING.name}: 200 epochs at full length, learning rate "
+               "0.1, weight decay 5e-4, cosine", "benchmarks.pairs.pretraining", "assumed",
+               "the paper starts from full-precision networks and does not say whose"),
+        _field(Data, "pad", "augmentation: pad, random crop", "assumed", "standard"),
+        _field(Data, "flip", "augmentation: random horizontal flip", "assumed", "standard"),
+        Marked("reported epoch", "the last, in float32", "qkd.train", "assumed", "not stated"),
+    )  # fmt: skip

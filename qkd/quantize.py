@@ -1,0 +1,208 @@
+"""A float network in, the quantized one out.
+
+Quantized are the inputs and the weights of convolutions and linear layers, nothing else (residual
+sums see float). The first layer's input, the image, stays exact; the first and last layer have
+their own bits. All assumed: see qkd.marks.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from qkd.imports import resolve
+from qkd.signs import layers_in_order, non_negative_nodes, trace
+from qkd.spec import Quantization
+
+QuantizerFactory = Callable[[int, bool], nn.Module]
+
+
+class QuantizedConv2d(nn.Conv2d):
+    """A convolution that sees its input and its weight through quantizers."""
+
+    input_quantizer: nn.Module
+    weight_quantizer: nn.Module
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's own name)
+        """As nn.Conv2d, on the quantized input and weight."""
+        weight = self.weight_quantizer(self.weight)
+        output: Tensor = self._conv_forward(self.input_quantizer(input), weight, self.bias)
+        return output
+
+
+class QuantizedLinear(nn.Linear):
+    """A linear layer that sees its input and its weight through quantizers."""
+
+    input_quantizer: nn.Module
+    weight_quantizer: nn.Module
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's own name)
+        """As nn.Linear, on the quantized input and weight."""
+        weight = self.weight_quantizer(self.weight)
+        return nn.functional.linear(self.input_quantizer(input), weight, self.bias)
+
+
+_QUANTIZED: dict[type[nn.Module], type[nn.Module]] = {
+    nn.Conv2d: QuantizedConv2d,
+    nn.Linear: QuantizedLinear,
+}
+
+
+def quantize(network: nn.Module, quantization: Quantization) -> nn.Module:
+    """The same network with its layers quantized; intervals still at 1 (see `set_intervals`).
+
+    The layers keep their names and weights, so that a float network's state loads into it.
+
+    Raises:
+        ValueError: the network cannot be traced, has fewer than two layers to quantize, or one
+            that is of a subclass.
+    """
+    graph = trace(network)
+    calls = layers_in_order(graph, tuple(_QUANTIZED))
+    names = list(dict.fromkeys(name for name, _ in calls))
+    if len(names) < 2:
+        raise ValueError(
+            f"{type(network).__name__} has {len(names)} convolutions and linear layers: "
+            "a first and a last one are needed"
+        )
+    non_negative = non_negative_nodes(graph)
+    signed = {name for name, node in calls if node.all_input_nodes[0] not in non_negative}
+    quantizer = cast(QuantizerFactory, resolve(quantization.quantizer))
+    bits = quantization.bits
+    for name in names:
+        layer = network.get_submodule(name)
+        is_edge = name in (names[0], names[-1])
+        weight_bits = bits.edge if is_edge else bits.weight
+        activation_bits = bits.edge if is_edge else bits.activation
+        layer.__class__ = _quantized_class(name, layer)
+        layer.weight_quantizer = quantizer(weight_bits, True)
+        exact = name == names[0]
+        layer.input_quantizer = (
+            nn.Identity() if exact else quantizer(activation_bits, name in signed)
+        )
+    return network
+
+
+def _quantized_class(name: str, layer: nn.Module) -> type[nn.Module]:
+    if type(layer) not in _QUANTIZED:
+        raise ValueError(
+            f"layer {name} is a {type(layer).__name__}, a subclass that cannot be quantized: "
+            "use nn.Conv2d or nn.Linear itself"
+        )
+    return _QUANTIZED[type(layer)]
+
+
+def quantized_layers(
+    network: nn.Module,
+) -> Iterator[tuple[str, QuantizedConv2d | QuantizedLinear]]:
+    """Name and module of each quantized layer."""
+    for name, module in network.named_modules():
+        if isinstance(module, (QuantizedConv2d, QuantizedLinear)):
+            yield name, module
+
+
+def interval_parameters(network: nn.Module) -> tuple[dict[str, nn.Parameter], ...]:
+    """The quantizers' parameters by name: those of the weights, those of the activations."""
+    weights, activations = {}, {}
+    for name, parameter in network.named_parameters():
+        if ".weight_quantizer." in name:
+            weights[name] = parameter
+        elif ".input_quantizer." in name:
+            activations[name] = parameter
+    return weights, activations
+
+
+@torch.no_grad()
+def set_intervals(network: nn.Module, images: Tensor, quantization: Quantization) -> None:
+    """Gives every quantizer its initial interval: of the weights, and of one calibration batch.
+
+    The activations are those of the float network (its quantizers let through what they see) in
+    eval mode. Happens once, when the first quantized stage is built, before its optimiser.
+
+    Args:
+        network: what `quantize` returned, its float weights loaded.
+        images: (batch, channels, height, width), as the network sees them in training.
+        quantization: names the rule.
+    """
+    rule = INITIAL_INTERVALS[quantization.initial_interval]
+    inputs = _layer_inputs(network, images)
+    for name, layer in quantized_layers(network):
+        pairs = [(layer.weight_quantizer, layer.weight), (layer.input_quantizer, inputs[name])]
+        for quantizer, tensor in pairs:
+            if not isinstance(quantizer, nn.Identity):
+                cast(Tensor, quantizer.interval).copy_(rule(quantizer, tensor))
+
+
+def _layer_inputs(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    """What each quantized layer gets to see when no quantizer is at work."""
+    seen: dict[str, Tensor] = {}
+    quantizers = [
+        quantizer
+        for _, layer in quantized_layers(network)
+        for quantizer in (layer.weight_quantizer, layer.input_quantizer)
+    ]
+    hooks = [
+        quantizer.register_forward_hook(lambda _module, inputs, _output: inputs[0])
+        for quantizer in quantizers
+    ]
+    for name, layer in quantized_layers(network):
+        hooks.append(layer.register_forward_pre_hook(_keep_input(seen, name)))
+    was_training = network.training
+    try:
+        network.eval()(images)
+    finally:
+        network.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    return seen
+
+
+def _keep_input(seen: dict[str, Tensor], name: str) -> Callable[[nn.Module, tuple[Tensor]], None]:
+    def keep(_layer: nn.Module, inputs: tuple[Tensor]) -> None:
+        seen[name] = inputs[0].detach().clone()  # a later layer may write into it in place
+
+    return keep
+
+
+ELEMENTS = 2**18
+ROUNDS = 3
+CANDIDATES = 32
+
+
+def least_squares_interval(quantizer: nn.Module, tensor: Tensor) -> Tensor:
+    """The interval with the least squared error between the tensor and its quantized values.
+
+    A search over (0, max |x|]: CANDIDATES evenly spaced intervals, then as many between the
+    neighbours of the best, ROUNDS times. At most ELEMENTS evenly spaced elements are looked at.
+    """
+    flat = tensor.flatten()
+    flat = flat[:: max(1, flat.numel() // ELEMENTS)].contiguous()
+    interval = cast(Tensor, quantizer.interval)
+    high = flat.abs().max().item()
+    if high == 0:
+        return torch.ones_like(interval)
+    low, best = 0.0, high
+    for _ in range(ROUNDS):
+        width = (high - low) / CANDIDATES
+        candidates = [low + width * (i + 1) for i in range(CANDIDATES)]
+        errors = []
+        for candidate in candidates:
+            interval.fill_(candidate)
+            errors.append((quantizer(flat) - flat).square().sum().item())
+        best = candidates[errors.index(min(errors))]
+        low, high = max(best - width, 0.0), best + width
+    return torch.full_like(interval, best)
+
+
+def largest_interval(quantizer: nn.Module, tensor: Tensor) -> Tensor:
+    """The largest absolute value: nothing is clipped (a sensitivity run, see qkd.marks)."""
+    interval = cast(Tensor, quantizer.interval)
+    high = tensor.abs().max().item()
+    return torch.full_like(interval, high if high > 0 else 1.0)
+
+
+INITIAL_INTERVALS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
+    "mse": least_squares_interval,
+    "minmax": largest_interval,
+}

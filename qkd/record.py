@@ -1,0 +1,182 @@
+"""What a stage leaves behind: a directory with a fixed set of files (torch-free)."""
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from qkd import claim
+from qkd.files import write_atomically
+from qkd.spec import History, Stage
+from qkd.value import DIGEST_LENGTH, decode, encode
+
+
+class State(StrEnum):
+    """The state of a record, read off its directory."""
+
+    DONE = "done"
+    FAILED = "failed"
+    RUNNING = "running"
+    MISSING = "missing"
+
+
+class BadRecord(ValueError):
+    """A record that cannot be read: truncated, edited by hand, or of another version."""
+
+
+class Record:
+    """The directory of one stage. Nothing but its own stage writes into it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.stage_file = path / "stage.json"
+        self.environment_file = path / "env.json"
+        self.metrics_file = path / "metrics.jsonl"
+        self.checkpoint_file = path / "checkpoint.pt"
+        self.result_file = path / "result.json"
+        self.failed_file = path / "failed.json"
+        self.claim_file = path / "claim"
+        self.log_file = path / "log.txt"
+
+    @property
+    def digest(self) -> str:
+        """The digest of the history that the record's state has been through."""
+        return self.path.name[-DIGEST_LENGTH:]
+
+    def state(self) -> State:
+        """Done, failed, running or missing (nothing there, or what a stopped run left)."""
+        if self.result_file.exists():
+            return State.DONE
+        if self.failed_file.exists():
+            return State.FAILED
+        if claim.is_held(self.claim_file):
+            return State.RUNNING
+        return State.MISSING
+
+    def open(self, stage: Stage) -> None:
+        """Creates the directory with its stage.json, where it is not there."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.stage_file, encode(stage))
+
+    def stage(self) -> Stage:
+        """The stage, read back. Raises BadRecord."""
+        try:
+            return decode(self.stage_file.read_bytes(), Stage)
+        except (OSError, ValueError) as error:
+            raise BadRecord(f"{self.stage_file}: {error}") from error
+
+    def write_json(self, path: Path, content: dict[str, Any]) -> None:
+        """One of the record's JSON files, whole or not at all; refuses a float not finite."""
+        text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
+        write_atomically(path, text.encode() + b"\n")
+
+    def read_json(self, path: Path) -> dict[str, Any]:
+        """One of the record's JSON files. Raises BadRecord."""
+        try:
+            content = json.loads(path.read_bytes(), parse_constant=_refuse)
+        except (OSError, ValueError) as error:
+            raise BadRecord(f"{path}: {error}") from error
+        if not isinstance(content, dict):
+            raise BadRecord(f"{path}: not a JSON object")
+        return content
+
+    def fail(self, error: str, message: str, trace: str = "") -> None:
+        """Writes failed.json: the stage stays failed until ``make retry``."""
+        content = {"error": error, "message": message, "trace": trace, "time": time.time()}
+        self.write_json(self.failed_file, content)
+
+    def append_metrics(self, line: dict[str, Any]) -> int:
+        """Appends one line to metrics.jsonl; returns the file's new length in bytes."""
+        with self.metrics_file.open("ab") as file:
+            file.write(json.dumps(line, sort_keys=True, allow_nan=False).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+            return file.tell()
+
+    def cut_metrics(self, length: int) -> None:
+        """Cuts metrics.jsonl back to what the checkpoint knows of. Raises BadRecord if it lacks."""
+        size = self.metrics_file.stat().st_size if self.metrics_file.exists() else 0
+        if size < length:
+            raise BadRecord(
+                f"{self.metrics_file} has lost lines: {size} bytes, where the checkpoint knows of "
+                f"{length}. Remove the folder {self.path} to train it again"
+            )
+        if size > length:
+            os.truncate(self.metrics_file, length)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl. Raises BadRecord."""
+        if not self.metrics_file.exists():
+            return []
+        lines = []
+        for number, text in enumerate(self.metrics_file.read_bytes().splitlines(), start=1):
+            try:
+                line = json.loads(text, parse_constant=_refuse)
+            except ValueError as error:
+                raise BadRecord(f"{self.metrics_file}, line {number}: {error}") from error
+            if not isinstance(line, dict):
+                raise BadRecord(f"{self.metrics_file}, line {number}: not a JSON object")
+            lines.append(line)
+        return lines
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not a number that a record may hold")
+
+
+def readable_name(history: History) -> str:
+    """``resnet8-w2a2-self-study75-co-study250-s0``, for people; the digest is what counts."""
+    quantization = history.student.quantization
+    bits = quantization.bits.label.lower() if quantization else "fp"
+    parts = [f"{part.phase.name}{part.steps}" for part in history.parts]
+    name = "-".join([history.student.network.name, bits, *parts, f"s{history.seed}"])
+    return name.lower()[:120]
+
+
+class Store:
+    """The records of one writable root and any read-only ones (a reference, say).
+
+    A record found in an earlier root hides those of the same digest in a later one.
+    """
+
+    def __init__(self, root: Path, read_only: Iterable[Path] = ()) -> None:
+        self.root = root
+        self.read_only = tuple(read_only)
+        self._found: dict[str, Path] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Looks at the directories again."""
+        self._found = {}
+        for root in (*reversed(self.read_only), self.root):
+            if root.is_dir():
+                for entry in os.scandir(root):
+                    if entry.is_dir():
+                        self._found[entry.name[-DIGEST_LENGTH:]] = root / entry.name
+
+    def record(self, history: History) -> Record:
+        """The record of a history: where it is, or where it will be."""
+        digest = history.digest
+        path = self._found.get(digest)
+        return Record(path or self.root / f"{readable_name(history)}-{digest}")
+
+    def record_to_write(self, history: History) -> Record:
+        """The record in the writable root, where a stage is trained again if need be."""
+        record = self.record(history)
+        return Record(self.root / record.path.name)
+
+    def records(self) -> list[Record]:
+        """Every record found, in the order of their names."""
+        return [Record(path) for path in sorted(self._found.values())]
+
+
+STAGES = "stages"
+PRETRAINED = Path(__file__).resolve().parent.parent / "results" / "reference" / "pretrained"
+
+
+def store_of(results: Path) -> Store:
+    """The records under a results folder, with the committed pre-trained networks behind them."""
+    return Store(results / STAGES, read_only=[PRETRAINED])

@@ -1,0 +1,21 @@
+"""Where and how a stage runs: recorded, never part of a history (torch-free)."""
+
+from typing import Literal
+
+from qkd.value import Count, NotNegative, Value
+
+
+class Runtime(Value, kw_only=True):
+    """Folders and the device.
+
+    ``data`` is the folder of the data sets, ``matrix_file`` a user's matrix that specs may name
+    ("": none), ``save_seconds`` the longest training that a kill can cost.
+    """
+
+    data: str = "data"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device_index: int = 0
+    threads: Count = 1
+    save_seconds: NotNegative = 60.0
+    matrix_file: str = ""
+    job: str = ""

@@ -1,0 +1,216 @@
+"""What can be asked for: networks, bits, phases, methods, histories, stages (torch-free)."""
+
+from functools import cached_property
+from typing import Annotated, Literal
+
+import msgspec
+
+from qkd.value import (
+    NOT_IDENTITY,
+    Count,
+    ImportPath,
+    Name,
+    NotNegative,
+    Positive,
+    Scalar,
+    Value,
+    digest,
+)
+
+BitCount = Annotated[int, msgspec.Meta(ge=2, le=8)]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$")]
+INTERVAL = "qkd.quantizers:IntervalQuantizer"
+
+
+class Network(Value, kw_only=True):
+    """An architecture: ``factory(**arguments)`` builds the ``torch.nn.Module``."""
+
+    name: Annotated[Name, msgspec.Meta(extra=NOT_IDENTITY)]
+    factory: ImportPath
+    arguments: dict[str, Scalar] = {}
+
+
+class Data(Value, kw_only=True):
+    """A data set and how a training batch is made of it.
+
+    ``reader`` says how the images come (a function of a folder), ``digest`` which they are: the
+    sha256 of their canonical content (qkd.data.images), empty until the launcher has read them.
+    ``mean`` and ``std`` are per channel, of pixels in [0, 1]; ``held_out`` training images are
+    never trained on; a batch is padded by ``pad`` pixels, cropped back, and flipped at random.
+    """
+
+    name: Annotated[Name, msgspec.Meta(extra=NOT_IDENTITY)]
+    reader: Annotated[ImportPath, msgspec.Meta(extra=NOT_IDENTITY)]
+    digest: Sha256 = ""
+    train_images: Count
+    classes: Count
+    mean: tuple[float, ...]
+    std: tuple[Positive, ...]
+    held_out: Annotated[int, msgspec.Meta(ge=0)] = 0
+    pad: Annotated[int, msgspec.Meta(ge=0)] = 4
+    flip: bool = True
+
+    def epoch_steps(self, batch: int) -> int:
+        """Optimiser steps in one pass over the images that are trained on (the rest is dropped)."""
+        return (self.train_images - self.held_out) // batch
+
+
+class Bits(Value, kw_only=True):
+    """Bits of the weights and of the input activations; ``edge``: of the first and last layer."""
+
+    weight: BitCount
+    activation: BitCount
+    edge: BitCount = 8
+
+    @property
+    def label(self) -> str:
+        """As in the tables: ``W2A2``."""
+        return f"W{self.weight}A{self.activation}"
+
+
+class Quantization(Value, kw_only=True):
+    """How a network is quantized: a quantizer class, its bits, how its intervals begin."""
+
+    bits: Bits
+    quantizer: ImportPath = INTERVAL
+    initial_interval: Literal["mse", "minmax"] = "mse"
+
+
+class Term(Value, kw_only=True):
+    """One term of a loss: ``weight * loss(logits, target, **options)``.
+
+    ``target`` is what the logits are held against: the labels, or the other network's detached
+    logits (the teacher's for the student's terms, the student's for the teacher's).
+    """
+
+    loss: ImportPath
+    target: Literal["labels", "peer"] = "labels"
+    weight: NotNegative = 1.0
+    options: dict[str, Scalar] = {}
+
+
+class Phase(Value, kw_only=True):
+    """One part of a method: the student's loss terms and the teacher's (none: frozen or absent).
+
+    ``teacher_learning_rate`` is a factor on the student's weight learning rate.
+    """
+
+    name: Name
+    student: Annotated[tuple[Term, ...], msgspec.Meta(min_length=1)]
+    teacher: tuple[Term, ...] = ()
+    teacher_learning_rate: NotNegative = 1.0
+
+    @property
+    def trains_teacher(self) -> bool:
+        """Whether the teacher learns in this phase."""
+        return bool(self.teacher)
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether the phase cannot run without a teacher."""
+        return self.trains_teacher or any(term.target == "peer" for term in self.student)
+
+
+class Share(Value, kw_only=True):
+    """A phase and its length in epochs at the paper's scale."""
+
+    phase: Phase
+    epochs: Count
+
+
+class Method(Value, kw_only=True):
+    """A named tuple of phases (none: the student as it starts), and a quantizer (none: full
+    precision).
+    """
+
+    name: Name
+    shares: tuple[Share, ...]
+    quantizer: ImportPath | None = INTERVAL
+    note: str = ""
+
+    @property
+    def epochs(self) -> int:
+        """The student's epochs at the paper's scale."""
+        return sum(share.epochs for share in self.shares)
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether any phase needs a teacher."""
+        return any(share.phase.needs_teacher for share in self.shares)
+
+
+class Recipe(Value, kw_only=True):
+    """How an optimiser steps. Learning rates are those of step 0; ``horizon`` is the cosine's
+    length in steps, ``log_every`` the steps between two lines of metrics.
+    """
+
+    horizon: Count
+    log_every: Count
+    batch: Count = 128
+    learning_rate: Positive = 0.01
+    weight_interval_learning_rate: NotNegative = 1e-4
+    activation_interval_learning_rate: NotNegative = 0.01
+    momentum: NotNegative = 0.9
+    weight_decay: NotNegative = 1e-4
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+
+class Part(Value, kw_only=True):
+    """A phase and its length in optimiser steps."""
+
+    phase: Phase
+    steps: Count
+
+
+class Learner(Value, kw_only=True):
+    """A network with its start (none: random weights from the history's seed) and, for a
+    quantized one, its quantization.
+    """
+
+    network: Network
+    start: "History | None" = None
+    quantization: Quantization | None = None
+
+
+class History(Value, kw_only=True, dict=True):
+    """What a student (and its teacher, from the first phase that needs one) has been through.
+
+    Adjacent parts of the same phase must be joined: `grown` does it.
+    """
+
+    data: Data
+    student: Learner
+    teacher: Learner | None = None
+    recipe: Recipe
+    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+    parts: tuple[Part, ...] = ()
+    numerics: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if any(a.phase == b.phase for a, b in zip(self.parts, self.parts[1:], strict=False)):
+            raise ValueError("adjacent parts of a history are of the same phase: join them")
+        if (self.teacher is not None) != any(part.phase.needs_teacher for part in self.parts):
+            raise ValueError("a history has a teacher exactly where one of its phases needs one")
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the student since its start."""
+        return sum(part.steps for part in self.parts)
+
+    @cached_property
+    def digest(self) -> str:
+        """The name of the state that this history leads to."""
+        return digest(self)
+
+
+class Stage(Value, kw_only=True):
+    """The last ``steps`` steps of ``history``: the unit of work."""
+
+    history: History
+    steps: Count
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.history.parts or self.steps > self.history.parts[-1].steps:
+            raise ValueError("a stage lies within one phase")

@@ -1,0 +1,151 @@
+"""One optimiser step of a student, and of its teacher where the phase trains it."""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from qkd.data.streams import seed_of
+from qkd.imports import resolve
+from qkd.quantize import interval_parameters
+from qkd.spec import Recipe, Term
+from qkd.window import NotFinite
+
+INTERVAL_FLOOR = 0.01
+
+
+@dataclass
+class Side:
+    """A network at work: the student, or the teacher.
+
+    ``optimiser`` is None where the network is frozen; ``floors`` holds the lowest value of each
+    interval, ``floor_hits`` how often an interval was raised to it.
+    """
+
+    name: str
+    network: nn.Module
+    optimiser: torch.optim.SGD | None = None
+    terms: tuple[Term, ...] = ()
+    learning_rate_factor: float = 1.0
+    floors: dict[str, Tensor] = field(default_factory=dict)
+    floor_hits: int | Tensor = 0
+
+    def __post_init__(self) -> None:
+        self.network.train(self.optimiser is not None)
+        parameters = dict(self.network.named_parameters())
+        self._floored = [(parameters[name], floor) for name, floor in self.floors.items()]
+
+    def forward(self, images: Tensor, seed: int, step: int) -> Tensor:
+        """Logits (batch, classes). Dropout draws from a stream of this side's own."""
+        torch.manual_seed(seed_of(seed, f"{self.name}-dropout", step))
+        with torch.set_grad_enabled(self.optimiser is not None):
+            logits: Tensor = self.network(images)
+        return logits
+
+    def learn(self, logits: Tensor, labels: Tensor, peer: Tensor | None) -> dict[str, Tensor]:
+        """Gradients of the side's weighted loss terms; returns each term's value, unweighted."""
+        values: dict[str, Tensor] = {}
+        total = logits.new_zeros(())
+        for term in self.terms:
+            target = labels if term.target == "labels" else peer
+            if target is None:
+                raise ValueError(f"a loss term of the {self.name} needs the other network")
+            value = resolve(term.loss)(logits, target, **term.options)
+            values[f"{self.name}_{term.loss.partition(':')[2]}"] = value.detach()
+            total = total + term.weight * value
+        torch.autograd.backward(total)
+        return values
+
+    def require_finite(self, step: int) -> None:
+        """Raises NotFinite, naming the tensor, where the network's state is not finite."""
+        for name, tensor in self.network.state_dict().items():
+            if not bool(tensor.isfinite().all()):
+                raise NotFinite(
+                    f"{name} of the {self.name} is not finite after step {step}: lower the "
+                    "learning rate"
+                )
+
+    def step(self, factor: float) -> None:
+        """One optimiser step at ``factor`` times the initial learning rates."""
+        if self.optimiser is None:
+            return
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["initial_lr"] * factor * self.learning_rate_factor
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for parameter, floor in self._floored:
+                self.floor_hits = self.floor_hits + (parameter < floor).sum()
+                parameter.clamp_(min=floor)
+
+
+def optimiser_of(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    """SGD with momentum; intervals have their own learning rates and no weight decay."""
+    weight_intervals, activation_intervals = interval_parameters(network)
+    intervals = weight_intervals | activation_intervals
+    others = [p for name, p in network.named_parameters() if name not in intervals]
+    groups = [
+        (others, recipe.learning_rate, recipe.weight_decay),
+        (list(weight_intervals.values()), recipe.weight_interval_learning_rate, 0.0),
+        (list(activation_intervals.values()), recipe.activation_interval_learning_rate, 0.0),
+    ]
+    return torch.optim.SGD(
+        [
+            {"params": parameters, "lr": rate, "initial_lr": rate, "weight_decay": decay}
+            for parameters, rate, decay in groups
+        ],
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        foreach=True,
+    )
+
+
+def interval_floors(network: nn.Module) -> dict[str, Tensor]:
+    """For each interval the lowest value that it may take: 1 % of what it is now."""
+    weights, activations = interval_parameters(network)
+    return {
+        name: INTERVAL_FLOOR * parameter.detach().clone()
+        for name, parameter in (weights | activations).items()
+        if name.endswith(".interval")
+    }
+
+
+def cosine(step: int, horizon: int) -> float:
+    """The factor on the learning rates at ``step``: from 1 at step 0 to 0 at the horizon."""
+    return 0.5 * (1.0 + math.cos(math.pi * min(step, horizon) / horizon))
+
+
+def train_step(
+    student: Side, teacher: Side | None, images: Tensor, labels: Tensor, *,
+    recipe: Recipe, seed: int, step: int,
+) -> dict[str, Tensor]:  # fmt: skip
+    """One step of the student, and of the teacher where it learns, from the same forward passes.
+
+    Each side's gradient stops at the other's logits.
+
+    Args:
+        student: in training.
+        teacher: None where the phase needs none.
+        images: float32 (batch, channels, height, width).
+        labels: int64 (batch).
+        recipe: precision and schedule.
+        seed: the history's seed, for dropout.
+        step: the student's step since its start.
+
+    Returns:
+        The values of the loss terms by side and name, as scalars on the device.
+    """
+    images = images.to(memory_format=torch.channels_last)
+    with torch.autocast(images.device.type, torch.bfloat16, recipe.precision == "bfloat16"):
+        student_logits = student.forward(images, seed, step)
+        teacher_logits = teacher.forward(images, seed, step) if teacher else None
+    peer = teacher_logits.detach() if teacher_logits is not None else None
+    values = student.learn(student_logits, labels, peer)
+    if teacher is not None and teacher_logits is not None and teacher.terms:
+        values |= teacher.learn(teacher_logits, labels, student_logits.detach())
+    factor = cosine(step, recipe.horizon)
+    student.step(factor)
+    if teacher is not None:
+        teacher.step(factor)
+    return values

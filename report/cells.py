@@ -1,0 +1,123 @@
+"""The cells of a run with what became of each, and their settings."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from benchmarks.matrix import Cell, Grid
+from benchmarks.plan import Plan, plan
+from qkd.history import prefix
+from qkd.spec import History
+from report.outcomes import Outcome, Records, Status
+from report.sources import Run
+
+
+class Setting(NamedTuple):
+    """Cells that are compared with each other: of one grid, at the same bits.
+
+    Where a grid has only one choice of bits, its full-precision cells stand in the same setting.
+    """
+
+    place: int
+    label: str
+
+
+class Reading(NamedTuple):
+    """A cell and its outcome. The top-1s are in percent and None unless the cell is done.
+
+    ``teacher_top1`` is of the teacher in the state that it had at the end, ``teacher_before`` of
+    the state that it began with; None where the method has no teacher.
+    """
+
+    cell: Cell
+    setting: Setting
+    status: Status
+    outcome: Outcome
+    message: str
+    top1: float | None = None
+    best_top1: float | None = None
+    teacher_top1: float | None = None
+    teacher_before: float | None = None
+
+
+class Readings(NamedTuple):
+    """All cells of a run in the matrix's order, and the plan that they follow."""
+
+    run: Run
+    cells: tuple[Reading, ...]
+    plan: Plan
+
+
+def read(run: Run) -> Readings:
+    """Every cell of the run, each (setting, method, seed) once."""
+    placed = [
+        (cell, Setting(place, _label(grid, cell)))
+        for place, grid in enumerate(run.matrix.grids)
+        for cell in msgspec.structs.replace(run.matrix, grids=(grid,)).cells()
+    ]
+    planned = plan([cell for cell, _ in placed])
+    failed = _failed_and_after(planned, run.records)
+    once = {(cell.history.digest, cell.method.name): (cell, s) for cell, s in reversed(placed)}
+    cells = [
+        _reading(cell, setting, run.records, failed)
+        for cell, setting in placed
+        if once[cell.history.digest, cell.method.name] == (cell, setting)
+    ]
+    return Readings(run, tuple(cells), planned)
+
+
+def _label(grid: Grid, cell: Cell) -> str:
+    bits = cell.bits or (grid.bits[0] if len(grid.bits) == 1 else None)
+    width = bits.label if bits else "full precision"
+    return f"{grid.pair.label} on {grid.pair.data.name}, {width}"
+
+
+def _failed_and_after(planned: Plan, records: Records) -> set[str]:
+    """The digests of failed stages and of all that wait for one; parents stand before children."""
+    failed: set[str] = set()
+    for digest, stage in planned.stages.items():
+        own = records.outcome(stage.stage.history).status == Status.FAILED
+        if own or not failed.isdisjoint(stage.parents):
+            failed.add(digest)
+    return failed
+
+
+def _reading(cell: Cell, setting: Setting, records: Records, failed: set[str]) -> Reading:
+    outcome = records.outcome(cell.history)
+    if cell.skipped:
+        return Reading(cell, setting, Status.SKIPPED, outcome, cell.skipped)
+    status = outcome.status
+    if status == Status.MISSING and cell.history.digest in failed:
+        message = "a stage that it goes on from failed"
+        return Reading(cell, setting, Status.BLOCKED, outcome, message)
+    if outcome.result is None:
+        return Reading(cell, setting, status, outcome, outcome.message)
+    return Reading(
+        cell,
+        setting,
+        status,
+        outcome,
+        outcome.message,
+        outcome.result.student.top1,
+        outcome.result.held_out.top1,
+        _teacher_after(cell.history, records),
+        _teacher_before(cell.history, records),
+    )
+
+
+def _teacher_before(history: History, records: Records) -> float | None:
+    start = history.teacher.start if history.teacher else None
+    result = records.outcome(start).result if start else None
+    return result.student.top1 if result else None
+
+
+def _teacher_after(history: History, records: Records) -> float | None:
+    """Of the record of the last phase that trained the teacher, else of the teacher's start."""
+    trained = position = 0
+    for part in history.parts:
+        position += part.steps
+        trained = position if part.phase.trains_teacher else trained
+    if not trained:
+        return _teacher_before(history, records)
+    result = records.outcome(prefix(history, trained)).result
+    return result.teacher.top1 if result and result.teacher else None

@@ -1,0 +1,137 @@
+"""The contrasts that were fixed before any run, and the exploratory ones."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from report.statistics import Paired, holm, paired_difference, power_paired
+from report.summary import Summary
+
+ALPHA = 0.05
+EFFECT = 0.5
+DISPLAY = {
+    "qkd": "QKD",
+    "qat": "plain QAT",
+    "kd": "plain KD",
+    "ss+tu": "SS+TU",
+    "cs+tu": "CS+TU",
+    "ss+cs": "SS+CS",
+    "qat-cost": "QAT at QKD's cost",
+    "qkd-ce": "QKD with a teacher co-trained by labels alone",
+    "fp-kd": "full precision with KD",
+    "fp-tuned": "full precision trained on",
+}
+
+
+class Contrast(NamedTuple):
+    """``first - second``, what it asks, and the sign that the paper's claim predicts (0: none)."""
+
+    first: str
+    second: str
+    asks: str
+    predicted: int = 1
+
+    @property
+    def label(self) -> str:
+        """As in the tables: ``qkd − qat``."""
+        return f"{self.first} − {self.second}"  # noqa: RUF001 (a minus sign)
+
+
+FIXED = (
+    Contrast("qkd", "qat", "QKD against plain QAT"),
+    Contrast("qkd", "kd", "QKD against plain KD"),
+    Contrast("qkd", "ss+tu", "what co-studying adds"),
+    Contrast("qkd", "cs+tu", "what self-studying adds"),
+    Contrast("qkd", "ss+cs", "what tutoring adds"),
+    Contrast("kd", "qat", "claim 2: KD alone does not help a quantized network", -1),
+)
+EXPLORATORY = (
+    Contrast("qkd", "qat-cost", "QKD against plain QAT at the same cost", 0),
+    Contrast("qkd", "qkd-ce", "what the student's pull on the teacher adds", 0),
+    Contrast("qat-cost", "qat", "what longer training adds to plain QAT", 0),
+    Contrast("fp-kd", "fp-tuned", "what KD adds in full precision", 0),
+)
+
+
+class Compared(NamedTuple):
+    """A contrast in a setting, paired by seed; None where no seed has both methods.
+
+    ``corrected`` is Holm's p over the fixed contrasts, ``power`` the chance to see EFFECT points
+    at the spread that was observed, ``differences`` by seed.
+    """
+
+    contrast: Contrast
+    paired: Paired | None
+    corrected: float | None
+    power: float | None
+    differences: dict[int, float]
+
+    @property
+    def verdict(self) -> str:
+        """Supported, contradicted, undecided, single run or not run; or what an exploratory one
+        shows."""
+        if self.paired is None:
+            return "not run"
+        if self.paired.n < 2:
+            return "single run"
+        if self.corrected is None or self.corrected >= ALPHA:
+            return "undecided"
+        if not self.contrast.predicted:
+            return "higher" if self.paired.mean > 0 else "lower"
+        agrees = self.paired.mean * self.contrast.predicted > 0
+        return "supported" if agrees else "contradicted"
+
+
+def compare_all(contrasts: tuple[Contrast, ...], methods: Sequence[Summary]) -> list[Compared]:
+    """The contrasts among the methods of one setting, corrected as one family if they are fixed."""
+    by_name = {summary.name: summary.top1s for summary in methods}
+    compared = [_compared(contrast, by_name) for contrast in contrasts]
+    known = {i: c.paired.p for i, c in enumerate(compared) if c.paired and c.paired.p is not None}
+    values = list(known.values())
+    corrected = holm(values, len(contrasts)) if contrasts is FIXED else values
+    for place, value in zip(known, corrected, strict=True):
+        compared[place] = compared[place]._replace(corrected=value)
+    return compared
+
+
+def _compared(contrast: Contrast, by_name: dict[str, dict[int, float]]) -> Compared:
+    first, second = by_name.get(contrast.first, {}), by_name.get(contrast.second, {})
+    seeds = sorted(first.keys() & second.keys())
+    if not seeds:
+        return Compared(contrast, None, None, None, {})
+    paired = paired_difference([first[s] for s in seeds], [second[s] for s in seeds])
+    power = None if paired.spread is None else power_paired(paired.n, paired.spread, EFFECT)
+    return Compared(contrast, paired, None, power, {s: first[s] - second[s] for s in seeds})
+
+
+def sentence(compared: Compared) -> str:
+    """One sentence that states the difference and ends in what follows from it."""
+    contrast, paired = compared.contrast, compared.paired
+    first = DISPLAY.get(contrast.first, contrast.first)
+    second = DISPLAY.get(contrast.second, contrast.second)
+    if paired is None:
+        return f"{first} against {second}: not run."
+    begin = f"{first[0].upper()}{first[1:]} {_relation(paired.mean, second)}"
+    if paired.low is None or paired.high is None:
+        return f"{begin} in a single run: undecided."
+    details = [f"n = {paired.n}"]
+    if compared.corrected is not None:
+        correction = "Holm p" if contrast in FIXED else "uncorrected p"
+        details.append(f"{correction} {p_value(compared.corrected)}")
+    low, high = f"{paired.low:.2f}", f"{paired.high:.2f}"
+    text = f"{begin} [{low}, {high}] ({', '.join(details)}): {compared.verdict}".replace(
+        "-0.00", "0.00"
+    )
+    if compared.verdict == "undecided" and compared.power is not None:
+        text += f"; the power to see {EFFECT} points was {compared.power:.2f}"
+    return f"{text}."
+
+
+def _relation(mean: float, second: str) -> str:
+    if abs(mean) < 0.005:
+        return f"equals {second} to 0.01 points"
+    return f"is {'higher' if mean > 0 else 'lower'} than {second} by {abs(mean):.2f} points"
+
+
+def p_value(value: float) -> str:
+    """``= 0.012``, or ``< 0.001``."""
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"

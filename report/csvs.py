@@ -1,0 +1,104 @@
+"""cells.csv and summary.csv: the same bytes from the same records."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from benchmarks.matrix import Cell
+from report.cells import Reading
+from report.paper import Claim, Number
+from report.summary import Summary, compare
+
+OF_A_METHOD = (
+    "matrix",
+    "scale",
+    "dataset",
+    "student",
+    "teacher",
+    "weight_bits",
+    "activation_bits",
+    "method",
+)
+CELL_COLUMNS = (*OF_A_METHOD, "seed", "status", "top1", "best_top1", "teacher_top1", "stage")
+SUMMARY_COLUMNS = (
+    *OF_A_METHOD,
+    "status",
+    "best_top1",
+    "teacher_top1",
+    "n",
+    "mean",
+    "low",
+    "high",
+    "paper",
+    "mark",
+    "difference",
+    "verdict",
+)
+
+
+def _of_a_method(key: tuple[str, str], cell: Cell) -> dict[str, str]:
+    return {
+        "matrix": key[0],
+        "scale": key[1],
+        "dataset": cell.pair.data.name,
+        "student": cell.pair.student.name,
+        "teacher": cell.pair.teacher.name,
+        "weight_bits": str(cell.weight_bits),
+        "activation_bits": str(cell.activation_bits),
+        "method": cell.method.name,
+    }
+
+
+def _number(value: float | None) -> str:
+    """Four decimals; empty where it is not known; no negative zero."""
+    return "" if value is None else f"{round(value, 4) + 0.0:.4f}"
+
+
+def cell_rows(key: tuple[str, str], cells: Iterable[Reading]) -> list[dict[str, str]]:
+    """The lines of cells.csv of one run; ``key`` is its matrix and scale."""
+    return [
+        _of_a_method(key, reading.cell)
+        | {
+            "seed": str(reading.cell.seed),
+            "status": reading.status.value,
+            "top1": _number(reading.top1),
+            "best_top1": _number(reading.best_top1),
+            "teacher_top1": _number(reading.teacher_top1),
+            "stage": reading.cell.history.digest,
+        }
+        for reading in cells
+    ]
+
+
+def summary_rows(
+    key: tuple[str, str], summaries: Iterable[Summary], paper: dict[Claim, Number]
+) -> list[dict[str, str]]:
+    """The lines of summary.csv of one run; ``key`` is its matrix and scale."""
+    rows = []
+    for summary in summaries:
+        interval, comparison = summary.interval, compare(summary, key[1], paper)
+        rows.append(
+            _of_a_method(key, summary.cells[0].cell)
+            | {
+                "status": summary.status,
+                "best_top1": _number(summary.best_top1),
+                "teacher_top1": _number(summary.teacher_top1),
+                "n": str(interval.n if interval else 0),
+                "mean": _number(interval.mean if interval else None),
+                "low": _number(interval.low if interval else None),
+                "high": _number(interval.high if interval else None),
+                "paper": _number(comparison.number.top1 if comparison.number else None),
+                "mark": comparison.number.mark if comparison.number else "",
+                "difference": _number(comparison.difference),
+                "verdict": comparison.verdict,
+            }
+        )
+    return rows
+
+
+def as_csv(rows: list[dict[str, str]], columns: tuple[str, ...]) -> bytes:
+    """The rows under their columns, as UTF-8 with line feeds."""
+    text: str = pd.DataFrame(rows, columns=list(columns), dtype=str).to_csv(
+        index=False, lineterminator="\n"
+    )
+    return text.encode()

@@ -1,0 +1,100 @@
+"""Training curves of a method: metrics along the path of stages, averaged over seeds."""
+
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+from typing import NamedTuple
+
+from qkd.history import before, continues
+from report.cells import Reading
+from report.outcomes import Line, Outcome, Records
+from report.summary import Summary
+
+MOST_POINTS = 50
+
+Points = tuple[tuple[int, float], ...]
+
+
+class Curves(NamedTuple):
+    """The curves of one method, each as (step, mean over seeds) of at most MOST_POINTS points.
+
+    Accuracies are held-out top-1 in percent; ``borders`` are the steps at which a phase ends, with
+    the phase's name.
+    """
+
+    name: str
+    student: Points
+    teacher: Points
+    losses: dict[str, Points]
+    learning_rate: Points
+    teacher_learning_rate: Points
+    borders: tuple[tuple[int, str], ...]
+
+
+def chain(reading: Reading, records: Records) -> list[Outcome]:
+    """The records that a cell's path has left, first to last; its student's start is not one."""
+    found: list[Outcome] = []
+    history = reading.cell.history
+    while True:
+        outcome = records.outcome(history)
+        found.append(outcome)
+        if outcome.stage is None or not continues(outcome.stage):
+            return found[::-1]
+        earlier = before(outcome.stage)
+        if earlier is None:
+            return found[::-1]
+        history = earlier
+
+
+def curves(summary: Summary, records: Records) -> Curves | None:
+    """The curves of a method's cells that are done; None where nothing was measured."""
+    done = [reading for reading in summary.cells if reading.top1 is not None]
+    lines = [
+        line for reading in done for outcome in chain(reading, records) for line in outcome.lines
+    ]
+    if not lines:
+        return None
+    names = sorted({name for line in lines for name in line.losses})
+    return Curves(
+        name=summary.name,
+        student=_mean((x.step, x.student.top1) for x in lines if x.student),
+        teacher=_mean((x.step, x.teacher.top1) for x in lines if x.teacher),
+        losses={
+            name: _mean((x.step, x.losses[name]) for x in lines if name in x.losses)
+            for name in names
+        },
+        learning_rate=_mean((x.step, x.learning_rate) for x in lines),
+        teacher_learning_rate=_mean(_teacher_learning_rates(lines)),
+        borders=_borders(done[0]),
+    )
+
+
+def _teacher_learning_rates(lines: Iterable[Line]) -> list[tuple[int, float]]:
+    return [
+        (line.step, line.teacher_learning_rate)
+        for line in lines
+        if line.teacher_learning_rate is not None
+    ]
+
+
+def _borders(reading: Reading) -> tuple[tuple[int, str], ...]:
+    borders, position = [], 0
+    for part in reading.cell.history.parts:
+        position += part.steps
+        borders.append((position, part.phase.name))
+    return tuple(borders)
+
+
+def _mean(points: Iterable[tuple[int, float]]) -> Points:
+    """The mean at each step, thinned."""
+    at: dict[int, list[float]] = {}
+    for step, value in points:
+        at.setdefault(step, []).append(value)
+    return thinned([(step, fmean(at[step])) for step in sorted(at)])
+
+
+def thinned(points: Sequence[tuple[int, float]], most: int = MOST_POINTS) -> Points:
+    """At most ``most`` of the points, evenly spread, the first and the last among them."""
+    if len(points) <= most:
+        return tuple(points)
+    last = len(points) - 1
+    return tuple(points[round(place * last / (most - 1))] for place in range(most))

@@ -1,0 +1,169 @@
+"""What a stage left behind, read once and checked: damaged records are said to be so."""
+
+import math
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, TypeVar
+
+import msgspec
+
+from qkd.record import Record, State, Store
+from qkd.spec import History, Stage
+from qkd.value import Count, NotNegative, Value
+
+Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+
+
+class Status(StrEnum):
+    """The state of a cell, in the words of the report."""
+
+    DONE = "done"
+    RUNNING = "running"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+    SKIPPED = "skipped"
+
+
+class Accuracy(Value, kw_only=True, forbid_unknown_fields=False):
+    """Right answers of ``images``; ``top1`` in percent, which must follow from the counts."""
+
+    correct1: Annotated[int, msgspec.Meta(ge=0)]
+    images: Count
+    top1: Percent
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not math.isclose(self.top1, 100 * self.correct1 / self.images, abs_tol=1e-6):
+            raise ValueError(f"top1 is {self.top1}, but {self.correct1} of {self.images} are right")
+
+
+class HeldOut(Value, kw_only=True, forbid_unknown_fields=False):
+    """The best top-1 on held-out training images in percent; None where there are none."""
+
+    top1: Percent | None
+
+
+class Result(Value, kw_only=True, forbid_unknown_fields=False):
+    """The part of result.json that the report reads."""
+
+    steps: Count
+    student: Accuracy
+    held_out: HeldOut
+    seconds: NotNegative
+    images_per_second: NotNegative
+    teacher: Accuracy | None = None
+
+
+class Line(Value, kw_only=True, forbid_unknown_fields=False):
+    """The part of a line of metrics.jsonl that the report reads."""
+
+    step: Count
+    phase: str
+    losses: dict[str, float]
+    learning_rate: NotNegative
+    student: Accuracy | None = None
+    teacher: Accuracy | None = None
+    teacher_learning_rate: NotNegative | None = None
+
+
+class Environment(Value, kw_only=True, forbid_unknown_fields=False):
+    """The part of env.json that the report reads; empty where it is not known."""
+
+    torch: str = ""
+    device: str = ""
+    device_name: str = ""
+    host: str = ""
+    commit: str = ""
+    threads: int = 0
+    dirty: bool = False
+
+
+class Failure(Value, kw_only=True, forbid_unknown_fields=False):
+    """The part of failed.json that the report reads."""
+
+    error: str = ""
+    message: str = ""
+
+
+class Outcome(NamedTuple):
+    """A stage's record: ``stage`` and ``result`` are there where the status is done.
+
+    ``message`` says why a stage failed or cannot be read.
+    """
+
+    status: Status
+    path: Path
+    stage: Stage | None = None
+    result: Result | None = None
+    environment: Environment | None = None
+    lines: tuple[Line, ...] = ()
+    message: str = ""
+
+
+class Records:
+    """The outcomes of the stages of a store, each read once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._outcomes: dict[str, Outcome] = {}
+
+    def outcome(self, history: History) -> Outcome:
+        """What the stage that ends in ``history`` left behind."""
+        found = self._outcomes.get(history.digest)
+        if found is None:
+            found = _read(self._store.record(history), history.digest)
+            self._outcomes[history.digest] = found
+        return found
+
+
+def _read(record: Record, digest: str) -> Outcome:
+    state = record.state()
+    if state == State.FAILED:
+        return Outcome(Status.FAILED, record.path, message=_failure(record))
+    if state != State.DONE:
+        return Outcome(Status(state.value), record.path)
+    try:
+        return _done(record, digest)
+    except (ValueError, OSError, RecursionError) as error:
+        message = str(error).replace(f"{record.path}/", "")
+        return Outcome(Status.UNREADABLE, record.path, message=message)
+
+
+def _done(record: Record, digest: str) -> Outcome:
+    """A done stage. Raises ValueError where a file is damaged or is another stage's."""
+    stage = record.stage()
+    if stage.history.digest != digest:
+        raise ValueError(f"stage.json is of the stage {stage.history.digest}, not of {digest}")
+    result = _convert(record.result_file, record.read_json(record.result_file), Result)
+    if result.steps != stage.history.steps:
+        raise ValueError(f"result.json is of {result.steps} steps, not of {stage.history.steps}")
+    lines = tuple(_convert(record.metrics_file, line, Line) for line in record.metrics())
+    return Outcome(Status.DONE, record.path, stage, result, _environment(record), lines)
+
+
+K = TypeVar("K", bound=Value)
+
+
+def _convert(path: Path, content: dict[str, Any], kind: type[K]) -> K:
+    try:
+        return msgspec.convert(content, kind)
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from error
+
+
+def _environment(record: Record) -> Environment:
+    """What env.json says; nothing where it is not there."""
+    if not record.environment_file.exists():
+        return Environment()
+    content = record.read_json(record.environment_file)
+    return _convert(record.environment_file, content, Environment)
+
+
+def _failure(record: Record) -> str:
+    try:
+        failure = _convert(record.failed_file, record.read_json(record.failed_file), Failure)
+    except (ValueError, RecursionError):
+        return "failed.json cannot be read"
+    return f"{failure.error}: {failure.message}".strip(": ")

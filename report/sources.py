@@ -1,0 +1,78 @@
+"""Which matrices there are to report: the user's, and the committed references."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.matrix import Matrix
+from qkd.record import PRETRAINED, STAGES, Store, store_of
+from qkd.value import decode
+from report.outcomes import Records
+
+REFERENCE = PRETRAINED.parent
+MATRICES = "matrices"
+SCALES = ("paper", "laptop", "smoke")
+
+Key = tuple[str, str]
+
+
+class Run(NamedTuple):
+    """A matrix at a scale, and where its records are."""
+
+    matrix: Matrix
+    records: Records
+
+    @property
+    def key(self) -> Key:
+        """The matrix's name and its scale."""
+        return self.matrix.name, self.matrix.scale
+
+
+class Shown(NamedTuple):
+    """A section of the page: a run, whether it is the reference itself, else what it is set
+    beside."""
+
+    run: Run
+    is_reference: bool
+    reference: Run | None
+
+
+class Found(NamedTuple):
+    """All sections in the order of the page, and the matrix files that cannot be read."""
+
+    sections: tuple[Shown, ...]
+    problems: tuple[str, ...]
+
+
+def find(results: Path, reference: Path = REFERENCE) -> Found:
+    """The user's matrices, each beside its reference, then the references of which no run is."""
+    problems: list[str] = []
+    own = _runs(results / MATRICES, store_of(results), problems)
+    references: dict[Key, Run] = {}
+    for folder in sorted(path for path in reference.glob("*") if (path / MATRICES).is_dir()):
+        store = Store(folder / STAGES, read_only=[PRETRAINED])
+        references |= _runs(folder / MATRICES, store, problems)
+    sections = [Shown(own[key], False, references.get(key)) for key in _ordered(own)]
+    alone = [key for key in _ordered(references) if key not in own]
+    sections += [Shown(references[key], True, None) for key in alone]
+    return Found(tuple(sections), tuple(problems))
+
+
+def _runs(folder: Path, store: Store, problems: list[str]) -> dict[Key, Run]:
+    records = Records(store)
+    runs: dict[Key, Run] = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            run = Run(decode(path.read_bytes(), Matrix), records)
+        except (OSError, ValueError, RecursionError) as error:
+            problems.append(f"{path.name} is no matrix that can be read: {error}")
+            continue
+        if run.key in runs:
+            problems.append(f"{path.name} describes {' at scale '.join(run.key)} a second time")
+            continue
+        runs[run.key] = run
+    return runs
+
+
+def _ordered(keys: Iterable[Key]) -> list[Key]:
+    return sorted(keys, key=lambda key: (key[0], SCALES.index(key[1])))

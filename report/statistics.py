@@ -1,0 +1,128 @@
+"""Intervals, paired differences, Holm's correction and power: pure functions of numbers.
+
+Everything is in percentage points of top-1 unless a docstring says otherwise.
+"""
+
+import math
+from collections.abc import Sequence
+from statistics import fmean, stdev
+from typing import NamedTuple
+
+from scipy import stats
+
+NO_SPREAD = 1e-9
+LARGE_NONCENTRALITY = 30.0
+
+
+class Interval(NamedTuple):
+    """A mean with its confidence interval; ``low`` and ``high`` are None where n < 2."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+class Paired(NamedTuple):
+    """A mean paired difference, its interval, the standard deviation of the differences and the
+    two-sided p of the paired t test. ``p`` is None where n < 2 or the differences do not vary."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+    spread: float | None
+    p: float | None
+
+
+def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
+    """The mean and its Student-t interval. Raises ValueError where there is no value."""
+    if not values:
+        raise ValueError("a mean needs at least one value")
+    mean, n = fmean(values), len(values)
+    if n < 2:
+        return Interval(mean, None, None, n)
+    half = _half_width(stdev(values) / math.sqrt(n), n - 1, confidence)
+    return Interval(mean, mean - half, mean + half, n)
+
+
+def paired_difference(
+    first: Sequence[float], second: Sequence[float], confidence: float = 0.95
+) -> Paired:
+    """The mean of ``first - second``, pair by pair, with a Student-t interval and a paired t test.
+
+    Raises ValueError where the lengths differ or are zero.
+    """
+    differences = [a - b for a, b in zip(first, second, strict=True)]
+    mean, low, high, n = mean_interval(differences, confidence)
+    if n < 2:
+        return Paired(mean, None, None, n, None, None)
+    spread = stdev(differences)
+    if spread < NO_SPREAD:
+        return Paired(mean, mean, mean, n, 0.0, None)
+    statistic = abs(mean) * math.sqrt(n) / spread
+    return Paired(mean, low, high, n, spread, float(2 * stats.t.sf(statistic, n - 1)))
+
+
+def holm(values: Sequence[float], family: int | None = None) -> list[float]:
+    """Holm's step-down correction of p values, in their own order (Holm 1979).
+
+    ``family`` is the number of tests fixed beforehand; those of them that were not run count too.
+    Raises ValueError where it is less than the number of values.
+    """
+    size = len(values) if family is None else family
+    if size < len(values):
+        raise ValueError(f"a family of {size} tests cannot have {len(values)} p values")
+    corrected = [0.0] * len(values)
+    largest = 0.0
+    for rank, place in enumerate(sorted(range(len(values)), key=lambda i: values[i])):
+        largest = max(largest, min(1.0, (size - rank) * values[place]))
+        corrected[place] = largest
+    return corrected
+
+
+def power_paired(n: int, spread: float, effect: float = 0.5, alpha: float = 0.05) -> float:
+    """The chance that a two-sided paired t test of ``n`` pairs sees a true ``effect``.
+
+    ``spread`` is the standard deviation of the differences. By the noncentral t distribution; 0
+    where n < 2.
+    """
+    if n < 2:
+        return 0.0
+    if spread < NO_SPREAD:
+        return 1.0
+    freedom = n - 1
+    critical = float(stats.t.ppf(1 - alpha / 2, freedom))
+    noncentrality = abs(effect) * math.sqrt(n) / spread
+    if noncentrality > LARGE_NONCENTRALITY:  # the normal part no longer matters; nct overflows
+        return float(stats.chi2.cdf(freedom * (noncentrality / critical) ** 2, freedom))
+    above = stats.nct.sf(critical, freedom, noncentrality)
+    below = stats.nct.cdf(-critical, freedom, noncentrality)
+    return float(min(1.0, above + below))
+
+
+def welch_interval(
+    first: Sequence[float], second: Sequence[float], confidence: float = 0.90
+) -> Interval:
+    """The difference of two independent means, ``first - second``, with Welch's interval.
+
+    ``n`` is the smaller sample's size; no interval where that is below two. Raises ValueError where
+    a sample is empty.
+    """
+    if not first or not second:
+        raise ValueError("a difference of means needs a value on both sides")
+    mean, n = fmean(first) - fmean(second), min(len(first), len(second))
+    if n < 2:
+        return Interval(mean, None, None, n)
+    parts = [stdev(values) ** 2 / len(values) for values in (first, second)]
+    error = math.sqrt(sum(parts))
+    if error < NO_SPREAD:
+        return Interval(mean, mean, mean, n)
+    shares = [part / error**2 for part in parts]
+    freedom = 1 / (shares[0] ** 2 / (len(first) - 1) + shares[1] ** 2 / (len(second) - 1))
+    half = _half_width(error, freedom, confidence)
+    return Interval(mean, mean - half, mean + half, n)
+
+
+def _half_width(error: float, freedom: float, confidence: float) -> float:
+    return float(stats.t.ppf((1 + confidence) / 2, freedom)) * error

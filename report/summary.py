@@ -1,0 +1,107 @@
+"""Cells of a method taken together over their seeds, and set against the claimed number."""
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import NamedTuple
+
+from benchmarks.matrix import cell_key
+from report.cells import Reading, Setting
+from report.outcomes import Status
+from report.paper import Claim, Number, claim
+from report.statistics import Interval, mean_interval
+from report.verdicts import FAILED, NOT_COMPARED, NOT_RUN, equivalence
+
+COMPARED_SCALE = "paper"
+
+
+class Summary(NamedTuple):
+    """The cells of a method in a setting. ``interval`` is of the test top-1 of those done (95 %
+    Student-t); the means of best held-out and of the teacher's top-1 are None where not known."""
+
+    setting: Setting
+    cells: tuple[Reading, ...]
+    interval: Interval | None
+    best_top1: float | None
+    teacher_before: float | None
+    teacher_top1: float | None
+
+    @property
+    def name(self) -> str:
+        """The method's name."""
+        return self.cells[0].cell.method.name
+
+    @property
+    def top1s(self) -> dict[int, float]:
+        """The test top-1 by seed of the cells that are done."""
+        return {r.cell.seed: r.top1 for r in self.cells if r.top1 is not None}
+
+    @property
+    def status(self) -> str:
+        """``done``, ``skipped``, or how many of how many are done."""
+        for all_of_them in (Status.DONE, Status.SKIPPED):
+            if all(reading.status == all_of_them for reading in self.cells):
+                return all_of_them.value
+        return f"{len(self.top1s)} of {len(self.cells)} done"
+
+
+class Comparison(NamedTuple):
+    """A mean beside the claimed number; ``difference`` is ours less theirs, in points."""
+
+    number: Number | None
+    difference: float | None
+    verdict: str
+
+
+def summaries(cells: Sequence[Reading]) -> list[Summary]:
+    """One summary for each method of each setting, in the order of the cells."""
+    groups: dict[tuple[Setting, str], list[Reading]] = {}
+    for reading in cells:
+        groups.setdefault((reading.setting, cell_key(reading.cell)), []).append(reading)
+    return [
+        Summary(
+            setting=setting,
+            cells=tuple(group),
+            interval=_interval(group),
+            best_top1=_mean([r.best_top1 for r in group]),
+            teacher_before=_mean([r.teacher_before for r in group]),
+            teacher_top1=_mean([r.teacher_top1 for r in group]),
+        )
+        for (setting, _), group in groups.items()
+    ]
+
+
+def _interval(group: list[Reading]) -> Interval | None:
+    values = [reading.top1 for reading in group if reading.top1 is not None]
+    return mean_interval(values) if values else None
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def compare(summary: Summary, scale: str, paper: dict[Claim, Number]) -> Comparison:
+    """A method's mean against the claimed number; smaller scales are never set against one."""
+    if scale != COMPARED_SCALE:
+        return Comparison(None, None, NOT_COMPARED)
+    cell = summary.cells[0].cell
+    number = paper.get(
+        claim(
+            cell.pair.data.name,
+            cell.pair.student.name,
+            cell.method.name,
+            cell.weight_bits,
+            cell.activation_bits,
+        )
+    )
+    if summary.interval is None:
+        statuses = {reading.status for reading in summary.cells}
+        stuck = statuses & {Status.FAILED, Status.BLOCKED, Status.UNREADABLE}
+        return Comparison(number, None, FAILED if stuck else NOT_RUN)
+    if number is None:
+        return Comparison(None, None, NOT_COMPARED)
+    difference = summary.interval.mean - number.top1
+    if not number.table:
+        return Comparison(number, difference, NOT_COMPARED)
+    differences = [value - number.top1 for value in summary.top1s.values()]
+    return Comparison(number, difference, equivalence(mean_interval(differences, 0.90)))

@@ -1,0 +1,1 @@
+"""WHERE: missing stages become jobs."""

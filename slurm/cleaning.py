@@ -1,0 +1,25 @@
+"""What the clean targets remove. Records go only where the target's name says so."""
+
+import shutil
+from pathlib import Path
+
+from benchmarks.settings import Settings
+
+
+def clean_data(settings: Settings) -> int:
+    """Removes the packed caches of the data folder; what was downloaded stays."""
+    return _remove(settings.data / "cache")
+
+
+def clean_records(settings: Settings) -> int:
+    """Removes every record of the results folder, and what was planned."""
+    return _remove(settings.results / "stages") | _remove(settings.results / "matrices")
+
+
+def _remove(folder: Path) -> int:
+    try:
+        shutil.rmtree(folder)
+        print(f"removed {folder}")
+    except FileNotFoundError:
+        print(f"there is no {folder}")
+    return 0

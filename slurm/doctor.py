@@ -1,0 +1,120 @@
+"""Is everything there? Says what is missing and the command that mends it."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from benchmarks.plan import plan
+from benchmarks.settings import Settings
+from slurm.matrices import build
+
+GIBIBYTE = 2**30
+DISK_BYTES = 2 * GIBIBYTE
+PACKAGES = ("torch", "torchvision", "numpy", "pandas", "scipy", "matplotlib", "msgspec", "rich")
+
+
+class Finding(NamedTuple):
+    """One check: what was looked at, what was found, and what mends it ("": all is well)."""
+
+    what: str
+    found: str
+    mend: str = ""
+
+
+def examine(settings: Settings) -> int:
+    """Prints every finding; returns 1 where something must be mended."""
+    findings = [finding for check in CHECKS for finding in check(settings)]
+    table = Table("checked", "found", "to mend it")
+    for finding in findings:
+        style = "red" if finding.mend else ""
+        table.add_row(Text(finding.what), Text(finding.found, style=style), Text(finding.mend))
+    Console().print(table)
+    broken = sum(bool(finding.mend) for finding in findings)
+    print(
+        f"{broken} of {len(findings)} checks found something to mend" if broken else "all is well"
+    )
+    return 1 if broken else 0
+
+
+def _python(_settings: Settings) -> Iterator[Finding]:
+    found = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("Python", found, "" if sys.version_info >= (3, 11) else "install 3.11 or newer")
+
+
+def _packages(_settings: Settings) -> Iterator[Finding]:
+    for package in PACKAGES:
+        yield Finding(package, version(package))
+
+
+def _device(settings: Settings) -> Iterator[Finding]:
+    import torch
+
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            free, total = torch.cuda.mem_get_info(index)
+            name = torch.cuda.get_device_name(index)
+            memory = f"{free / GIBIBYTE:.1f} of {total / GIBIBYTE:.1f} GiB free"
+            yield Finding(f"GPU {index}", f"{name}, {memory}")
+    else:
+        yield Finding("GPU", "none: workers run on the CPU")
+    cores = os.cpu_count() or 1
+    mend = "" if settings.threads <= cores else f"THREADS={cores} or fewer"
+    yield Finding("cores", f"{cores}, {settings.threads} for each worker", mend)
+
+
+def _folders(settings: Settings) -> Iterator[Finding]:
+    places = {
+        "RESULTS": settings.results,
+        "DATA": settings.data,
+        "REPORT": settings.report.parent,
+    }
+    for name, folder in places.items():
+        place = _existing(folder)
+        try:
+            with tempfile.NamedTemporaryFile(dir=place):
+                pass
+        except OSError as error:
+            yield Finding(f"{name}={folder}", str(error), f"make {place} writable, or {name}=...")
+            continue
+        free = shutil.disk_usage(place).free
+        mend = "" if free >= DISK_BYTES else f"free {DISK_BYTES // GIBIBYTE} GiB, or {name}=..."
+        yield Finding(f"{name}={folder}", f"writable, {free / GIBIBYTE:.1f} GiB free", mend)
+
+
+def _existing(folder: Path) -> Path:
+    folder = folder.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def _matrix(settings: Settings) -> Iterator[Finding]:
+    """The matrix can be planned, and its data read: the slow check, so the last."""
+    from qkd.data.cache import load
+
+    try:
+        matrix = build(settings)
+        cells = list(matrix.cells())
+        yield Finding(
+            "matrix", f"{matrix.name}: {len(cells)} cells, {len(plan(cells).stages)} stages"
+        )
+        for data in {grid.pair.data.name: grid.pair.data for grid in matrix.grids}.values():
+            split = load(data, settings.data)
+            counts = f"{len(split.train.labels)} training and {len(split.test.labels)} test images"
+            yield Finding(f"data {data.name}", f"{counts}, digest verified")
+    except (ValueError, OSError) as error:
+        yield Finding("matrix and data", "not usable", str(error))
+
+
+CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    _python, _packages, _device, _folders, _matrix,
+)  # fmt: skip

@@ -1,0 +1,114 @@
+"""From MATRIX=... to a matrix whose every cell has its id, and back from the records."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from benchmarks.matrix import Grid, Matrix
+from benchmarks.settings import Settings, SettingsError
+from qkd.data.cache import identify, load
+from qkd.files import write_atomically
+from qkd.imports import load_file, resolve
+from qkd.spec import Data
+from qkd.value import decode, encode, validated
+
+MATRICES = "matrices"
+BUILT_IN = ("ablation",)
+
+
+def is_file(name: str) -> bool:
+    """Whether MATRIX names a user's file rather than one of ours."""
+    return name.endswith(".py")
+
+
+def build(settings: Settings) -> Matrix:
+    """The matrix that was asked for, validated, its data read once and its networks counted where
+    it does not say.
+
+    Raises SettingsError for an unknown name, and DataError where data is needed and not there.
+    """
+    if is_file(settings.matrix):
+        path = Path(settings.matrix)
+        if not path.is_file():
+            raise SettingsError(f"MATRIX={settings.matrix}: there is no such file")
+        function = getattr(load_file(path), "matrix", None)
+        if function is None:
+            raise SettingsError(f"MATRIX={settings.matrix} has no function matrix(scale, seeds)")
+    elif settings.matrix in BUILT_IN:
+        function = resolve(f"benchmarks.{settings.matrix}:matrix")
+    else:
+        names = ", ".join(BUILT_IN)
+        raise SettingsError(
+            f"MATRIX={settings.matrix} is unknown: it may be {names}, or the path of a .py file"
+        )
+    matrix = function(settings.scale, settings.seeds)
+    if not isinstance(matrix, Matrix):
+        raise SettingsError(f"MATRIX={settings.matrix}: matrix() returned no Matrix")
+    return _counted(_identified(validated(matrix), settings.data), settings.data)
+
+
+def _identified(matrix: Matrix, folder: Path) -> Matrix:
+    """Every data set with its digest: those that have none are read."""
+    plain = msgspec.to_builtins(matrix)
+    known: dict[str, str] = {}
+
+    def fill(node: Any) -> None:
+        if isinstance(node, dict):
+            if node.get("digest") == "" and "reader" in node:
+                if node["reader"] not in known:
+                    known[node["reader"]] = identify(msgspec.convert(node, Data), folder).digest
+                node["digest"] = known[node["reader"]]
+            for item in node.values():
+                fill(item)
+        elif isinstance(node, (list, tuple)):
+            for item in node:
+                fill(item)
+
+    fill(plain)
+    return msgspec.convert(plain, Matrix) if known else matrix
+
+
+def _counted(matrix: Matrix, folder: Path) -> Matrix:
+    """Every pair with the cost of its networks."""
+    if all(grid.pair.student_macs and grid.pair.teacher_macs for grid in matrix.grids):
+        return matrix
+    from qkd.macs import count  # torch, which a plan does not otherwise need
+
+    grids = []
+    for grid in matrix.grids:
+        pair = grid.pair
+        _, channels, height, width = load(pair.data, folder).test.images.shape
+        shape = (channels, height, width)
+        pair = msgspec.structs.replace(
+            pair,
+            student_macs=pair.student_macs or count(pair.student, shape),
+            teacher_macs=pair.teacher_macs or count(pair.teacher, shape),
+        )
+        grids.append(msgspec.structs.replace(grid, pair=pair))
+    return msgspec.structs.replace(matrix, grids=tuple(grids))
+
+
+def remember(matrix: Matrix, results: Path) -> Matrix:
+    """Writes what was planned beside the records, for the report; returns it.
+
+    Seeds of earlier launches stay where nothing but the seed differs.
+    """
+    path = results / MATRICES / f"{matrix.name}-{matrix.scale}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        matrix = _with_earlier_seeds(matrix, decode(path.read_bytes(), Matrix))
+    write_atomically(path, encode(matrix))
+    return matrix
+
+
+def _with_earlier_seeds(matrix: Matrix, earlier: Matrix) -> Matrix:
+    def apart_from_seeds(grid: Grid) -> Grid:
+        return msgspec.structs.replace(grid, seeds=())
+
+    grids = []
+    for grid in matrix.grids:
+        same = [g for g in earlier.grids if apart_from_seeds(g) == apart_from_seeds(grid)]
+        seeds = set(grid.seeds).union(*(g.seeds for g in same))
+        grids.append(msgspec.structs.replace(grid, seeds=tuple(sorted(seeds))))
+    return msgspec.structs.replace(matrix, grids=tuple(grids))

@@ -1,0 +1,164 @@
+"""Starts each stage when its parents are done, until nothing more can be started."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Protocol
+
+from benchmarks.plan import Plan, Planned
+from qkd.record import Record, State, Store
+from qkd.spec import Stage
+from slurm.local import Event
+
+POLL_SECONDS = 1.0
+LOST_RETRIES = 1
+
+
+class Status(StrEnum):
+    """What a launch knows of a stage."""
+
+    DONE = "done"
+    RUNNING = "running"
+    ELSEWHERE = "running elsewhere"
+    MISSING = "missing"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+
+
+class Executor(Protocol):
+    """Where stages run."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another stage can be submitted."""
+
+    def submit(self, stage: Stage) -> None:
+        """Starts the stage."""
+
+    def events(self, seconds: float) -> list[Event]:
+        """What happened within ``seconds``."""
+
+
+def statuses(plan: Plan, store: Store) -> dict[str, Status]:
+    """The status of every stage of the plan, read off the records; parents stand first."""
+    words = {
+        State.DONE: Status.DONE,
+        State.FAILED: Status.FAILED,
+        State.RUNNING: Status.ELSEWHERE,
+        State.MISSING: Status.MISSING,
+    }
+    found: dict[str, Status] = {}
+    for digest, planned in plan.stages.items():
+        found[digest] = words[store.record(planned.stage.history).state()]
+    _without_weights(plan, store, found)
+    for digest, planned in plan.stages.items():
+        stuck = any(found[p] in (Status.FAILED, Status.BLOCKED) for p in planned.parents)
+        if found[digest] == Status.MISSING and stuck:
+            found[digest] = Status.BLOCKED
+    return found
+
+
+def _without_weights(plan: Plan, store: Store, found: dict[str, Status]) -> None:
+    """A stage that is done but lost its weights is missing where a child still needs them."""
+    for planned in reversed(list(plan.stages.values())):
+        if found[planned.digest] in (Status.DONE, Status.FAILED):
+            continue
+        for parent in planned.parents:
+            if found[parent] == Status.DONE and not weights_of(plan.stages[parent], store):
+                found[parent] = Status.MISSING
+
+
+def weights_of(planned: Planned, store: Store) -> bool:
+    """Whether the record of a stage still has its checkpoint."""
+    return store.record(planned.stage.history).checkpoint_file.exists()
+
+
+def _urgency(plan: Plan) -> dict[str, int]:
+    """For each stage the cost of the longest path from it: starting the longest first leaves no
+    worker idle at the end."""
+    urgency = {digest: planned.macs for digest, planned in plan.stages.items()}
+    for digest, planned in reversed(plan.stages.items()):
+        for parent in planned.parents:
+            longer = plan.stages[parent].macs + urgency[digest]
+            urgency[parent] = max(urgency[parent], longer)
+    return urgency
+
+
+class Schedule:
+    """One launch of a plan."""
+
+    def __init__(
+        self, plan: Plan, store: Store, executor: Executor, listen: Callable[[Event], None]
+    ) -> None:
+        self._plan, self._store, self._executor, self._listen = plan, store, executor, listen
+        self.status = statuses(plan, store)
+        self._lost: Counter[str] = Counter()
+        self._not_before: dict[str, float] = {}
+        self._order = sorted(plan.stages, key=_urgency(plan).__getitem__, reverse=True)
+
+    def run(self) -> None:
+        """Until every stage is done, failed or blocked."""
+        while self._open():
+            self._start_ready()
+            for event in self._executor.events(POLL_SECONDS):
+                self._take(event)
+                self._listen(event)
+            self._look_elsewhere()
+
+    def _open(self) -> bool:
+        going_on = (Status.MISSING, Status.RUNNING, Status.ELSEWHERE)
+        return any(status in going_on for status in self.status.values())
+
+    def _start_ready(self) -> None:
+        now = time.monotonic()
+        for digest in self._order:
+            if not self._executor.has_room:
+                return
+            planned = self._plan.stages[digest]
+            ready = all(self.status[parent] == Status.DONE for parent in planned.parents)
+            late_enough = self._not_before.get(digest, 0.0) <= now
+            if self.status[digest] == Status.MISSING and ready and late_enough:
+                self._executor.submit(planned.stage)
+                self.status[digest] = Status.RUNNING
+
+    def _take(self, event: Event) -> None:
+        if event.kind == "done":
+            self.status[event.digest] = Status.DONE
+        elif event.kind == "failed":
+            self._fail(event.digest)
+        elif event.kind == "lost":
+            self._lost[event.digest] += 1
+            if self._lost[event.digest] > LOST_RETRIES:
+                self._record(event.digest).fail("WorkerLost", str(event.detail))
+                self._fail(event.digest)
+            else:
+                self.status[event.digest] = Status.MISSING
+        elif event.kind in ("claimed", "stopped"):
+            self._not_before[event.digest] = time.monotonic() + POLL_SECONDS
+            self.status[event.digest] = Status.MISSING
+
+    def _fail(self, digest: str) -> None:
+        """Marks the stage as failed, and all that comes after it as blocked."""
+        self.status[digest] = Status.FAILED
+        for other, planned in self._plan.stages.items():
+            stuck = any(self.status[p] in (Status.FAILED, Status.BLOCKED) for p in planned.parents)
+            if stuck and self.status[other] == Status.MISSING:
+                self.status[other] = Status.BLOCKED
+
+    def _look_elsewhere(self) -> None:
+        """What another launch trains, or left."""
+        for digest, status in self.status.items():
+            if status not in (Status.ELSEWHERE, Status.MISSING):
+                continue
+            state = self._record(digest).state()
+            if state == State.FAILED:
+                self._fail(digest)
+            elif state == State.RUNNING:
+                self.status[digest] = Status.ELSEWHERE
+            elif status == Status.ELSEWHERE:
+                done = state == State.DONE and weights_of(self._plan.stages[digest], self._store)
+                self.status[digest] = Status.DONE if done else Status.MISSING
+
+    def _record(self, digest: str) -> Record:
+        return self._store.record(self._plan.stages[digest].stage.history)

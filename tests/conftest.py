@@ -1,0 +1,40 @@
+import pytest
+import torch
+from hypothesis import settings
+
+import small
+from qkd.record import Store
+from qkd.train import run_stage
+
+# The same examples on every run, however slow the machine; nothing is left behind.
+settings.register_profile("tests", deadline=None, derandomize=True, database=None)
+settings.load_profile("tests")
+
+
+@pytest.fixture(autouse=True)
+def _torch_as_it_was():
+    """A stage sets up torch for its whole process; a test gives it back."""
+    threads = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+
+
+@pytest.fixture(scope="session")
+def runtime(tmp_path_factory):
+    """A session's data folder; one thread."""
+    folder = tmp_path_factory.mktemp("data")
+    return small.runtime(folder)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, runtime):
+    """The store of one QKD run, undisturbed: pre-training, self-study, co-study, tutoring."""
+    torch.set_num_threads(1)
+    store = Store(tmp_path_factory.mktemp("trained"))
+    for stage in small.stages():
+        run_stage(stage, store, runtime)
+        store.refresh()
+    return store
