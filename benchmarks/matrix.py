@@ -193,7 +193,7 @@ def cell_values(cell: Cell) -> dict[str, str]:
 
 def select(cells: list[Cell], only: str) -> list[Cell]:
     """The cells that ``only`` picks: ``key=value`` words, all of which must hold; a value may list
-    several, comma-separated.
+    several, comma-separated. Capitals and small letters are the same.
 
     Raises ValueError for an unknown key or a value that no cell has, listing the valid ones.
     """
@@ -202,7 +202,7 @@ def select(cells: list[Cell], only: str) -> list[Cell]:
         key, equals, value = word.partition("=")
         if not equals or key not in KEYS:
             raise ValueError(f"ONLY: {word!r} is not one of {', '.join(f'{k}=...' for k in KEYS)}")
-        valid = sorted({cell_values(cell)[key] for cell in cells})
+        valid = sorted({cell_values(cell)[key].lower() for cell in cells})
         chosen = {item.lower() for item in value.split(",")}
         unknown = chosen - set(valid)
         if unknown:
@@ -211,7 +211,7 @@ def select(cells: list[Cell], only: str) -> list[Cell]:
     picked = [
         cell
         for cell in cells
-        if all(cell_values(cell)[key] in values for key, values in wanted.items())
+        if all(cell_values(cell)[key].lower() in values for key, values in wanted.items())
     ]
     if not picked:
         raise ValueError(f"ONLY={only!r} picks no cell of the matrix")

@@ -32,8 +32,10 @@ class _Quantize(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, interval: Tensor, steps: int, signed: bool) -> Tensor:
-        codes = torch.div(x, interval).clamp_(-1.0 if signed else 0.0, 1.0)
-        quantized = codes.mul_(steps).round_().mul_(interval / steps)
+        # n clip(x / I, low, 1) is clip(x / (I / n), n low, n): one pass over memory less.
+        step = interval / steps
+        codes = torch.div(x, step).clamp_(-steps if signed else 0, steps).round_()
+        quantized = codes.mul_(step)
         ctx.save_for_backward(x, interval, quantized)
         ctx.signed = signed
         return quantized
@@ -42,9 +44,10 @@ class _Quantize(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
         x, interval, quantized = ctx.saved_tensors
-        inside = x < interval
-        inside &= x > (-interval if ctx.signed else 0.0)
-        clipped = gradient * inside
+        # hardtanh's backward is g inside and 0 outside in one pass. Its bounds are numbers: so x is
+        # scaled to [low, 1], for reading the interval would make a GPU's host wait.
+        low = -1.0 if ctx.signed else 0.0
+        clipped = torch.ops.aten.hardtanh_backward(gradient, torch.div(x, interval), low, 1.0)
         if not ctx.needs_input_grad[1]:
             return clipped, None, None, None
         whole = torch.dot(_flat(gradient, x), _flat(quantized, x))

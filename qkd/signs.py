@@ -42,13 +42,22 @@ _IN_PLACE_OPERATORS: set[Any] = {
 }  # fmt: skip
 
 
+class _Tracer(fx.Tracer):
+    """Looks into every module but torch's own, and into no layer that may be quantized."""
+
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+        """Whether the module is one node of the graph."""
+        own = isinstance(module, (nn.Conv2d, nn.Linear))  # of a subclass too: to be refused
+        return own or super().is_leaf_module(module, name)
+
+
 def trace(network: nn.Module) -> fx.GraphModule:
     """The network's graph.
 
     Raises ValueError where its forward depends on values, which a graph cannot show.
     """
     try:
-        return fx.symbolic_trace(network)
+        return fx.GraphModule(network, _Tracer().trace(network))
     except Exception as error:
         raise ValueError(
             f"{type(network).__name__} cannot be traced, so its layers cannot be quantized: "

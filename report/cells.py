@@ -49,20 +49,15 @@ class Readings(NamedTuple):
 
 
 def read(run: Run) -> Readings:
-    """Every cell of the run, each (setting, method, seed) once."""
-    placed = [
-        (cell, Setting(place, _label(grid, cell)))
-        for place, grid in enumerate(run.matrix.grids)
-        for cell in msgspec.structs.replace(run.matrix, grids=(grid,)).cells()
-    ]
-    planned = plan([cell for cell, _ in placed])
+    """Every cell of the run; one that two grids share stands where it comes first."""
+    placed: dict[tuple[str, str], tuple[Cell, Setting]] = {}
+    for place, grid in enumerate(run.matrix.grids):
+        for cell in msgspec.structs.replace(run.matrix, grids=(grid,)).cells():
+            name = cell.history.digest, cell.method.name
+            placed.setdefault(name, (cell, Setting(place, _label(grid, cell))))
+    planned = plan([cell for cell, _ in placed.values()])
     failed = _failed_and_after(planned, run.records)
-    once = {(cell.history.digest, cell.method.name): (cell, s) for cell, s in reversed(placed)}
-    cells = [
-        _reading(cell, setting, run.records, failed)
-        for cell, setting in placed
-        if once[cell.history.digest, cell.method.name] == (cell, setting)
-    ]
+    cells = [_reading(*at, run.records, failed) for at in placed.values()]
     return Readings(run, tuple(cells), planned)
 
 

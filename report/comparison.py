@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from report.cells import Setting
 from report.statistics import Interval, welch_interval
 from report.summary import Summary
 from report.verdicts import IDENTICAL, MARGIN, NOT_RUN, equivalence, overall
@@ -44,8 +45,8 @@ def against(own: Sequence[Summary], reference: Sequence[Summary]) -> Against:
     return Against(tuple(rows), verdict, _sentence(rows, verdict))
 
 
-def _key(summary: Summary) -> tuple[str, str]:
-    return summary.setting.label, summary.name
+def _key(summary: Summary) -> tuple[Setting, str]:
+    return summary.setting, summary.name
 
 
 def _row(reference: Summary, mean: Interval, own: Summary | None) -> Row:

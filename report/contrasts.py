@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from report.statistics import Paired, holm, paired_difference, power_paired
 from report.summary import Summary
+from report.words import MINUS, NO_BREAK, bracket
 
 ALPHA = 0.05
 EFFECT = 0.5
@@ -32,8 +33,8 @@ class Contrast(NamedTuple):
 
     @property
     def label(self) -> str:
-        """As in the tables: ``qkd − qat``."""
-        return f"{self.first} − {self.second}"  # noqa: RUF001 (a minus sign)
+        """As in the tables: ``qkd`` less ``qat``, with a minus sign."""
+        return f"{self.first} {MINUS} {self.second}"
 
 
 FIXED = (
@@ -99,7 +100,8 @@ def _compared(contrast: Contrast, by_name: dict[str, dict[int, float]]) -> Compa
     if not seeds:
         return Compared(contrast, None, None, None, {})
     paired = paired_difference([first[s] for s in seeds], [second[s] for s in seeds])
-    power = None if paired.spread is None else power_paired(paired.n, paired.spread, EFFECT)
+    tested = paired.p is not None and paired.spread is not None
+    power = power_paired(paired.n, paired.spread or 0.0, EFFECT) if tested else None
     return Compared(contrast, paired, None, power, {s: first[s] - second[s] for s in seeds})
 
 
@@ -108,28 +110,32 @@ def sentence(compared: Compared) -> str:
     contrast, paired = compared.contrast, compared.paired
     first = DISPLAY.get(contrast.first, contrast.first)
     second = DISPLAY.get(contrast.second, contrast.second)
+    first = f"{first[0].upper()}{first[1:]}"
     if paired is None:
         return f"{first} against {second}: not run."
-    begin = f"{first[0].upper()}{first[1:]} {_relation(paired.mean, second)}"
-    if paired.low is None or paired.high is None:
+    begin = f"{first} {_relation(paired, second)}"
+    if paired.n < 2:
         return f"{begin} in a single run: undecided."
-    details = [f"n = {paired.n}"]
-    if compared.corrected is not None:
-        correction = "Holm p" if contrast in FIXED else "uncorrected p"
-        details.append(f"{correction} {p_value(compared.corrected)}")
-    low, high = f"{paired.low:.2f}", f"{paired.high:.2f}"
-    text = f"{begin} [{low}, {high}] ({', '.join(details)}): {compared.verdict}".replace(
-        "-0.00", "0.00"
-    )
+    if compared.corrected is None:
+        return f"{begin} in each of {paired.n} runs: no spread to judge it by, undecided."
+    correction = "Holm p" if contrast in FIXED else "uncorrected p"
+    numbers = f"n = {paired.n}", f"{correction} {p_value(compared.corrected)}"
+    test = ", ".join(number.replace(" ", NO_BREAK) for number in numbers)
+    text = f"{begin} ({test}): {compared.verdict}"
     if compared.verdict == "undecided" and compared.power is not None:
         text += f"; the power to see {EFFECT} points was {compared.power:.2f}"
     return f"{text}."
 
 
-def _relation(mean: float, second: str) -> str:
-    if abs(mean) < 0.005:
-        return f"equals {second} to 0.01 points"
-    return f"is {'higher' if mean > 0 else 'lower'} than {second} by {abs(mean):.2f} points"
+def _relation(paired: Paired, second: str) -> str:
+    """``is lower than plain QAT by 0.82 points [0.30, 1.34]``: the interval of what is stated."""
+    if not round(paired.mean, 2) and paired.p is None:
+        return f"equals {second}"
+    sign = 1 if paired.mean >= 0 else -1
+    text = f"is {'higher' if sign > 0 else 'lower'} than {second} by {abs(paired.mean):.2f} points"
+    if paired.low is None or paired.high is None or paired.p is None:
+        return text
+    return f"{text} {bracket(*sorted((sign * paired.low, sign * paired.high)))}"
 
 
 def p_value(value: float) -> str:

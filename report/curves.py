@@ -46,7 +46,10 @@ def chain(reading: Reading, records: Records) -> list[Outcome]:
 
 
 def curves(summary: Summary, records: Records) -> Curves | None:
-    """The curves of a method's cells that are done; None where nothing was measured."""
+    """The curves of a method's cells that are done; None where nothing was measured, or where the
+    method is the pre-trained network itself."""
+    if not summary.cells[0].cell.method.shares:
+        return None
     done = [reading for reading in summary.cells if reading.top1 is not None]
     lines = [
         line for reading in done for outcome in chain(reading, records) for line in outcome.lines

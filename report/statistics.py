@@ -11,7 +11,7 @@ from typing import NamedTuple
 from scipy import stats
 
 NO_SPREAD = 1e-9
-LARGE_NONCENTRALITY = 30.0
+LARGE_NONCENTRALITY = 20.0
 
 
 class Interval(NamedTuple):

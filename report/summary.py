@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from benchmarks.matrix import cell_key
 from report.cells import Reading, Setting
 from report.outcomes import Status
 from report.paper import Claim, Number, claim
@@ -56,7 +55,7 @@ def summaries(cells: Sequence[Reading]) -> list[Summary]:
     """One summary for each method of each setting, in the order of the cells."""
     groups: dict[tuple[Setting, str], list[Reading]] = {}
     for reading in cells:
-        groups.setdefault((reading.setting, cell_key(reading.cell)), []).append(reading)
+        groups.setdefault((reading.setting, reading.cell.method.name), []).append(reading)
     return [
         Summary(
             setting=setting,

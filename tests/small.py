@@ -1,6 +1,11 @@
 """A history of each kind on the synthetic images, small enough for tests."""
 
 import hashlib
+import multiprocessing
+import os
+import shutil
+import signal
+from pathlib import Path
 
 import msgspec
 import torch
@@ -10,8 +15,10 @@ from qkd import checkpoint
 from qkd.data.standard import SYNTHETIC
 from qkd.history import grown
 from qkd.phases import CO_STUDY, SELF_STUDY, TUTORING
+from qkd.record import Store
 from qkd.runtime import Runtime
 from qkd.spec import Bits, History, Learner, Quantization, Recipe, Stage
+from qkd.train import run_stage
 
 PAIR = pretrained_pair(
     cifar_resnet(8, width=4, channels=1, classes=10, size=16),
@@ -82,9 +89,12 @@ def same(a, b):
 
 def assert_same_end(one, other):
     """Two records end in the same state, bit for bit: networks, momentum, intervals, best."""
-    states = [loaded(one), loaded(other)]
+    ends = [loaded(one), loaded(other)]
+    for side in (end[name] for end in ends for name in ("student", "teacher") if end[name]):
+        for group in side["optimiser"]["param_groups"] if side["optimiser"] else ():
+            del group["lr"]  # of the last step; set anew before each step
     for key in ("digest", "step", "student", "teacher", "best"):
-        assert same(states[0][key], states[1][key]), key
+        assert same(ends[0][key], ends[1][key]), key
 
 
 def lines(record):
@@ -106,3 +116,52 @@ def hashes(folder):
         file.name: hashlib.sha256(file.read_bytes()).hexdigest()
         for file in sorted(folder.iterdir())
     }
+
+
+def beginning(trained, folder, *parents):
+    """A store in ``folder`` that holds copies of ``parents``' records, and nothing else."""
+    for parent in parents:
+        source = trained.record(parent).path
+        shutil.copytree(source, folder / source.name)
+    return Store(folder)
+
+
+def run_and_be_killed(stage, root, runtime, moment):
+    """Trains the stage in this process until ``moment`` = (what, n), the n-th of which kills it.
+
+    ``step``: after the n-th step, before its save. ``fsync``: with a file written beside its
+    place, or a line of metrics that no checkpoint knows of. ``replace``: just before a rename.
+    """
+    what, number = moment
+    calls = iter(range(1, number))
+
+    def count():
+        if next(calls, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return False
+
+    def killing(original):
+        def wrapped(*arguments):
+            count()
+            return original(*arguments)
+
+        return wrapped
+
+    if what == "fsync":
+        os.fsync = killing(os.fsync)
+    if what == "replace":
+        Path.replace = killing(Path.replace)
+    run_stage(stage, Store(root), runtime, should_stop=count if what == "step" else lambda: False)
+
+
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(["qkd.train", "benchmarks.pairs"])
+
+
+def killed(stage, store, runtime, moment):
+    """Runs the stage in a process of its own that SIGKILL ends at the moment."""
+    arguments = (stage, store.root, runtime, moment)
+    process = processes.Process(target=run_and_be_killed, args=arguments)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL, moment

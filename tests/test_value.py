@@ -55,7 +55,7 @@ def test_floats_that_are_not_finite_are_refused_everywhere(number):
         Outer(rate=number)
     with pytest.raises(ValueError, match=r"Inner\.options\['t'\]"):
         Inner(options={"t": number})
-    with pytest.raises(ValueError, match="only finite"):
+    with pytest.raises(msgspec.ValidationError, match="out of range"):
         decode(b'{"rate": 1e999}', Outer)
 
 
@@ -113,4 +113,5 @@ def test_the_order_of_fields_in_a_file_changes_nothing(value):
 
 @given(outers, outers)
 def test_values_that_differ_in_more_than_a_note_differ_in_their_digest(one, other):
-    assert (digest(one) == digest(other)) == (canonical(one) == canonical(other))
+    forms = [json.dumps(canonical(value), sort_keys=True) for value in (one, other)]
+    assert (digest(one) == digest(other)) == (forms[0] == forms[1])

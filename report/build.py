@@ -1,0 +1,63 @@
+"""Builds the report: records -> cells -> summaries -> two csv files and one page."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from qkd.files import write_atomically
+from report.cells import read
+from report.comparison import Against, against
+from report.csvs import CELL_COLUMNS, SUMMARY_COLUMNS, as_csv, cell_rows, summary_rows
+from report.page import render
+from report.paper import Claim, Number, PaperError, paper_file, read_paper
+from report.section import Content, section_view
+from report.sources import REFERENCE, Found, Shown, find
+from report.summary import Summary, summaries
+
+
+class Report(NamedTuple):
+    """Where the page is, what it is made of, and what could not be read."""
+
+    page: Path
+    contents: tuple[Content, ...]
+    problems: tuple[str, ...]
+
+
+def build(results: Path, output: Path, reference: Path = REFERENCE) -> Report:
+    """Writes the page to ``output``, and cells.csv and summary.csv beside it, each atomically.
+
+    Raises OSError where they cannot be written. What cannot be read is shown as such.
+    """
+    found = find(results, reference)
+    paper, problems = _paper(results, found)
+    contents = tuple(_content(shown) for shown in found.sections)
+    taken: set[str] = set()
+    sections = [section_view(content, paper, output.parent, taken) for content in contents]
+    keyed = [(content, content.readings.run.key) for content in contents]
+    cells = [row for c, key in keyed for row in cell_rows(key, c.readings.cells)]
+    means = [row for c, key in keyed for row in summary_rows(key, c.summaries, paper)]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(output.with_name("cells.csv"), as_csv(cells, CELL_COLUMNS))
+    write_atomically(output.with_name("summary.csv"), as_csv(means, SUMMARY_COLUMNS))
+    write_atomically(output, render(sections, problems))
+    return Report(output, contents, tuple(problems))
+
+
+def _paper(results: Path, found: Found) -> tuple[dict[Claim, Number], Sequence[str]]:
+    """The claimed numbers; none, and a problem to show, where their file is damaged."""
+    try:
+        return read_paper(paper_file(results)), found.problems
+    except PaperError as error:
+        return {}, (*found.problems, f"No claimed number is shown: {error}")
+
+
+def _content(shown: Shown) -> Content:
+    readings = read(shown.run)
+    own = summaries(readings.cells)
+    return Content(readings, own, shown.is_reference, _against(shown, own))
+
+
+def _against(shown: Shown, own: list[Summary]) -> Against | None:
+    if shown.reference is None:
+        return None
+    return against(own, summaries(read(shown.reference).cells))

@@ -1,0 +1,141 @@
+"""What can be said of each cell for the list of runs: its path, its records, its command."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from benchmarks.matrix import cell_values
+from qkd.spec import History
+from report.cells import Reading, Readings
+from report.curves import chain
+from report.outcomes import Outcome, Records
+from report.words import duration, fixed
+
+
+class Link(NamedTuple):
+    """A record: its name, its status, and its folder as seen from the page."""
+
+    name: str
+    status: str
+    address: str
+
+
+class RunView(NamedTuple):
+    """A line of the list of runs. ``anchor`` is its permalink on the page."""
+
+    anchor: str
+    name: str
+    setting: str
+    status: str
+    top1: str
+    seconds: str
+    speed: str
+    digest: str
+    message: str
+    history: tuple[str, ...]
+    chain: tuple[Link, ...]
+    command: str
+    environment: tuple[str, ...]
+
+
+def run_views(readings: Readings, page: Path, taken: set[str]) -> list[RunView]:
+    """One for each cell; ``page`` is the folder of the page, ``taken`` its anchors so far."""
+    varied = _varied(readings)
+    return [_view(reading, readings, page, taken, varied) for reading in readings.cells]
+
+
+def _varied(readings: Readings) -> list[str]:
+    """The keys by which ONLY= must pick: method, bits, and what else the cells differ in."""
+    values = [cell_values(reading.cell) for reading in readings.cells]
+    return [
+        key
+        for key in ("dataset", "student", "teacher", "bits", "method")
+        if key in ("method", "bits") or len({value[key] for value in values}) > 1
+    ]
+
+
+def _view(
+    reading: Reading, readings: Readings, page: Path, taken: set[str], varied: list[str]
+) -> RunView:
+    cell, result, records = reading.cell, reading.outcome.result, readings.run.records
+    digest = cell.history.digest
+    anchor = digest if digest not in taken else f"{'-'.join(readings.run.key)}-{digest}"
+    taken.add(anchor)
+    path = chain(reading, records)
+    seconds = [outcome.result.seconds for outcome in path if outcome.result]
+    return RunView(
+        anchor=anchor,
+        name=f"{cell.method.name}, seed {cell.seed}",
+        setting=reading.setting.label,
+        status=reading.status.value,
+        top1=fixed(reading.top1),
+        seconds=duration(sum(seconds)) if result else fixed(None),
+        speed=f"{result.images_per_second:.0f}" if result else fixed(None),
+        digest=digest,
+        message=reading.message,
+        history=tuple(in_words(cell.history)),
+        chain=tuple(_link(outcome, page) for outcome in _starts(cell.history, records) + path),
+        command=_command(reading, readings, varied),
+        environment=tuple(_environment(reading.outcome)),
+    )
+
+
+def _command(reading: Reading, readings: Readings, varied: list[str]) -> str:
+    """What runs the cell, or goes on with it, from a shell in the repository."""
+    matrix, scale = readings.run.key
+    values = cell_values(reading.cell)
+    only = " ".join(f"{key}={values[key]}" for key in varied)
+    return f"make run MATRIX={matrix} SCALE={scale} ONLY='{only}' SEEDS={reading.cell.seed}"
+
+
+def in_words(history: History) -> list[str]:
+    """What a student and its teacher have been through, a sentence for each."""
+    learners = [("student", history.student), ("teacher", history.teacher)]
+    words = []
+    for side, learner in learners:
+        if learner is None:
+            continue
+        start = learner.start
+        begin = f"pre-trained for {start.steps} steps" if start else "from random weights"
+        bits = learner.quantization.bits if learner.quantization else None
+        edge = f", quantized to {bits.label}, first and last layer {bits.edge} bits" if bits else ""
+        words.append(f"{side}: {learner.network.name}, {begin}{edge}")
+    words += [
+        f"{part.phase.name}, {part.steps} steps"
+        + (", the teacher learns too" if part.phase.trains_teacher else "")
+        for part in history.parts
+    ]
+    return words
+
+
+def _starts(history: History, records: Records) -> list[Outcome]:
+    learners = [learner for learner in (history.student, history.teacher) if learner]
+    return [records.outcome(learner.start) for learner in learners if learner.start]
+
+
+def _link(outcome: Outcome, page: Path) -> Link:
+    address = Path(os.path.relpath(outcome.path.resolve(), page.resolve())).as_posix()
+    return Link(outcome.path.name, outcome.status.value, f"{quote(address)}/")
+
+
+def _environment(outcome: Outcome) -> list[str]:
+    environment = outcome.environment
+    if environment is None:
+        return []
+    dirty = " with local changes" if environment.dirty else ""
+    return [
+        f"torch {environment.torch}" if environment.torch else "",
+        hardware(outcome),
+        f"host {environment.host}" if environment.host else "",
+        f"commit {environment.commit[:12]}{dirty}" if environment.commit else "commit unknown",
+    ]
+
+
+def hardware(outcome: Outcome) -> str:
+    """``AMD EPYC (cpu), 1 thread``; empty where it is not recorded."""
+    environment = outcome.environment
+    if environment is None or not environment.device:
+        return ""
+    threads = f"{environment.threads} thread{'' if environment.threads == 1 else 's'}"
+    return f"{environment.device_name or 'unnamed device'} ({environment.device}), {threads}"

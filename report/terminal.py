@@ -1,0 +1,34 @@
+"""The summary on a terminal."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from report.section import Content
+from report.words import NONE, PLUS_MINUS, fixed
+
+
+def print_summary(contents: tuple[Content, ...], console: Console) -> None:
+    """A table of the methods' means for each setting of each matrix."""
+    for content in contents:
+        matrix = content.readings.run.matrix
+        kind = " (the committed reference)" if content.is_reference else ""
+        for setting in dict.fromkeys(summary.setting for summary in content.summaries):
+            table = Table(
+                title=Text(f"{matrix.name} at scale {matrix.scale}{kind}: {setting.label}"),
+                title_justify="left",
+            )
+            table.add_column("method")
+            table.add_column("test top-1, %", justify="right")
+            table.add_column("n", justify="right")
+            table.add_column("status")
+            for summary in content.summaries:
+                if summary.setting != setting:
+                    continue
+                interval = summary.interval
+                mean = fixed(interval.mean) if interval else NONE
+                if interval and interval.high is not None:
+                    mean += f" {PLUS_MINUS} {fixed(interval.high - interval.mean)}"
+                n = str(interval.n if interval else 0)
+                table.add_row(*map(Text, (summary.name, mean, n, summary.status)))
+            console.print(table)

@@ -1,0 +1,85 @@
+"""The report's fixed sentences, and numbers as text."""
+
+MINUS = "\N{MINUS SIGN}"
+NONE = "\N{EN DASH}"
+NO_BREAK = "\N{NO-BREAK SPACE}"
+PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
+
+SCALE_NOTES = {
+    "smoke": (
+        "Smoke scale: synthetic images and a few steps. It checks that the machinery runs, and "
+        "nothing else; its numbers say nothing about any method and are never set against the "
+        "paper's."
+    ),
+    "laptop": (
+        "Laptop scale: a check of the machinery and of the speed of recovery. Small networks and "
+        "short runs: it can neither confirm nor refute the paper, and its numbers are never set "
+        "against the paper's."
+    ),
+    "paper": "Full length: set against the claimed numbers where there are any.",
+}
+REFERENCE_NOTE = "This is the committed reference run, not a run of yours:"
+NOTHING_RAN = "Nothing has run yet."
+INTERVALS = (
+    f"{PLUS_MINUS} is half the width of a 95 % Student-t interval of the mean over seeds; "
+    "n is the number of seeds. Seeds share one pre-trained pair of networks and one test set: "
+    "every interval is conditional on both and says nothing about another pair or other images."
+)
+SELECTION = (
+    "Reported is the network after its last step. The best held-out top-1, on training images "
+    "that were never trained on, is a column of its own and selects nothing. The test set is "
+    "evaluated once, at the end of a stage, in float32."
+)
+TUNING = (
+    "None of the settings was tuned here: they are the paper's, second-hand or assumed values, as "
+    "listed below, the same for every method."
+)
+CONTRASTS = (
+    "Six contrasts were fixed before any run; they are paired by seed, with a two-sided paired t "
+    "test, and corrected by Holm's method over all six, those not run among them. For the last "
+    "the paper predicts a difference that is not positive. The power is the chance of this design "
+    "to see a true difference of 0.5 points at the spread that was observed."
+)
+EXPLORATORY = "Not fixed beforehand: uncorrected, and to be read as suggestions for another run."
+VERDICTS = (
+    "Against a claimed number: reproduced if the 90 % interval of the difference lies within 0.5 "
+    "points of it, not reproduced if it lies wholly outside, else inconclusive."
+)
+COST = (
+    "Cost: multiply-accumulates of training, relative to plain QAT in the same setting, the "
+    "pre-training aside; training a network counts three forward passes of it, a frozen teacher "
+    "one."
+)
+
+
+def fixed(value: float | None, digits: int = 2) -> str:
+    """``92.31``; a dash where it is not known; a true minus sign, and none before zero."""
+    if value is None:
+        return NONE
+    text = f"{value:.{digits}f}"
+    if not float(text):
+        text = text.lstrip("-")
+    return text.replace("-", MINUS)
+
+
+def signed(value: float | None) -> str:
+    """``+0.82``; a dash where it is not known."""
+    text = fixed(value)
+    return f"+{text}" if value is not None and round(value, 2) > 0 else text
+
+
+def bracket(low: float | None, high: float | None) -> str:
+    """``[0.30, 1.34]``; a dash where there is no interval."""
+    return NONE if low is None or high is None else f"[{fixed(low)}, {fixed(high)}]"
+
+
+def duration(seconds: float) -> str:
+    """``42 s``, ``12.5 min``, ``3.2 h``."""
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def listed(items: list[str], none: str = "not recorded") -> str:
+    """The distinct items, in their order, as one text."""
+    return ", ".join(dict.fromkeys(items)) or none

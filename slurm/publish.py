@@ -1,0 +1,55 @@
+"""Copies a run's records to where they can be committed: python -m slurm.publish RESULTS TO.
+
+The whole run as small JSON files: without weights and logs, and without what names a machine (its
+host, its folders). Pre-trained networks that the run read from elsewhere are not copied.
+"""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from qkd.files import write_atomically
+from qkd.record import STAGES, Record, State
+from slurm.matrices import MATRICES
+
+COPIED = ("stage.json", "metrics.jsonl", "result.json", "failed.json")
+PRIVATE = ("host", "command", "data", "job")
+
+
+def publish(results: Path, target: Path) -> int:
+    """Copies the matrices and every record that is done or failed; returns how many records."""
+    shutil.copytree(results / MATRICES, target / MATRICES, dirs_exist_ok=True)
+    count = 0
+    for folder in sorted((results / STAGES).iterdir()):
+        record = Record(folder)
+        if record.state() not in (State.DONE, State.FAILED):
+            continue
+        copy = target / STAGES / folder.name
+        copy.mkdir(parents=True, exist_ok=True)
+        for name in COPIED:
+            if (folder / name).exists():
+                shutil.copyfile(folder / name, copy / name)
+        environment = _without_machine(record.read_json(record.environment_file))
+        text = json.dumps(environment, indent=2, sort_keys=True)
+        write_atomically(copy / "env.json", text.encode() + b"\n")
+        count += 1
+    return count
+
+
+def _without_machine(environment: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in environment.items() if name not in PRIVATE}
+
+
+def main() -> None:
+    """Publishes one results folder."""
+    parser = argparse.ArgumentParser(description="Copies a run's records, fit to be committed.")
+    parser.add_argument("results", type=Path)
+    parser.add_argument("target", type=Path)
+    arguments = parser.parse_args()
+    print(f"{publish(arguments.results, arguments.target)} records -> {arguments.target}")
+
+
+if __name__ == "__main__":
+    main()

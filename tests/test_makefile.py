@@ -1,0 +1,71 @@
+"""The Makefile hands values over as they are, and refuses what it does not know."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from launching import ROOT
+
+pytestmark = pytest.mark.skipif(
+    not (ROOT / ".venv" / "ready").exists(), reason="make setup has not run in this checkout"
+)
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    # Not what `make test` itself was given, nor the directory that it prints.
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("QKD_", "MAKE", "MFLAGS"))}
+    return subprocess.run(
+        ["make", "--old-file=.venv/ready", *arguments],
+        cwd=ROOT,
+        env=kept,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_make_alone_prints_help_that_names_every_target() -> None:
+    done = make()
+    assert done.returncode == 0
+    lines = (ROOT / "Makefile").read_text().splitlines()
+    phony = " ".join(lines[lines.index(next(x for x in lines if x.startswith(".PHONY"))) :][:2])
+    for target in phony.replace(".PHONY:", "").replace("\\", "").split():
+        assert target == "help" or target in done.stdout, target
+
+
+@pytest.mark.parametrize("given", ["SEED=0", "seeds=0", "METHOD=qkd"])
+def test_an_unknown_variable_is_an_error_that_lists_the_valid_ones(given: str) -> None:
+    done = make("status", given)
+    assert done.returncode != 0
+    assert f"unknown variable {given.partition('=')[0]}" in done.stderr
+    assert "MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY JOBS THREADS" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ["$(shell touch {0})", "`touch {0}`", "; touch {0} #", "$$(touch {0})", "' ; touch {0} ; '"],
+)
+def test_values_pass_through_no_shell_and_are_not_expanded(tmp_path: Path, hostile: str) -> None:
+    proof = tmp_path / "proof"
+    value = hostile.format(proof)
+    done = make("status", "SCALE=smoke", f"RESULTS={tmp_path / 'none'}", f"ONLY={value}")
+    assert done.returncode != 0
+    assert value.split()[0] in done.stderr
+    assert not proof.exists()
+
+
+def test_a_folder_with_spaces_and_dollars_is_taken_as_it_is(tmp_path: Path) -> None:
+    page = tmp_path / "a $HOME b" / "index.html"
+    done = make("report", f"RESULTS={tmp_path / 'no results'}", f"REPORT={page}")
+    assert done.returncode == 0, done.stderr
+    assert page.exists()
+
+
+def test_clean_leaves_records_alone() -> None:
+    recipes = (ROOT / "Makefile").read_text()
+    clean = recipes[recipes.index("\nclean:") : recipes.index("\nclean-environment:")]
+    assert "results" not in clean
+    assert "checkpoint" not in clean

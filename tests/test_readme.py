@@ -1,0 +1,46 @@
+"""What the README says can be done is done."""
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+
+from launching import ROOT, launch, report
+
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_example_of_a_matrix_of_ones_own_runs_as_it_stands(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    file = tmp_path / "mine.py"
+    file.write_text(example)
+    results, page = tmp_path / "results", tmp_path / "report.html"
+    code, output = launch("run", results, tmp_path / "data", MATRIX=str(file), SEEDS="0,1")
+    assert code == 0, output
+    report(results, page)
+    with (tmp_path / "cells.csv").open() as stream:
+        rows = [row for row in csv.DictReader(stream) if row["matrix"] == "mine"]
+    assert [(row["method"], row["seed"], row["status"]) for row in rows] == [
+        (method, seed, "done") for method in ("qkd", "halves") for seed in "01"
+    ]
+    assert all(float(row["top1"]) > 60 for row in rows)
+
+
+def test_every_command_of_the_readme_is_a_target_and_every_variable_is_known() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    commands = re.findall(r"^make (.*?)(?:  +#.*)?$", README, re.MULTILINE)
+    assert len(commands) >= 7
+    targets = set(re.findall(r"^([a-z][a-z -]*):", makefile, re.MULTILINE))
+    known = {word for line in targets for word in line.split()}
+    variables = set(re.search(r"^VARIABLES := (.*)$", makefile, re.MULTILINE)[1].split())
+    for command in commands:
+        target, *rest = command.split()
+        assert target in known
+        assert {word.partition("=")[0] for word in rest if word.isupper() and "=" in word} <= variables
+
+
+def test_links_to_files_lead_somewhere() -> None:
+    for link in re.findall(r"\]\((?!http)(.*?)\)", README):
+        assert (ROOT / link).exists(), link

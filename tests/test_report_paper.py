@@ -1,0 +1,57 @@
+import pytest
+
+from report.paper import COLUMNS, PAPER, PaperError, claim, paper_file, read_paper
+
+HEAD = ",".join(COLUMNS)
+GOOD = "abstract,imagenet,resnet18,qkd,4,4,71.4,derived,arithmetic"
+
+
+def written(tmp_path, *lines):
+    path = tmp_path / "paper.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_the_committed_numbers_can_be_read():
+    numbers = read_paper(PAPER)
+    assert numbers[claim("imagenet", "resnet18", "qkd", 4, 4)].top1 == 71.4
+    assert numbers[claim("ImageNet", "MobileNet_V2", "QKD", 4, 4)].mark == "derived"
+    assert numbers[claim("imagenet", "resnet18", "lsq", 2, 2)].top1 == 67.6
+    assert numbers[claim("cifar10", "resnet20", "qkd", 2, 2)].table == ""
+    assert {number.mark for number in numbers.values()} == {"derived", "second-hand"}
+    assert len(numbers) == 62
+
+
+def test_a_users_file_comes_first(tmp_path):
+    assert paper_file(tmp_path) == PAPER
+    own = written(tmp_path, HEAD, GOOD)
+    assert paper_file(tmp_path) == own
+    assert read_paper(own)[claim("imagenet", "resnet18", "qkd", 4, 4)].source == "arithmetic"
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ((HEAD + ",extra", GOOD), "line 1: the columns must be"),
+        ((HEAD, GOOD.replace("derived", "guessed")), "line 2: mark 'guessed' is none of paper"),
+        ((HEAD, GOOD, GOOD), "line 3: a second number of imagenet, resnet18, qkd"),
+        ((HEAD, GOOD.replace("71.4", "101")), "line 2: top1 '101' is no number from 0 to 100"),
+        ((HEAD, GOOD.replace("71.4", "nan")), "line 2: top1 'nan'"),
+        ((HEAD, GOOD.replace("71.4", "")), "line 2: top1 ''"),
+        ((HEAD, GOOD.replace(",4,4,", ",4,x,")), "line 2: activation_bits 'x'"),
+        ((HEAD, GOOD.replace(",4,4,", ",64,4,")), "line 2: weight_bits '64'"),
+        ((HEAD, GOOD + ",more"), "line 2: a line has 9 values"),
+        ((HEAD, "abstract,imagenet"), "line 2: a line has 9 values"),
+        ((HEAD, GOOD.replace("arithmetic", "")), "line 2: source is empty"),
+        ((HEAD, '"' + GOOD), "line 2: unexpected end of data"),
+    ],
+)
+def test_a_damaged_line_is_an_error_that_names_it(tmp_path, lines, message):
+    with pytest.raises(PaperError) as caught:
+        read_paper(written(tmp_path, *lines))
+    assert f"paper.csv, {message}" in str(caught.value)
+
+
+def test_a_missing_file_is_an_error_that_names_it(tmp_path):
+    with pytest.raises(PaperError, match=r"none\.csv"):
+        read_paper(tmp_path / "none.csv")

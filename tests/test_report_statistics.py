@@ -1,0 +1,115 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from report.statistics import (
+    holm,
+    mean_interval,
+    paired_difference,
+    power_paired,
+    welch_interval,
+)
+
+P_VALUES = st.lists(st.floats(0, 1), max_size=8)
+
+
+def test_a_mean_and_its_interval_by_hand():
+    # stdev 1, standard error 1 / sqrt(3), t(0.975, 2) = 4.302653
+    interval = mean_interval([1.0, 2.0, 3.0])
+    assert interval.mean == 2.0
+    assert interval.n == 3
+    assert interval.high == pytest.approx(2 + 4.302653 / 3**0.5, abs=1e-6)
+    assert interval.low == pytest.approx(2 - 4.302653 / 3**0.5, abs=1e-6)
+
+
+def test_one_value_has_no_interval():
+    assert mean_interval([70.0]) == (70.0, None, None, 1)
+
+
+def test_no_value_is_an_error():
+    with pytest.raises(ValueError, match="at least one"):
+        mean_interval([])
+
+
+def test_a_paired_difference_by_hand():
+    # differences 1, 2, 3: t = 2 sqrt(3) = 3.4641, two-sided p with 2 degrees of freedom 0.07418
+    paired = paired_difference([11.0, 12.0, 13.0], [10.0, 10.0, 10.0])
+    assert paired.mean == 2.0
+    assert paired.spread == 1.0
+    assert paired.p == pytest.approx(0.0741799, abs=1e-6)
+    assert paired.low == pytest.approx(2 - 4.302653 / 3**0.5, abs=1e-6)
+
+
+def test_differences_that_do_not_vary_have_no_p():
+    assert paired_difference([1.1, 2.1, 3.1], [1.0, 2.0, 3.0]).p is None
+    assert paired_difference([0.3], [0.1]) == (pytest.approx(0.2), None, None, 1, None, None)
+
+
+def test_unequal_lengths_are_an_error():
+    with pytest.raises(ValueError, match="shorter"):
+        paired_difference([1.0, 2.0], [1.0])
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.01], family=6) == pytest.approx([0.06])
+    assert holm([]) == []
+
+
+def test_holm_counts_the_whole_family():
+    with pytest.raises(ValueError, match="a family of 1"):
+        holm([0.1, 0.2], family=1)
+
+
+@given(P_VALUES)
+def test_holm_keeps_the_order_and_lies_between_p_and_one(values):
+    corrected = holm(values, family=8)
+    pairs = sorted(zip(values, corrected, strict=True))
+    assert all(p <= c <= 1 for p, c in pairs)
+    assert all(a[1] <= b[1] for a, b in zip(pairs, pairs[1:], strict=False))
+
+
+def test_the_power_of_three_seeds_and_of_eight():
+    assert power_paired(3, spread=0.3, effect=0.5) == pytest.approx(0.367, abs=0.001)
+    assert power_paired(8, spread=0.3, effect=0.5) == pytest.approx(0.98, abs=0.001)
+
+
+def test_the_power_of_no_effect_is_alpha():
+    assert power_paired(5, spread=1.0, effect=0.0, alpha=0.05) == pytest.approx(0.05)
+
+
+def test_the_power_at_the_ends():
+    assert power_paired(1, spread=0.3) == 0.0
+    assert power_paired(5, spread=0.0) == 1.0
+
+
+@given(n=st.integers(2, 12), spread=st.floats(1e-6, 1e3))
+def test_the_power_is_a_chance(n, spread):
+    assert 0.049 <= power_paired(n, spread) <= 1.0
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_the_power_is_steady_where_another_formula_takes_over(n):
+    border = 0.5 * n**0.5 / 20
+    assert power_paired(n, border * 1.0001) == pytest.approx(
+        power_paired(n, border * 0.9999), abs=0.002
+    )
+
+
+def test_a_welch_interval_by_hand():
+    # variances 1 and 4, standard error sqrt(1/3 + 4/3), degrees of freedom 50/17, t(0.95) = 2.37
+    interval = welch_interval([11.0, 12.0, 13.0], [8.0, 10.0, 12.0])
+    assert interval.mean == 2.0
+    freedom = (5 / 3) ** 2 / ((1 / 3) ** 2 / 2 + (4 / 3) ** 2 / 2)
+    assert freedom == pytest.approx(50 / 17)
+    assert interval.high == pytest.approx(2 + 2.3716 * (5 / 3) ** 0.5, abs=2e-3)
+
+
+def test_a_welch_interval_of_equal_values_has_no_width():
+    assert welch_interval([2.0, 2.0], [1.0, 1.0]) == (1.0, 1.0, 1.0, 2)
+
+
+def test_a_welch_interval_needs_two_values_on_both_sides():
+    assert welch_interval([2.0], [1.0, 1.0]) == (1.0, None, None, 1)
+    with pytest.raises(ValueError, match="on both sides"):
+        welch_interval([], [1.0])

@@ -1,0 +1,44 @@
+"""The variables of every command."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.settings import SettingsError, from_environment
+
+
+def test_without_variables_the_defaults_hold() -> None:
+    settings = from_environment({"HOME": "/", "PATH": ""})
+    assert settings.matrix == "ablation"
+    assert settings.scale == "laptop"
+    assert settings.seeds == (0, 1, 2, 3, 4)
+    assert (settings.results, settings.report) == (Path("results"), Path("report/index.html"))
+    assert (settings.jobs, settings.threads, settings.only) == (0, 1, "")
+
+
+def test_an_empty_variable_is_at_its_default() -> None:
+    assert from_environment({"QKD_SCALE": "", "QKD_SEEDS": " "}) == from_environment({})
+
+
+def test_seeds_are_read_in_the_order_given() -> None:
+    assert from_environment({"QKD_SEEDS": "3, 1"}).seeds == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("QKD_SEED", "0", "QKD_SEEDS"),
+        ("QKD_SCALE", "LAPTOP", "smoke, laptop, paper"),
+        ("QKD_SEEDS", "0;1", "0,1,2"),
+        ("QKD_SEEDS", "0,", "0,1,2"),
+        ("QKD_SEEDS", "2147483648", "0,1,2"),
+        ("QKD_SEEDS", "4,4", "twice"),
+        ("QKD_JOBS", "two", "JOBS=two"),
+        ("QKD_THREADS", "0", "1 or more"),
+    ],
+)
+def test_a_wrong_value_is_an_error_that_says_what_is_right(
+    name: str, value: str, says: str
+) -> None:
+    with pytest.raises(SettingsError, match=says):
+        from_environment({name: value})
