@@ -30,7 +30,7 @@ def set_up(runtime: Runtime) -> torch.device:
     torch.set_num_threads(runtime.threads)
     torch.use_deterministic_algorithms(True)
     # Else every new tensor is first filled with NaN: a fifth of a step's time on a CPU.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False

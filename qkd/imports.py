@@ -56,5 +56,6 @@ def load_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
+        _allowed.discard(name)
         raise
     return module

@@ -27,7 +27,7 @@ class Network(Value, kw_only=True):
 
     name: Annotated[Name, msgspec.Meta(extra=NOT_IDENTITY)]
     factory: ImportPath
-    arguments: dict[str, Scalar] = {}
+    arguments: dict[str, Scalar] = {}  # noqa: RUF012 (a Struct copies it)
 
 
 class Data(Value, kw_only=True):
@@ -86,7 +86,7 @@ class Term(Value, kw_only=True):
     loss: ImportPath
     target: Literal["labels", "peer"] = "labels"
     weight: NotNegative = 1.0
-    options: dict[str, Scalar] = {}
+    options: dict[str, Scalar] = {}  # noqa: RUF012 (likewise)
 
 
 class Phase(Value, kw_only=True):

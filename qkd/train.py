@@ -4,6 +4,7 @@ By itself: ``python -m qkd.train STAGE.json``.
 """
 
 import argparse
+import math
 import resource
 import time
 import traceback
@@ -32,10 +33,10 @@ from qkd.runtime import Runtime
 from qkd.spec import Stage
 from qkd.step import Side, cosine, train_step
 from qkd.value import decode
-from qkd.window import Window
+from qkd.window import NotFinite, Window
 
 
-class Stopped(Exception):  # noqa: N818 (a request, not an error)
+class Stopped(Exception):
     """The stage was asked to stop; it saved and can go on."""
 
 
@@ -195,7 +196,14 @@ class _Training:
         return Progress(self.history.digest, self.step - begin, self.stage.steps, speed, last)
 
     def _accuracy(self, side: Side, images: Images) -> Accuracy:
-        return evaluate(side.network, evaluation_batches(images, self.history.data, self.device))
+        batches = evaluation_batches(images, self.history.data, self.device)
+        accuracy = evaluate(side.network, batches)
+        if not math.isfinite(accuracy.loss):
+            raise NotFinite(
+                f"the {side.name}'s loss on images that it was not trained on became "
+                f"{accuracy.loss} at step {self.step}: lower the learning rate"
+            )
+        return accuracy
 
     def _write_metrics(self) -> None:
         """One line: what was learned since the last, and where the held-out images stand."""

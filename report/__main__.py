@@ -12,8 +12,8 @@ from report.terminal import print_summary
 
 def main() -> int:
     """Builds the report and prints its path last; 1 where it cannot be written."""
-    results = Path(os.environ.get("QKD_RESULTS", "results"))
-    output = Path(os.environ.get("QKD_REPORT", "report/index.html"))
+    results = Path(os.environ.get("QKD_RESULTS", "").strip() or "results")
+    output = Path(os.environ.get("QKD_REPORT", "").strip() or "report/index.html")
     try:
         report = build(results, output)
     except OSError as error:
@@ -22,7 +22,7 @@ def main() -> int:
     print_summary(report.contents, Console())
     for problem in report.problems:
         print(problem)
-    print(report.page)
+    print(output)
     return 0
 
 

@@ -16,10 +16,11 @@ from report.summary import Summary, summaries
 
 
 class Report(NamedTuple):
-    """Where the page is, what it is made of, and what could not be read."""
+    """What is reported: a content for each section, the claimed numbers, and in words what could
+    not be read."""
 
-    page: Path
     contents: tuple[Content, ...]
+    paper: dict[Claim, Number]
     problems: tuple[str, ...]
 
 
@@ -28,19 +29,43 @@ def build(results: Path, output: Path, reference: Path = REFERENCE) -> Report:
 
     Raises OSError where they cannot be written. What cannot be read is shown as such.
     """
+    report = collect(results, reference)
+    taken: set[str] = set()
+    sections = [
+        section_view(content, report.paper, output.parent, taken) for content in report.contents
+    ]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(output.with_name("cells.csv"), cells_csv(report))
+    write_atomically(output.with_name("summary.csv"), summary_csv(report))
+    write_atomically(output, render(sections, report.problems))
+    return report
+
+
+def collect(results: Path, reference: Path = REFERENCE) -> Report:
+    """Reads every record once."""
     found = find(results, reference)
     paper, problems = _paper(results, found)
-    contents = tuple(_content(shown) for shown in found.sections)
-    taken: set[str] = set()
-    sections = [section_view(content, paper, output.parent, taken) for content in contents]
-    keyed = [(content, content.readings.run.key) for content in contents]
-    cells = [row for c, key in keyed for row in cell_rows(key, c.readings.cells)]
-    means = [row for c, key in keyed for row in summary_rows(key, c.summaries, paper)]
-    output.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(output.with_name("cells.csv"), as_csv(cells, CELL_COLUMNS))
-    write_atomically(output.with_name("summary.csv"), as_csv(means, SUMMARY_COLUMNS))
-    write_atomically(output, render(sections, problems))
-    return Report(output, contents, tuple(problems))
+    return Report(tuple(_content(shown) for shown in found.sections), paper, tuple(problems))
+
+
+def cells_csv(report: Report) -> bytes:
+    """One line a cell; nothing in it depends on when or where the cells ran."""
+    rows = [
+        row
+        for content in report.contents
+        for row in cell_rows(content.readings.run.key, content.readings.cells)
+    ]
+    return as_csv(rows, CELL_COLUMNS)
+
+
+def summary_csv(report: Report) -> bytes:
+    """One line a method."""
+    rows = [
+        row
+        for content in report.contents
+        for row in summary_rows(content.readings.run.key, content.summaries, report.paper)
+    ]
+    return as_csv(rows, SUMMARY_COLUMNS)
 
 
 def _paper(results: Path, found: Found) -> tuple[dict[Claim, Number], Sequence[str]]:

@@ -170,13 +170,13 @@ def _panels(
     if not methods:
         return None
     rows = -(-len(methods) // PANELS)
-    width, height = WIDTH + 1, 0.6 + 1.6 * rows
+    width, height = WIDTH + 1, 0.7 + 1.75 * rows
     with style():
         figure = Figure(figsize=(width, height))
         grid = figure.subplots(rows, PANELS, sharey=True, squeeze=False).ravel()
         figure.subplots_adjust(
             left=0.65 / width, right=1 - 0.1 / width, wspace=0.12,
-            bottom=0.55 / height, top=1 - 0.3 / height, hspace=0.6,
+            bottom=0.55 / height, top=1 - 0.45 / height, hspace=0.75,
         )  # fmt: skip
         for axes, method, lines in zip(grid, methods, panels, strict=False):
             _panel(axes, method, lines)
@@ -188,20 +188,24 @@ def _panels(
 
 
 def _panel(axes: Axes, method: Curves, lines: Sequence[Drawn]) -> None:
-    axes.set_title(method.name)
+    axes.set_title(method.name, pad=16)
     axes.grid(axis="y")
     axes.tick_params(length=0)
-    axes.margins(y=0.12)
-    axes.set_xlim(0, method.borders[-1][0])
-    axes.set_xticks([0, *(end for end, _ in method.borders[-1:])])
+    axes.margins(y=0.08)
+    last = method.borders[-1][0]
+    axes.set_xlim(0, last)
+    axes.set_xticks([0, last])
+    first_label, last_label = axes.get_xticklabels()
+    first_label.set_horizontalalignment("left")
+    last_label.set_horizontalalignment("right")
     begin = 0
     for end, phase in method.borders:
         axes.axvline(end, color=MUTED, linewidth=0.7, linestyle=(0, (1, 2)))
         text = SHORT.get(phase, phase)
-        place = ((begin + end) / 2, 0.99)
+        place = ((begin + end) / 2, 1.02)
         axes.text(
             *place, text, transform=axes.get_xaxis_transform(), size=8, color=MUTED,
-            ha="center", va="top",
+            ha="center", va="bottom",
         )  # fmt: skip
         begin = end
     for drawn in lines:

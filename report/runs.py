@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+import benchmarks
 from benchmarks.matrix import cell_values
 from qkd.spec import History
 from report.cells import Reading, Readings
@@ -63,10 +64,11 @@ def _view(
     anchor = digest if digest not in taken else f"{'-'.join(readings.run.key)}-{digest}"
     taken.add(anchor)
     path = chain(reading, records)
+    bits = f" {cell.bits.label}" if cell.bits else ""
     seconds = [outcome.result.seconds for outcome in path if outcome.result]
     return RunView(
         anchor=anchor,
-        name=f"{cell.method.name}, seed {cell.seed}",
+        name=f"{cell.method.name}{bits}, seed {cell.seed}",
         setting=reading.setting.label,
         status=reading.status.value,
         top1=fixed(reading.top1),
@@ -83,10 +85,15 @@ def _view(
 
 def _command(reading: Reading, readings: Readings, varied: list[str]) -> str:
     """What runs the cell, or goes on with it, from a shell in the repository."""
-    matrix, scale = readings.run.key
     values = cell_values(reading.cell)
     only = " ".join(f"{key}={values[key]}" for key in varied)
-    return f"make run MATRIX={matrix} SCALE={scale} ONLY='{only}' SEEDS={reading.cell.seed}"
+    return f"{command(*readings.run.key)} ONLY='{only}' SEEDS={reading.cell.seed}"
+
+
+def command(matrix: str, scale: str) -> str:
+    """What runs a matrix at a scale; a matrix that is not ours is named by the user's own file."""
+    ours = (Path(benchmarks.__file__).parent / f"{matrix}.py").exists()
+    return f"make run MATRIX={matrix if ours else f'path/to/{matrix}.py'} SCALE={scale}"
 
 
 def in_words(history: History) -> list[str]:

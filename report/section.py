@@ -9,12 +9,12 @@ from markupsafe import Markup
 from benchmarks.matrix import Label
 from report.cells import Readings
 from report.comparison import Against
-from report.contrasts import EXPLORATORY, FIXED, compare_all, sentence
+from report.contrasts import EXPLORATORY, FIXED, Contrast, compare_all, sentence
 from report.curves import Curves, curves
 from report.figures import accuracy, accuracy_curves, forest, learning_rates, loss_curves
 from report.outcomes import Environment, Outcome, Status
 from report.paper import Claim, Number
-from report.runs import RunView, hardware, run_views
+from report.runs import RunView, command, hardware, run_views
 from report.summary import COMPARED_SCALE, Summary
 from report.tables import (
     ContrastRow,
@@ -48,6 +48,7 @@ class SectionView(NamedTuple):
     scale: str
     label: Label
     note: str
+    command: str
     is_reference: bool
     has_claims: bool
     facts: tuple[tuple[str, str], ...]
@@ -83,6 +84,7 @@ def section_view(
         scale=run.matrix.scale,
         label=run.matrix.label,
         note=SCALE_NOTES[run.matrix.scale],
+        command=_command(*run.key),
         is_reference=content.is_reference,
         has_claims=run.matrix.scale == COMPARED_SCALE,
         facts=tuple(_facts(content.readings)),
@@ -96,11 +98,17 @@ def section_view(
     )
 
 
+def _command(matrix: str, scale: str) -> str:
+    """The shortest command that makes a run of one's own."""
+    return "make ablation" if (matrix, scale) == ("ablation", "laptop") else command(matrix, scale)
+
+
 def _setting_view(
     group: list[Summary], content: Content, paper: dict[Claim, Number], name: str
 ) -> SettingView:
-    fixed = compare_all(FIXED, group)
-    exploratory = compare_all(EXPLORATORY, group)
+    quantized = any(summary.cells[0].cell.bits for summary in group)
+    fixed = compare_all(FIXED, group) if quantized else []
+    exploratory = compare_all(_asked(EXPLORATORY, group), group)
     records = content.readings.run.records
     measured = [found for found in (curves(summary, records) for summary in group) if found]
     return SettingView(
@@ -113,6 +121,12 @@ def _setting_view(
         accuracy=accuracy(group, f"{name}-accuracy"),
         curves=tuple(_curve_figures(measured, name)),
     )
+
+
+def _asked(contrasts: tuple[Contrast, ...], group: list[Summary]) -> tuple[Contrast, ...]:
+    """The contrasts that have a method in the setting."""
+    names = {summary.name for summary in group}
+    return tuple(one for one in contrasts if names & {one.first, one.second})
 
 
 def _curve_figures(measured: list[Curves], name: str) -> list[tuple[str, Markup]]:

@@ -11,7 +11,7 @@ from report.figures import SHORT
 from report.outcomes import Status
 from report.paper import Claim, Number
 from report.summary import Summary, compare
-from report.words import NONE, bracket, fixed, signed
+from report.words import NO_BREAK, NONE, bracket, fixed, signed
 
 BASE = "qat"
 
@@ -72,7 +72,7 @@ def contrast_row(compared: Compared) -> ContrastRow:
         label=compared.contrast.label,
         asks=compared.contrast.asks,
         difference=signed(paired.mean if paired else None),
-        interval=bracket(paired.low, paired.high) if paired else NONE,
+        interval=bracket(paired.low, paired.high) if paired and tested else NONE,
         n=str(paired.n if paired else 0),
         p=_p(paired.p if paired else None),
         corrected=_p(compared.corrected) if tested else NONE,
@@ -121,7 +121,9 @@ def _method_row(
         name=summary.name,
         note=cell.method.note,
         bits=cell.bits.label if cell.bits else "fp",
-        phases=", ".join(f"{SHORT.get(p.phase.name, p.phase.name)} {p.steps}" for p in parts),
+        phases=", ".join(
+            f"{SHORT.get(part.phase.name, part.phase.name)}{NO_BREAK}{part.steps}" for part in parts
+        ),
         steps=str(sum(part.steps for part in parts)),
         teacher_steps=str(sum(part.steps for part in parts if part.phase.trains_teacher)),
         cost=relative,
@@ -141,6 +143,8 @@ def _method_row(
 def _teacher(summary: Summary) -> str:
     """Its test top-1 before and after, where the method has a teacher."""
     if summary.cells[0].cell.history.teacher is None:
+        return NONE
+    if summary.teacher_before is None and summary.teacher_top1 is None:
         return NONE
     before, after = fixed(summary.teacher_before), fixed(summary.teacher_top1)
     trains = any(p.phase.trains_teacher for p in summary.cells[0].cell.history.parts)

@@ -14,10 +14,9 @@ def print_summary(contents: tuple[Content, ...], console: Console) -> None:
         matrix = content.readings.run.matrix
         kind = " (the committed reference)" if content.is_reference else ""
         for setting in dict.fromkeys(summary.setting for summary in content.summaries):
-            table = Table(
-                title=Text(f"{matrix.name} at scale {matrix.scale}{kind}: {setting.label}"),
-                title_justify="left",
-            )
+            title = f"{matrix.name} at scale {matrix.scale}{kind}: {setting.label}"
+            console.print(Text(title), soft_wrap=True)
+            table = Table()
             table.add_column("method")
             table.add_column("test top-1, %", justify="right")
             table.add_column("n", justify="right")

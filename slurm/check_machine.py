@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 OLDEST = (3, 11)
-GIBIBYTES = 8 if sys.platform == "linux" else 3
+GIBIBYTES = 10 if sys.platform == "linux" else 3
 
 
 def main() -> None:

@@ -57,7 +57,7 @@ class Display:
         """One event of the executor."""
         if event.kind == "progress":
             self._running[event.digest] = event.detail
-            if time.monotonic() - self._last_line >= LINE_SECONDS:
+            if not self._live and time.monotonic() - self._last_line >= LINE_SECONDS:
                 self._last_line = time.monotonic()
                 for progress in self._running.values():
                     self._print(f"  {self._name(progress.digest)}: {_where(progress)}")
@@ -75,8 +75,7 @@ class Display:
 
     def _print(self, line: str) -> None:
         if self._live:
-            if not line.startswith(("done", " ")) and "stages" not in line[:12]:
-                self._console.print(Text(line))
+            self._console.print(Text(line))
         else:
             print(line, flush=True)
 
@@ -129,14 +128,21 @@ class Display:
         table = Table(box=None, pad_edge=False)
         for column in ("stage", "step", "images/s", "held-out top-1"):
             table.add_column(column, justify="left" if column == "stage" else "right")
-        for digest, progress in self._running.items():
-            table.add_row(
-                self._name(digest),
-                f"{progress.step}/{progress.steps}",
-                f"{progress.images_per_second:.0f}",
-                f"{progress.top1:.1f} %" if progress.top1 is not None else "",
-            )
+        statuses = self.schedule.status if self.schedule else {}
+        for digest, status in statuses.items():
+            if status == Status.RUNNING:
+                table.add_row(self._name(digest), *_columns(self._running.get(digest)))
         return Group(table, Text(self._summary() if self.schedule else "starting"))
+
+
+def _columns(progress: Progress | None) -> tuple[str, str, str]:
+    if progress is None:
+        return "starting", "", ""
+    return (
+        f"{progress.step}/{progress.steps}",
+        f"{progress.images_per_second:.0f}",
+        f"{progress.top1:.1f} %" if progress.top1 is not None else "",
+    )
 
 
 def _where(progress: Progress) -> str:

@@ -96,10 +96,19 @@ def remember(matrix: Matrix, results: Path) -> Matrix:
     """
     path = results / MATRICES / f"{matrix.name}-{matrix.scale}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        matrix = _with_earlier_seeds(matrix, decode(path.read_bytes(), Matrix))
+    earlier = _remembered(path)
+    if earlier is not None:
+        matrix = _with_earlier_seeds(matrix, earlier)
     write_atomically(path, encode(matrix))
     return matrix
+
+
+def _remembered(path: Path) -> Matrix | None:
+    """What an earlier launch wrote; one that cannot be read is written anew."""
+    try:
+        return decode(path.read_bytes(), Matrix)
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _with_earlier_seeds(matrix: Matrix, earlier: Matrix) -> Matrix:

@@ -1,6 +1,6 @@
 """Copies a run's records to where they can be committed: python -m slurm.publish RESULTS TO.
 
-The whole run as small JSON files: without weights and logs, and without what names a machine (its
+The whole run as small JSON files: without logs, by default without weights, and without what names a machine (its
 host, its folders). Pre-trained networks that the run read from elsewhere are not copied.
 """
 
@@ -15,12 +15,17 @@ from qkd.record import STAGES, Record, State
 from slurm.matrices import MATRICES
 
 COPIED = ("stage.json", "metrics.jsonl", "result.json", "failed.json")
-PRIVATE = ("host", "command", "data", "job")
+PRIVATE = ("host", "platform", "command", "data", "job")
 
 
-def publish(results: Path, target: Path) -> int:
-    """Copies the matrices and every record that is done or failed; returns how many records."""
-    shutil.copytree(results / MATRICES, target / MATRICES, dirs_exist_ok=True)
+def publish(results: Path, target: Path, weights: bool = False) -> int:
+    """Copies the matrices and every record that is done or failed; returns how many records.
+
+    ``weights``: the checkpoints too, for pre-trained networks that others begin with.
+    """
+    if (results / MATRICES).exists():
+        shutil.copytree(results / MATRICES, target / MATRICES, dirs_exist_ok=True)
+    copied = (*COPIED, "checkpoint.pt") if weights else COPIED
     count = 0
     for folder in sorted((results / STAGES).iterdir()):
         record = Record(folder)
@@ -28,7 +33,7 @@ def publish(results: Path, target: Path) -> int:
             continue
         copy = target / STAGES / folder.name
         copy.mkdir(parents=True, exist_ok=True)
-        for name in COPIED:
+        for name in copied:
             if (folder / name).exists():
                 shutil.copyfile(folder / name, copy / name)
         environment = _without_machine(record.read_json(record.environment_file))
@@ -47,8 +52,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Copies a run's records, fit to be committed.")
     parser.add_argument("results", type=Path)
     parser.add_argument("target", type=Path)
+    parser.add_argument("--weights", action="store_true", help="the checkpoints too")
     arguments = parser.parse_args()
-    print(f"{publish(arguments.results, arguments.target)} records -> {arguments.target}")
+    count = publish(arguments.results, arguments.target, arguments.weights)
+    print(f"{count} records -> {arguments.target}")
 
 
 if __name__ == "__main__":

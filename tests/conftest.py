@@ -1,8 +1,11 @@
+import sys
+
 import pytest
+import small
 import torch
 from hypothesis import settings
 
-import small
+from qkd import imports
 from qkd.record import Store
 from qkd.train import run_stage
 
@@ -20,6 +23,23 @@ def _torch_as_it_was():
     yield
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(deterministic)
+
+
+@pytest.fixture
+def user_file(tmp_path):
+    """A function that writes a user's file; what may be imported is as before afterwards."""
+    allowed, loaded = set(imports._allowed), set(sys.modules)
+
+    def write(name, text):
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    yield write
+    imports._allowed.intersection_update(allowed)
+    for name in set(sys.modules) - loaded:
+        if getattr(sys.modules[name], "__file__", "").startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ def environment(results: Path, data: Path, **variables: str) -> dict[str, str]:
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("QKD_")}
     own = {"QKD_SCALE": "smoke", "QKD_RESULTS": str(results), "QKD_DATA": str(data)}
     given = {f"QKD_{name}": value for name, value in variables.items()}
-    return {**inherited, **own, "PYTHONWARNINGS": "error::DeprecationWarning", **given}
+    return {**inherited, **own, "COLUMNS": "200", **given}
 
 
 def start(command: str, results: Path, data: Path, **variables: str) -> subprocess.Popen[str]:

@@ -65,7 +65,8 @@ def record_of(results, history):
 def write_done(results, stage, top1, teacher_top1=91.0, seconds=1.5, **environment):
     """A done record of the stage, with a line of metrics for each of its steps."""
     record = record_of(results, stage.history)
-    record.open(stage)
+    record.path.mkdir(parents=True, exist_ok=True)
+    record.stage_file.write_bytes(encode(stage))
     trains = stage.history.parts[-1].phase.trains_teacher
     result = {
         "steps": stage.history.steps,
@@ -77,12 +78,13 @@ def write_done(results, stage, top1, teacher_top1=91.0, seconds=1.5, **environme
     }
     if trains:
         result["teacher"] = accuracy(teacher_top1)
-    record.write_json(record.result_file, result)
+    record.result_file.write_text(json.dumps(result))
     known = {"torch": "2.0", "device": "cpu", "device_name": "toy", "threads": 1, "host": "here"}
-    record.write_json(record.environment_file, known | environment)
-    record.metrics_file.unlink(missing_ok=True)
-    for step in range(stage.history.steps - stage.steps + 1, stage.history.steps + 1):
-        record.append_metrics(line(step, stage.history.parts[-1].phase.name, top1, trains))
+    record.environment_file.write_text(json.dumps(known | environment))
+    phase = stage.history.parts[-1].phase.name
+    steps = range(stage.history.steps - stage.steps + 1, stage.history.steps + 1)
+    lines = [json.dumps(line(step, phase, top1, trains)) + "\n" for step in steps]
+    record.metrics_file.write_text("".join(lines))
     return record
 
 

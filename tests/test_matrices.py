@@ -34,6 +34,14 @@ def test_a_changed_matrix_replaces_what_was_remembered(tmp_path: Path) -> None:
     assert len(changed.grids[0].methods) == 2
 
 
+def test_a_damaged_memory_is_written_anew(tmp_path: Path) -> None:
+    remember(matrix("smoke", (0,)), tmp_path)
+    (file,) = (tmp_path / "matrices").iterdir()
+    file.write_text('{"name": ')
+    assert remember(matrix("smoke", (1,)), tmp_path).grids[0].seeds == (1,)
+    assert decode(file.read_bytes(), Matrix).grids[0].seeds == (1,)
+
+
 UNCOUNTED = """
 import torch
 from benchmarks.matrix import Grid, Label, Matrix

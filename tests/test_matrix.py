@@ -1,13 +1,13 @@
 import math
 
 import pytest
+import small
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import ValidationError
 from msgspec.structs import replace
 
-import small
 from benchmarks import ablation
 from benchmarks.matrix import (
     DEFAULT_SEEDS,

@@ -1,10 +1,10 @@
 import copy
 
 import pytest
+import small
 import torch
 from torch import nn
 
-import small
 from qkd.models.resnet_cifar import resnet
 from qkd.quantize import (
     interval_parameters,
@@ -126,9 +126,7 @@ def test_two_bits_of_a_normal_distribution_begin_at_1_22_sigma():
 def test_a_large_tensor_is_searched_by_a_sample():
     tensor = torch.randn(2**20, generator=torch.Generator().manual_seed(0))
     whole = least_squares(2, True, tensor[: 2**18])
-    assert least_squares(2, True, tensor) == pytest.approx(
-        whole, rel=0.02
-    )
+    assert least_squares(2, True, tensor) == pytest.approx(whole, rel=0.02)
 
 
 def test_a_tensor_of_zeros_leaves_a_positive_interval():

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,7 +68,7 @@ def test_holm_keeps_the_order_and_lies_between_p_and_one(values):
     corrected = holm(values, family=8)
     pairs = sorted(zip(values, corrected, strict=True))
     assert all(p <= c <= 1 for p, c in pairs)
-    assert all(a[1] <= b[1] for a, b in zip(pairs, pairs[1:], strict=False))
+    assert all(a[1] <= b[1] for a, b in pairwise(pairs))
 
 
 def test_the_power_of_three_seeds_and_of_eight():

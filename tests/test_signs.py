@@ -175,5 +175,5 @@ class Branching(nn.Module):
 
 
 def test_a_network_that_branches_on_values_cannot_be_traced():
-    with pytest.raises(ValueError, match="Branching cannot be traced.*must not branch on tensors"):
+    with pytest.raises(ValueError, match=r"Branching cannot be traced.*must not branch on tensors"):
         trace(Branching())

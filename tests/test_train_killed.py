@@ -2,8 +2,8 @@ import os
 from pathlib import Path
 
 import pytest
-
 import small
+
 from qkd.history import parents
 from qkd.record import State
 from qkd.train import Stopped, run_stage
@@ -120,10 +120,10 @@ def failing_from(call, monkeypatch, target, name):
     monkeypatch.setattr(target, name, full)
 
 
-@pytest.mark.parametrize("call", [3, 4, 9, 10])
+@pytest.mark.parametrize("call", [3, 10])
 @pytest.mark.parametrize(("target", "name"), [(os, "fsync"), (Path, "replace")])
 def test_a_full_disk_keeps_the_last_checkpoint(
-    call, target, name, begun, trained, at_every_step, monkeypatch
+    *, call, target, name, begun, trained, at_every_step, monkeypatch
 ):
     stage = STAGES["co-study"]
     store = begun(stage)

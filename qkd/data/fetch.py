@@ -108,7 +108,7 @@ def _private_apt(place: Path) -> list[str]:
 
 def _with_torchvision(temporary: Path) -> Path:
     try:
-        from torchvision.datasets import FashionMNIST  # noqa: PLC0415 (slow; seldom needed)
+        from torchvision.datasets import FashionMNIST
 
         FashionMNIST(str(temporary), download=True)
     except (ImportError, OSError, RuntimeError, http.client.HTTPException) as error:

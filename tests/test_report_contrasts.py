@@ -1,0 +1,102 @@
+import pytest
+from report_records import KD, QAT, QKD, SS_CS, matrix, write_run
+
+from report.cells import read
+from report.contrasts import EXPLORATORY, FIXED, compare_all, sentence
+from report.curves import curves, thinned
+from report.sources import find
+from report.statistics import Interval
+from report.summary import summaries
+from report.verdicts import equivalence
+
+
+def summarised(tmp_path, top1s):
+    seeds = tuple(sorted({seed for _, seed in top1s}))
+    write_run(tmp_path, matrix(methods=(QKD, QAT, KD, SS_CS), seeds=seeds), top1s)
+    section = find(tmp_path, tmp_path / "none").sections[0]
+    return summaries(read(section.run).cells), section.run.records
+
+
+def values(**methods):
+    return {(m, seed): v for m, all_of_m in methods.items() for seed, v in enumerate(all_of_m)}
+
+
+def test_fixed_contrasts_are_paired_by_seed_and_corrected_over_all_six(tmp_path):
+    top1s = values(qkd=[71.0, 72.0, 73.0], qat=[70.0, 70.0, 70.0], kd=[70.0, 71.5, 72.0])
+    del top1s["kd", 2]
+    methods, _ = summarised(tmp_path, top1s)
+    compared = {one.contrast.label[6:]: one for one in compare_all(FIXED, methods)[:2]}
+    against_qat, against_kd = compared["qat"], compared["kd"]
+    assert against_qat.differences == {0: 1.0, 1: 2.0, 2: 3.0}
+    assert against_qat.paired.p == pytest.approx(0.07418, abs=1e-5)
+    assert against_qat.corrected == pytest.approx(6 * 0.07418, abs=1e-4)
+    assert against_kd.differences == {0: 1.0, 1: 0.5}
+    assert [one.verdict for one in compare_all(FIXED, methods)[2:4]] == ["not run", "not run"]
+
+
+def test_a_clear_difference_is_supported_and_its_opposite_contradicted(tmp_path):
+    low, high = [70.0, 70.1, 70.2, 70.1, 70.0], [73.0, 73.2, 73.1, 73.2, 73.0]
+    methods, _ = summarised(tmp_path, values(qkd=high, qat=low, kd=[v + 3.1 for v in low]))
+    verdicts = {one.contrast.label: one for one in compare_all(FIXED, methods)}
+    by_name = {(one.contrast.first, one.contrast.second): one for one in verdicts.values()}
+    assert by_name["qkd", "qat"].verdict == "supported"
+    text = sentence(by_name["qkd", "qat"]).replace("\N{NO-BREAK SPACE}", " ")
+    assert text.startswith("QKD is higher than plain QAT by 3.02 points [2.92, 3.12] (n = 5, ")
+    assert text.endswith("Holm p < 0.001): supported.")
+    # The paper's second claim is that KD alone does not help
+    assert by_name["kd", "qat"].verdict in ("undecided", "contradicted")
+
+
+def test_a_lower_mean_is_stated_with_the_interval_of_what_is_stated(tmp_path):
+    methods, _ = summarised(tmp_path, values(qkd=[70.0, 70.5], qat=[71.0, 71.0]))
+    text = sentence(compare_all(FIXED, methods)[0]).replace("\N{NO-BREAK SPACE}", " ")
+    # differences -1, -0.5; t(0.975, 1) = 12.706, half width 3.18
+    assert "QKD is lower than plain QAT by 0.75 points [\N{MINUS SIGN}2.43, 3.93]" in text
+    assert "undecided; the power to see 0.5 points was 0." in text
+
+
+def test_identical_differences_are_undecided_without_a_warning(tmp_path):
+    methods, _ = summarised(tmp_path, values(qkd=[70.0, 71.0], qat=[70.0, 71.0], kd=[69.0, 70.0]))
+    first, second = compare_all(FIXED, methods)[:2]
+    assert sentence(first).startswith("QKD equals plain QAT in each of 2 runs")
+    assert sentence(second).startswith("QKD is higher than plain KD by 1.00 points in each of 2")
+    assert first.verdict == second.verdict == "undecided"
+
+
+def test_exploratory_contrasts_are_not_corrected(tmp_path):
+    methods, _ = summarised(tmp_path, values(qkd=[71.0, 72.0, 73.0], qat=[70.0, 70.0, 70.0]))
+    assert all(one.paired is None for one in compare_all(EXPLORATORY, methods))
+
+
+def test_a_curve_runs_along_the_path_of_stages(tmp_path):
+    methods, records = summarised(tmp_path, values(qkd=[70.0, 72.0], qat=[60.0, 60.0]))
+    found = curves(next(m for m in methods if m.name == "qkd"), records)
+    assert [step for step, _ in found.student] == list(range(1, 21))
+    assert found.student[0] == (1, 50.0)
+    assert found.student[-1] == (20, 71.0)
+    assert [step for step, _ in found.teacher] == list(range(4, 14))
+    assert found.losses["student_cross_entropy"][1] == (2, 0.5)
+    assert found.borders == ((3, "self-study"), (13, "co-study"), (20, "tutoring"))
+
+
+def test_a_thinned_curve_keeps_its_ends():
+    points = thinned([(step, float(step)) for step in range(1000)], most=50)
+    assert len(points) == 50
+    assert points[0] == (0, 0.0)
+    assert points[-1] == (999, 999.0)
+    assert thinned([(1, 2.0)]) == ((1, 2.0),)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"),
+    [
+        (-0.5, 0.5, "reproduced"),
+        (-0.6, 0.0, "inconclusive"),
+        (0.51, 0.9, "not reproduced"),
+        (-2.0, -0.51, "not reproduced"),
+        (-2.0, 2.0, "inconclusive"),
+        (None, None, "single run"),
+    ],
+)
+def test_the_verdicts_of_an_interval(low, high, word):
+    assert equivalence(Interval(0.0, low, high, 3)) == word

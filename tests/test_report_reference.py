@@ -1,0 +1,105 @@
+from pathlib import Path
+
+from report_records import KD, QAT, QKD, matrix, write_run
+
+from report.build import build, collect
+
+SEEDS = (0, 1, 2)
+
+
+def results(top1s, bump=0.0):
+    """Top-1s of each method for three seeds, an tenth of a point apart."""
+    return {(m, s): round(v + s / 10 + bump, 4) for m, v in top1s.items() for s in SEEDS}
+
+
+def built(tmp_path):
+    page = tmp_path / "out" / "index.html"
+    build(tmp_path / "results", page, tmp_path / "reference")
+    return page.read_text(), (page.parent / "cells.csv").read_text()
+
+
+def compared(tmp_path):
+    report = collect(tmp_path / "results", tmp_path / "reference")
+    return report.contents[0].against.sentence
+
+
+def write_reference(tmp_path, top1s, **fields):
+    toy = matrix(methods=(QKD, QAT, KD), seeds=SEEDS, **fields)
+    write_run(tmp_path / "reference" / "smoke", toy, top1s)
+
+
+def write_own(tmp_path, top1s, methods=(QKD, QAT, KD)):
+    write_run(tmp_path / "results", matrix(methods=methods, seeds=SEEDS), top1s)
+
+
+BASE = {"qkd": 70.0, "qat": 69.0, "kd": 68.0}
+
+
+def test_a_run_that_is_the_reference(tmp_path):
+    write_reference(tmp_path, results(BASE))
+    write_own(tmp_path, results(BASE))
+    page, _ = built(tmp_path)
+    assert "This run is identical to the committed reference, cell by cell." in page
+    assert "not a run of yours" not in page
+
+
+def test_a_run_within_the_margin(tmp_path):
+    write_reference(tmp_path, results(BASE))
+    write_own(tmp_path, results(BASE, bump=0.1))
+    sentence = compared(tmp_path)
+    assert "with a margin of 0.5 points: reproduced (3 reproduced, of 3 methods)." in sentence
+
+
+def test_a_run_outside_the_margin(tmp_path):
+    write_reference(tmp_path, results(BASE))
+    write_own(tmp_path, results(BASE | {"kd": 60.0}))
+    sentence = compared(tmp_path)
+    assert "points: not reproduced (2 identical, 1 not reproduced, of 3 methods)." in sentence
+
+
+def test_a_run_on_the_margin(tmp_path):
+    write_reference(tmp_path, results(BASE))
+    write_own(tmp_path, results(BASE, bump=0.5))
+    assert "points: inconclusive (3 inconclusive, of 3 methods)." in compared(tmp_path)
+
+
+def test_a_run_of_some_of_the_references_methods(tmp_path):
+    write_reference(tmp_path, results(BASE))
+    write_own(tmp_path, results({"qkd": 70.0}), methods=(QKD, QAT))
+    sentence = compared(tmp_path)
+    assert "cell by cell; 2 of its methods are not done here." in sentence
+
+
+def test_a_run_of_other_settings_says_so(tmp_path):
+    write_reference(tmp_path, results(BASE))
+    longer = matrix(methods=(QKD, QAT, KD), seeds=SEEDS, recipe=_longer())
+    write_run(tmp_path / "results", longer, results(BASE))
+    sentence = compared(tmp_path)
+    assert "3 methods ran with other settings or data than the reference's." in sentence
+
+
+def _longer():
+    recipe = matrix().grids[0].recipe
+    return type(recipe)(horizon=40, log_every=recipe.log_every, batch=recipe.batch)
+
+
+def test_the_reference_stands_in_with_a_banner_where_there_is_no_run(tmp_path):
+    write_reference(tmp_path, results(BASE))
+    page, cells = built(tmp_path)
+    assert "This is the committed reference run, not a run of yours:" in page
+    assert "<code>make run MATRIX=path/to/toy.py SCALE=smoke</code> makes yours" in page
+    assert cells.count(",done,") == 9
+
+
+def test_the_references_rows_are_left_out_of_the_csv_where_there_is_a_run(tmp_path):
+    write_reference(tmp_path, results(BASE))
+    write_reference(tmp_path, results(BASE), name="other")
+    write_own(tmp_path, results({"qkd": 71.0}))
+    _, cells = built(tmp_path)
+    assert cells.count("toy,smoke,") == cells.count("other,smoke,") == 9
+    assert cells.count(",done,") == 3 + 9
+
+
+def test_no_path_of_the_reference_need_exist(tmp_path):
+    build(tmp_path / "results", tmp_path / "index.html", Path("nowhere"))
+    assert "Nothing has run yet." in (tmp_path / "index.html").read_text()
