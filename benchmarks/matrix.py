@@ -80,6 +80,10 @@ class Grid(Value, kw_only=True):
         unknown = {skip.method for skip in self.skips} - set(names)
         if unknown:
             raise ValueError(f"a skip names unknown methods {sorted(unknown)}: {sorted(names)}")
+        labels = ["", *(bits.label.lower() for bits in self.bits)]
+        for skip in self.skips:
+            if skip.bits.lower() not in labels:
+                raise ValueError(f"a skip names unknown bits {skip.bits!r}: {labels[1:]}")
 
 
 class Cell(NamedTuple):

@@ -61,18 +61,15 @@ def plan(cells: Iterable[Cell], wanted: Iterable[Cell] | None = None) -> Plan:
     chosen = every if wanted is None else [cell for cell in wanted if not cell.skipped]
     macs = _macs_of_networks(every)
     stages: dict[str, Planned] = {}
-    for history in _starts(every):
-        _add(stages, Stage(history=history, steps=history.steps), macs)
-    for root in _trees(every):
+    for root in _trees(_paths(every)):
         for edge in root.values():
             _add_tree(stages, edge, macs)
     ends = [(cell, cell.history.digest) for cell in chosen]
-    needed = _ancestors(stages, [end for _, end in ends])
-    kept = {key: stages[key] for key in stages if key in needed}
-    alone = {cell.history.digest: cell.history for cell, _ in ends}
-    starts = {history.digest for history in _starts(chosen)}
+    ordered = _with_parents([cell.history.digest for cell in every], stages)
+    needed = _with_parents([end for _, end in ends], stages)
+    kept = {key: ordered[key] for key in ordered if key in needed}
+    alone = {history.digest: history for history in _paths(chosen)}
     unshared = sum(cost(history, history.steps, macs) for history in alone.values())
-    unshared += sum(kept[key].macs for key in starts if key not in alone)
     return Plan(kept, ends, unshared)
 
 
@@ -100,25 +97,27 @@ def _macs_of_networks(cells: list[Cell]) -> dict[str, int]:
     return macs
 
 
-def _starts(cells: Iterable[Cell]) -> list[History]:
-    """The pre-trainings that cells begin with, and those that are cells themselves."""
+def _paths(cells: Iterable[Cell]) -> list[History]:
+    """The histories of the cells, each after the pre-trainings that it begins with."""
     found: dict[str, History] = {}
+
+    def add(history: History) -> None:
+        for learner in (history.student, history.teacher):
+            if learner is not None and learner.start is not None:
+                add(learner.start)
+        found.setdefault(history.digest, history)
+
     for cell in cells:
-        own = cell.history if not cell.method.shares else None
-        learners = (cell.history.student, cell.history.teacher)
-        for history in (own, *(learner.start for learner in learners if learner)):
-            if history is not None:
-                found.setdefault(history.digest, history)
+        add(cell.history)
     return list(found.values())
 
 
-def _trees(cells: list[Cell]) -> list[dict[Label, _Edge]]:
+def _trees(histories: list[History]) -> list[dict[Label, _Edge]]:
     """One tree for each beginning: the same data, student, recipe and seed."""
     roots: dict[str, dict[Label, _Edge]] = {}
-    for cell in cells:
-        if cell.method.shares:
-            beginning = msgspec.structs.replace(cell.history, parts=(), teacher=None)
-            _insert(roots.setdefault(beginning.digest, {}), beginning, cell.history)
+    for history in histories:
+        beginning = msgspec.structs.replace(history, parts=(), teacher=None)
+        _insert(roots.setdefault(beginning.digest, {}), beginning, history)
     return list(roots.values())
 
 
@@ -142,7 +141,7 @@ def _insert(root: dict[Label, _Edge], beginning: History, history: History) -> N
 
 
 def _add_tree(stages: dict[str, Planned], edge: _Edge, macs: dict[str, int]) -> None:
-    """Adds an edge, then what comes after it: parents stand before their children."""
+    """Adds an edge, and what comes after it."""
     _add(stages, Stage(history=edge.history, steps=edge.steps), macs)
     for after in edge.after.values():
         _add_tree(stages, after, macs)
@@ -155,12 +154,16 @@ def _add(stages: dict[str, Planned], stage: Stage, macs: dict[str, int]) -> None
         stages[key] = Planned(stage, key, waits_for, cost(stage.history, stage.steps, macs))
 
 
-def _ancestors(stages: dict[str, Planned], ends: Iterable[str]) -> set[str]:
-    needed: set[str] = set()
-    waiting = list(ends)
-    while waiting:
-        key = waiting.pop()
-        if key not in needed:
-            needed.add(key)
-            waiting.extend(stages[key].parents)
-    return needed
+def _with_parents(ends: Iterable[str], stages: dict[str, Planned]) -> dict[str, Planned]:
+    """The stages that lead to the ends, each after all that it waits for."""
+    found: dict[str, Planned] = {}
+
+    def add(key: str) -> None:
+        if key not in found:
+            for parent in stages[key].parents:
+                add(parent)
+            found[key] = stages[key]
+
+    for end in ends:
+        add(end)
+    return found

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
+from torch.nn import functional
 
 from qkd.imports import resolve
 from qkd.signs import layers_in_order, non_negative_nodes, trace
@@ -40,7 +41,7 @@ class QuantizedLinear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's own name)
         """As nn.Linear, on the quantized input and weight."""
         weight = self.weight_quantizer(self.weight)
-        return nn.functional.linear(self.input_quantizer(input), weight, self.bias)
+        return functional.linear(self.input_quantizer(input), weight, self.bias)
 
 
 _QUANTIZED: dict[type[nn.Module], type[nn.Module]] = {
@@ -49,16 +50,29 @@ _QUANTIZED: dict[type[nn.Module], type[nn.Module]] = {
 }
 
 
+# Layers and calls that compute what a quantized layer does, and would stay in float unseen.
+_LEFT_IN_FLOAT: tuple[type[nn.Module], ...] = (
+    nn.Conv1d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
+    nn.Bilinear, nn.MultiheadAttention, nn.RNNBase,
+)  # fmt: skip
+_CALLS_IN_FLOAT: set[object] = {
+    functional.linear, functional.bilinear, functional.conv1d, functional.conv2d,
+    functional.conv3d, functional.conv_transpose1d, functional.conv_transpose2d,
+    functional.conv_transpose3d,
+}  # fmt: skip
+
+
 def quantize(network: nn.Module, quantization: Quantization) -> nn.Module:
     """The same network with its layers quantized; intervals still at 1 (see `set_intervals`).
 
     The layers keep their names and weights, so that a float network's state loads into it.
 
     Raises:
-        ValueError: the network cannot be traced, has fewer than two layers to quantize, or one
-            that is of a subclass.
+        ValueError: the network cannot be traced, has fewer than two layers to quantize, one that
+            is of a subclass, or a convolution or linear layer of a kind that would stay in float.
     """
     graph = trace(network)
+    _refuse_what_stays_in_float(graph)
     calls = layers_in_order(graph, tuple(_QUANTIZED))
     names = list(dict.fromkeys(name for name, _ in calls))
     if len(names) < 2:
@@ -82,6 +96,20 @@ def quantize(network: nn.Module, quantization: Quantization) -> nn.Module:
             nn.Identity() if exact else quantizer(activation_bits, name in signed)
         )
     return network
+
+
+def _refuse_what_stays_in_float(graph: fx.GraphModule) -> None:
+    for node in graph.graph.nodes:
+        kind: object = node.target
+        if node.op == "call_module":
+            kind = type(graph.get_submodule(str(node.target)))
+        left = isinstance(kind, type) and issubclass(kind, _LEFT_IN_FLOAT)
+        if left or (node.op == "call_function" and kind in _CALLS_IN_FLOAT):
+            name = getattr(kind, "__name__", str(kind))
+            raise ValueError(
+                f"{node.name} is a {name}, which would stay in float: a network to be quantized is "
+                "made of nn.Conv2d and nn.Linear"
+            )
 
 
 def _quantized_class(name: str, layer: nn.Module) -> type[nn.Module]:

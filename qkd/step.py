@@ -52,7 +52,8 @@ class Side:
             if target is None:
                 raise ValueError(f"a loss term of the {self.name} needs the other network")
             value = resolve(term.loss)(logits, target, **term.options)
-            values[f"{self.name}_{term.loss.partition(':')[2]}"] = value.detach()
+            name = f"{self.name}_{term.loss.partition(':')[2]}"
+            values[f"{name}_{len(values)}" if name in values else name] = value.detach()
             total = total + term.weight * value
         torch.autograd.backward(total)
         return values

@@ -78,6 +78,7 @@ def run_stage(
         ParentMissing: a stage that it goes on from is not done.
         StageFailed: it cannot be trained; failed.json holds the reason and the trace.
     """
+    store.refresh()
     if _is_complete(store.record(stage.history)):
         return
     record = store.record_to_write(stage.history)
@@ -87,6 +88,7 @@ def run_stage(
             return
         # Done, but its weights were cleaned away: not done while they are trained again.
         record.result_file.unlink(missing_ok=True)
+        record.failed_file.unlink(missing_ok=True)
         for part in record.path.glob(".*.part"):
             if not part.name.startswith(".claim."):
                 part.unlink(missing_ok=True)

@@ -187,6 +187,7 @@ def _train(
     tell: Callable[[Any], None],
     should_stop: Callable[[], bool],
 ) -> tuple[str, str, str]:
+    from qkd.begin import ParentMissing
     from qkd.claim import Claimed, ClaimLost
     from qkd.train import StageFailed, Stopped, run_stage
 
@@ -199,6 +200,9 @@ def _train(
         return "claimed", digest, str(error)
     except Stopped as error:
         return "stopped", digest, str(error)
+    except ParentMissing as error:  # done when the launch looked, and gone since
+        store.record_to_write(stage.history).fail("ParentMissing", str(error))
+        return "failed", digest, str(error)
     return "done", digest, ""
 
 

@@ -1,7 +1,8 @@
 """Copies a run's records to where they can be committed: python -m slurm.publish RESULTS TO.
 
-The whole run as small JSON files: without logs, by default without weights, and without what names a machine (its
-host, its folders). Pre-trained networks that the run read from elsewhere are not copied.
+The whole run as small JSON files: without logs, by default without weights, and without what names
+a machine (its host, its folders). Pre-trained networks that the run read from elsewhere are not
+copied.
 """
 
 import argparse

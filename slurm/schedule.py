@@ -124,6 +124,7 @@ class Schedule:
 
     def _take(self, event: Event) -> None:
         if event.kind == "done":
+            self._store.refresh()
             self.status[event.digest] = Status.DONE
         elif event.kind == "failed":
             self._fail(event.digest)

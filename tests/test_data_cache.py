@@ -116,7 +116,7 @@ def test_several_processes_at_once_get_the_same_images(tmp_path):
         "print(int(load(SYNTHETIC, Path(sys.argv[1])).train.images.sum()))"
     )
     running = [
-        subprocess.Popen(  # noqa: S603
+        subprocess.Popen(
             [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True
         )
         for _ in range(4)

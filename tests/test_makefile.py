@@ -5,7 +5,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from launching import ROOT
 
 pytestmark = pytest.mark.skipif(

@@ -51,15 +51,20 @@ from qkd.phases import qkd
 from qkd.spec import Bits, Data, Network, Recipe
 
 def net(width):
-    return torch.nn.Sequential(torch.nn.Conv2d(1, width, 3), torch.nn.Flatten(), torch.nn.Linear(width * 196, 10))
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(1, width, 3), torch.nn.Flatten(), torch.nn.Linear(width * 196, 10)
+    )
 
 def read(folder):
     return synthetic(folder)
 
+def network(width):
+    return Priced(Network(name=f"n{width}", factory="NAME:net", arguments={"width": width}))
+
 def matrix(scale, seeds):
-    data = Data(name="unread", reader="NAME:read", train_images=640, classes=10, mean=(0.5,), std=(0.3,))
-    pair = pretrained_pair(*(Priced(Network(name=f"n{w}", factory="NAME:net", arguments={"width": w})) for w in (2, 3)),
-                           data, steps=20, log_every=20, batch=32)
+    data = Data(name="unread", reader="NAME:read", train_images=640, classes=10, mean=(0.5,),
+                std=(0.3,))
+    pair = pretrained_pair(network(2), network(3), data, steps=20, log_every=20, batch=32)
     grid = Grid(pair=pair, bits=(Bits(weight=2, activation=2),), methods=(qkd(),), seeds=seeds,
                 recipe=Recipe(horizon=20, log_every=20, batch=32))
     return Matrix(name="mine", scale=scale, label=Label(title="Mine"), grids=(grid,))

@@ -151,5 +151,5 @@ def test_planning_needs_neither_torch_nor_numpy():
         "cells = list(ablation.matrix('paper', (0,)).cells())\nassert plan.plan(cells).stages\n"
         "print([name for name in ('torch', 'numpy') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -263,7 +263,7 @@ def test_the_command_writes_three_files_and_imports_no_torch(tmp_path):
     )
     page = tmp_path / "out" / "index.html"
     places = {"QKD_RESULTS": str(tmp_path / "results"), "QKD_REPORT": str(page)}
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         env=os.environ | places, capture_output=True, text=True, check=False,
     )  # fmt: skip

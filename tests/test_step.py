@@ -8,10 +8,11 @@ import torch
 from msgspec.structs import replace
 from torch import nn
 
+from qkd.imports import load_file
 from qkd.models.resnet_cifar import resnet
 from qkd.phases import CO_STUDY, CROSS_ENTROPY, SELF_STUDY, TUTORING, distillation
 from qkd.quantize import interval_parameters, quantize, set_intervals
-from qkd.spec import Recipe
+from qkd.spec import Recipe, Term
 from qkd.step import Side, cosine, interval_floors, optimiser_of, train_step
 from qkd.window import NotFinite
 
@@ -112,6 +113,21 @@ def test_in_co_study_each_side_gets_the_gradient_of_its_own_loss_and_no_other():
             old = before[side.name][name]
             wanted = old - rate * (expected[side.name][name] + decay * old)
             torch.testing.assert_close(parameter, wanted, rtol=1e-4, atol=1e-7, msg=name)
+
+
+PULL = """
+def pull(own, other):
+    assert own.requires_grad and not other.requires_grad
+    return (own - other).square().mean()
+"""
+
+
+def test_the_other_sides_logits_are_detached_whatever_the_loss(user_file):
+    load_file(user_file("pulling_loss.py", PULL))
+    pull = Term(loss="pulling_loss:pull", target="peer")
+    phase = replace(CO_STUDY, student=(pull,), teacher=(pull,))
+    (values,) = train(student_of(phase), teacher_of(phase), 1)
+    assert values["student_pull"] == values["teacher_pull"] > 0
 
 
 @pytest.mark.parametrize("phase", [TUTORING, CO_STUDY])

@@ -234,7 +234,7 @@ def test_a_stage_runs_by_itself_from_its_file(trained, runtime, tmp_path):
         sys.executable, "-m", "qkd.train", str(trained.record(SELF_STUDIED).stage_file),
         "--results", str(tmp_path / "results"), "--data", runtime.data,
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     record = Store(stages).record(SELF_STUDIED)
     assert done.stdout.splitlines()[-1] == str(record.result_file)
     assert done.stderr == ""
