@@ -23,6 +23,7 @@ CELL_COLUMNS = (*OF_A_METHOD, "seed", "status", "top1", "best_top1", "teacher_to
 SUMMARY_COLUMNS = (
     *OF_A_METHOD,
     "status",
+    "top1",
     "best_top1",
     "teacher_top1",
     "n",
@@ -81,6 +82,7 @@ def summary_rows(
             _of_a_method(key, summary.cells[0].cell)
             | {
                 "status": summary.status,
+                "top1": _number(interval.mean if interval else None),
                 "best_top1": _number(summary.best_top1),
                 "teacher_top1": _number(summary.teacher_top1),
                 "n": str(interval.n if interval else 0),

@@ -36,7 +36,7 @@ def test_every_command_of_the_readme_is_a_target_and_every_variable_is_known() -
     known = {word for line in targets for word in line.split()}
     variables = set(re.search(r"^VARIABLES := (.*)$", makefile, re.MULTILINE)[1].split())
     for command in commands:
-        target, *rest = shlex.split(command)
+        target, *rest = shlex.split(command, comments=True)
         assert target in known
         assert {word.partition("=")[0] for word in rest} <= variables
 
