@@ -6,7 +6,7 @@ their own bits. All assumed: see qkd.marks.
 """
 
 from collections.abc import Callable, Iterator
-from typing import cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -17,6 +17,13 @@ from qkd.signs import layers_in_order, non_negative_nodes, trace
 from qkd.spec import Quantization
 
 QuantizerFactory = Callable[[int, bool], nn.Module]
+
+
+class Quantizer(Protocol):
+    """What `quantize` asks of a quantizer, besides being a module of (bits, signed)."""
+
+    def initialise(self, tensor: Tensor, rule: str) -> None:
+        """Gives the parameters their initial values."""
 
 
 class QuantizedConv2d(nn.Conv2d):
@@ -153,13 +160,12 @@ def set_intervals(network: nn.Module, images: Tensor, quantization: Quantization
         images: (batch, channels, height, width), as the network sees them in training.
         quantization: names the rule.
     """
-    rule = INITIAL_INTERVALS[quantization.initial_interval]
     inputs = _layer_inputs(network, images)
     for name, layer in quantized_layers(network):
         pairs = [(layer.weight_quantizer, layer.weight), (layer.input_quantizer, inputs[name])]
         for quantizer, tensor in pairs:
             if not isinstance(quantizer, nn.Identity):
-                cast(Tensor, quantizer.interval).copy_(rule(quantizer, tensor))
+                cast(Quantizer, quantizer).initialise(tensor, quantization.initial_interval)
 
 
 def _layer_inputs(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
@@ -191,46 +197,3 @@ def _keep_input(seen: dict[str, Tensor], name: str) -> Callable[[nn.Module, tupl
         seen[name] = inputs[0].detach().clone()  # a later layer may write into it in place
 
     return keep
-
-
-ELEMENTS = 2**18
-ROUNDS = 3
-CANDIDATES = 32
-
-
-def least_squares_interval(quantizer: nn.Module, tensor: Tensor) -> Tensor:
-    """The interval with the least squared error between the tensor and its quantized values.
-
-    A search over (0, max |x|]: CANDIDATES evenly spaced intervals, then as many between the
-    neighbours of the best, ROUNDS times. At most ELEMENTS evenly spaced elements are looked at.
-    """
-    flat = tensor.flatten()
-    flat = flat[:: max(1, flat.numel() // ELEMENTS)].contiguous()
-    interval = cast(Tensor, quantizer.interval)
-    high = flat.abs().max().item()
-    if high == 0:
-        return torch.ones_like(interval)
-    low, best = 0.0, high
-    for _ in range(ROUNDS):
-        width = (high - low) / CANDIDATES
-        candidates = [low + width * (i + 1) for i in range(CANDIDATES)]
-        errors = []
-        for candidate in candidates:
-            interval.fill_(candidate)
-            errors.append((quantizer(flat) - flat).square().sum().item())
-        best = candidates[errors.index(min(errors))]
-        low, high = max(best - width, 0.0), best + width
-    return torch.full_like(interval, best)
-
-
-def largest_interval(quantizer: nn.Module, tensor: Tensor) -> Tensor:
-    """The largest absolute value: nothing is clipped (a sensitivity run, see qkd.marks)."""
-    interval = cast(Tensor, quantizer.interval)
-    high = tensor.abs().max().item()
-    return torch.full_like(interval, high if high > 0 else 1.0)
-
-
-INITIAL_INTERVALS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
-    "mse": least_squares_interval,
-    "minmax": largest_interval,
-}

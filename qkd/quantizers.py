@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from qkd.calibration import INITIAL_INTERVALS
+
 
 def _flat(tensor: Tensor, like: Tensor) -> Tensor:
     """The elements in the order in which ``like`` lies in memory.
@@ -91,6 +93,16 @@ class IntervalQuantizer(nn.Module):
     def levels(self) -> int:
         """The number of distinct values that the output can take."""
         return 2 * self.steps + 1 if self.signed else self.steps + 1
+
+    @torch.no_grad()
+    def initialise(self, tensor: Tensor, rule: str) -> None:
+        """Sets the interval from the weights, or from a calibration batch's activations.
+
+        Raises ValueError for a rule other than those of `qkd.calibration`.
+        """
+        if rule not in INITIAL_INTERVALS:
+            raise ValueError(f"initial interval {rule!r} is none of {sorted(INITIAL_INTERVALS)}")
+        self.interval.copy_(INITIAL_INTERVALS[rule](self, tensor))
 
     def forward(self, x: Tensor) -> Tensor:
         """The quantized and dequantized tensor, of x's shape, in float32 (float64 stays)."""

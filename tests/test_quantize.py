@@ -6,10 +6,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from qkd.calibration import least_squares_interval
 from qkd.models.resnet_cifar import resnet
 from qkd.quantize import (
     interval_parameters,
-    least_squares_interval,
     quantize,
     quantized_layers,
     set_intervals,
