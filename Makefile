@@ -58,7 +58,11 @@ $(READY): requirements.lock pyproject.toml
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
-ablation: export QKD_MATRIX := ablation
+ifneq ($(filter ablation,$(MAKECMDGOALS)),)
+ifneq ($(filter-out ablation,$(value MATRIX)),)
+$(error make ablation runs the ablation: for another matrix, make run MATRIX=...)
+endif
+endif
 ablation run: $(READY)
 	@$(LAUNCH) run; code=$$?; [ $$code -ge 2 ] || $(RUN) -m report || code=1; exit $$code
 

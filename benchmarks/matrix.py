@@ -77,6 +77,8 @@ class Grid(Value, kw_only=True):
         names = [method.name for method in self.methods]
         if len(set(names)) < len(names):
             raise ValueError(f"two methods of a grid have the same name: {sorted(names)}")
+        if len({bits.label for bits in self.bits}) < len(self.bits):
+            raise ValueError(f"a grid has the same bits twice: {[b.label for b in self.bits]}")
         unknown = {skip.method for skip in self.skips} - set(names)
         if unknown:
             raise ValueError(f"a skip names unknown methods {sorted(unknown)}: {sorted(names)}")

@@ -34,33 +34,45 @@ def cifar_resnet(depth: int, width: int, channels: int, classes: int, size: int)
     return Priced(network, macs)
 
 
-def pretraining(network: Network, data: Data, steps: int, log_every: int, batch: int) -> History:
-    """The history of a network trained by its labels alone, from random weights with seed 0.
+def pretraining(
+    network: Network, data: Data, *, steps: int, log_every: int, batch: int, seed: int = 0,
+    learning_rate: float = 0.1, weight_decay: float = 5e-4,
+) -> History:  # fmt: skip
+    """The history of a network trained by its labels alone, from random weights.
 
-    Learning rate 0.1 and weight decay 5e-4: assumed (see qkd.marks).
+    Learning rate and weight decay: assumed (see qkd.marks).
     """
     recipe = Recipe(
-        horizon=steps, log_every=log_every, batch=batch, learning_rate=0.1, weight_decay=5e-4
+        horizon=steps,
+        log_every=log_every,
+        batch=batch,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
     )
     return History(
         data=data,
         student=Learner(network=network),
         recipe=recipe,
-        seed=0,
+        seed=seed,
         parts=(Part(phase=PRE_TRAINING, steps=steps),),
     )
 
 
 def pretrained_pair(
-    student: Priced, teacher: Priced, data: Data, *, steps: int, log_every: int, batch: int
-) -> Pair:
-    """A pair whose networks both begin pre-trained for ``steps`` steps."""
+    student: Priced, teacher: Priced, data: Data, *, steps: int, log_every: int, batch: int,
+    seed: int = 0,
+) -> Pair:  # fmt: skip
+    """A pair whose networks both begin pre-trained for ``steps`` steps, with one seed."""
+
+    def begin(network: Network) -> History:
+        return pretraining(network, data, steps=steps, log_every=log_every, batch=batch, seed=seed)
+
     return Pair(
         data=data,
         student=student.network,
         teacher=teacher.network,
-        student_start=pretraining(student.network, data, steps, log_every, batch),
-        teacher_start=pretraining(teacher.network, data, steps, log_every, batch),
+        student_start=begin(student.network),
+        teacher_start=begin(teacher.network),
         student_macs=student.macs,
         teacher_macs=teacher.macs,
     )

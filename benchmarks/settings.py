@@ -57,8 +57,8 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         report=Path(value("REPORT", "report/index.html")),
         seeds=_seeds(value("SEEDS", "")) or DEFAULT_SEEDS[scale],
         only=value("ONLY", ""),
-        jobs=_count("JOBS", value("JOBS", "0"), least=0),
-        threads=_count("THREADS", value("THREADS", "1"), least=1),
+        jobs=_count("JOBS", value("JOBS", "")),
+        threads=_count("THREADS", value("THREADS", "1")),
     )
 
 
@@ -66,10 +66,10 @@ def _listed(prefix: str = "") -> str:
     return ", ".join(prefix + name for name in VARIABLES)
 
 
-def _count(name: str, text: str, least: int) -> int:
-    if not text.isdecimal() or int(text) < least:
-        raise SettingsError(f"{name}={text} is not a number of {max(least, 1)} or more")
-    return int(text)
+def _count(name: str, text: str) -> int:
+    if text and not (text.isdecimal() and int(text)):
+        raise SettingsError(f"{name}={text} is not a number of 1 or more")
+    return int(text or 0)
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from qkd import checkpoint
 from qkd.data.batches import TrainingBatches
 from qkd.data.streams import seed_of
 from qkd.history import before, continues, teacher_before
-from qkd.imports import resolve
+from qkd.imports import FACTORIES, resolve
 from qkd.quantize import quantize, set_intervals
 from qkd.record import BadRecord, State, Store
 from qkd.spec import History, Learner, Stage
@@ -40,7 +40,7 @@ def parent_checkpoint(store: Store, history: History) -> dict[str, Any]:
 def build(learner: Learner, seed: int, stream: str, device: torch.device) -> nn.Module:
     """The learner's network, quantized where it is to be, with random weights from a stream."""
     torch.manual_seed(seed_of(seed, stream, 0))
-    network: nn.Module = resolve(learner.network.factory)(**learner.network.arguments)
+    network: nn.Module = resolve(learner.network.factory, FACTORIES)(**learner.network.arguments)
     if learner.quantization is not None:
         network = quantize(network, learner.quantization)
     return network.to(device).to(memory_format=torch.channels_last)

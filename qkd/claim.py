@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -27,12 +28,22 @@ class Claimed(RuntimeError):
 
 
 def _machine() -> str:
-    """The host and its process numbering (containers of one host have one each)."""
+    """The host, its boot and its process numbering (containers of one host have one each)."""
+    words = [socket.gethostname()]
+    with contextlib.suppress(OSError):
+        words.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+        words.append(str(Path("/proc/self/ns/pid").readlink()))
+    return " ".join(words)
+
+
+def _started(pid: int) -> str | None:
+    """When a process of this machine began, in its own ticks; "" where it is dead, None where the
+    system does not tell."""
     try:
-        numbering = str(Path("/proc/self/ns/pid").readlink())
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        numbering = ""
-    return f"{socket.gethostname()} {numbering}".strip()
+        return "" if Path("/proc/self/stat").exists() else None
+    return "" if fields[0] in "ZX" else fields[19]
 
 
 class Claim:
@@ -41,16 +52,22 @@ class Claim:
     Args:
         path: the claim file of a record.
         job: what the cluster calls this job, for people to read.
-        clock: seconds; the time of the file system is compared with it.
+        clock: seconds, to compare with the heartbeat's; by default the file system's own.
 
     Raises:
         Claimed: on entry, where a live process holds it.
     """
 
-    def __init__(self, path: Path, job: str = "", clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: Path, job: str = "", clock: Callable[[], float] | None = None) -> None:
         self.path = path
         self._token = secrets.token_hex(8)
-        self._owner = {"host": _machine(), "pid": os.getpid(), "job": job, "token": self._token}
+        self._owner = {
+            "host": _machine(),
+            "pid": os.getpid(),
+            "started": _started(os.getpid()),
+            "job": job,
+            "token": self._token,
+        }
         self._clock = clock
         self._stop = threading.Event()
         self._heart = threading.Thread(target=self._beat, daemon=True)
@@ -132,25 +149,38 @@ def describe(path: Path) -> str:
     """The holder of a claim in words: host, pid, job."""
     owner = _read(path)
     job = f", job {owner['job']}" if owner.get("job") else ""
-    return f"pid {owner.get('pid', '?')} on {owner.get('host', '?')}{job}"
+    host = str(owner.get("host") or "?").split()[0]
+    return f"pid {owner.get('pid', '?')} on {host}{job}"
 
 
-def is_stale(path: Path, clock: Callable[[], float] = time.time) -> bool:
-    """Whether the claim's owner is dead: its process on this machine is gone, or its heartbeat."""
+def is_stale(path: Path, clock: Callable[[], float] | None = None) -> bool:
+    """Whether the claim's owner is dead: its process on this machine is gone, or its heartbeat.
+
+    A process of this machine that is there is alive, however long it was asleep.
+    """
     owner = _read(path)
     pid = owner.get("pid")
     if owner.get("host") == _machine() and isinstance(pid, int) and pid > 0:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
+        started = _started(pid)
+        if started == "":
             return True
-        except PermissionError:
-            pass
+        if started is not None and owner.get("started"):
+            return started != owner["started"]  # else its number went to another process
     try:
-        age = clock() - path.stat().st_mtime
+        beat = path.stat().st_mtime
     except FileNotFoundError:
         return False
-    return age > STALE_SECONDS
+    now = clock() if clock else _file_system_time(path.parent)
+    return now - beat > STALE_SECONDS
+
+
+def _file_system_time(folder: Path) -> float:
+    """Now, by the clock that stamps the heartbeats: hosts of a shared file system may disagree."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".claim.") as file:
+            return os.fstat(file.fileno()).st_mtime
+    except OSError:  # read-only
+        return time.time()
 
 
 def is_held(path: Path) -> bool:

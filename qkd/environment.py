@@ -82,7 +82,7 @@ def _processor() -> str:
 
 @cache
 def commit() -> dict[str, Any]:
-    """The commit of the code and whether the tree differs from it; empty outside a checkout."""
+    """The commit of the code and whether the tree differs from it; unknown outside a checkout."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(ROOT), *arguments]
@@ -96,4 +96,4 @@ def commit() -> dict[str, Any]:
             "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
         }
     except (OSError, subprocess.SubprocessError):
-        return {"commit": "", "dirty": False}
+        return {"commit": "", "dirty": None}

@@ -5,13 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qkd.imports import resolve
+from qkd.imports import FACTORIES, resolve
 from qkd.spec import Network
 
 
 def count(network: Network, shape: tuple[int, int, int]) -> int:
     """Multiply-accumulates of the convolutions and linear layers for one image (C, H, W)."""
-    module: nn.Module = resolve(network.factory)(**network.arguments)
+    module: nn.Module = resolve(network.factory, FACTORIES)(**network.arguments)
     total = 0
 
     def add(layer: Any, _inputs: tuple[Tensor, ...], output: Tensor) -> None:

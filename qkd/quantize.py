@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from qkd.imports import resolve
+from qkd.imports import QUANTIZERS, resolve
 from qkd.signs import layers_in_order, non_negative_nodes, trace
 from qkd.spec import Quantization
 
@@ -89,7 +89,7 @@ def quantize(network: nn.Module, quantization: Quantization) -> nn.Module:
         )
     non_negative = non_negative_nodes(graph)
     signed = {name for name, node in calls if node.all_input_nodes[0] not in non_negative}
-    quantizer = cast(QuantizerFactory, resolve(quantization.quantizer))
+    quantizer = cast(QuantizerFactory, resolve(quantization.quantizer, QUANTIZERS))
     bits = quantization.bits
     for name in names:
         layer = network.get_submodule(name)

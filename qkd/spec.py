@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from qkd.data.streams import seed_of
 from qkd.value import (
     NOT_IDENTITY,
     Count,
@@ -64,8 +65,9 @@ class Bits(Value, kw_only=True):
 
     @property
     def label(self) -> str:
-        """As in the tables: ``W2A2``."""
-        return f"W{self.weight}A{self.activation}"
+        """As in the tables: ``W2A2``, or ``W2A2E4`` where the edges are not at 8 bits."""
+        edge = "" if self.edge == 8 else f"E{self.edge}"
+        return f"W{self.weight}A{self.activation}{edge}"
 
 
 class Quantization(Value, kw_only=True):
@@ -171,6 +173,11 @@ class Learner(Value, kw_only=True):
     start: "History | None" = None
     quantization: Quantization | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.start is not None and self.start.student.quantization is not None:
+            raise ValueError("a network begins in full precision: its start is quantized")
+
 
 class History(Value, kw_only=True, dict=True):
     """What a student (and its teacher, from the first phase that needs one) has been through.
@@ -197,6 +204,17 @@ class History(Value, kw_only=True, dict=True):
     def steps(self) -> int:
         """Optimiser steps of the student since its start."""
         return sum(part.steps for part in self.parts)
+
+    @property
+    def draws(self) -> int:
+        """The seed of all that is drawn in training: batches, crops, flips, dropout.
+
+        Not that of a pre-training of the same number, whose images would come again in the same
+        order.
+        """
+        if self.student.start is None:
+            return self.seed
+        return seed_of(self.seed, "from a start", 0)
 
     @cached_property
     def digest(self) -> str:

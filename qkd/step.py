@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from qkd.data.streams import seed_of
-from qkd.imports import resolve
+from qkd.imports import LOSSES, resolve
 from qkd.quantize import interval_parameters
 from qkd.spec import Recipe, Term
 from qkd.window import NotFinite
@@ -51,7 +51,7 @@ class Side:
             target = labels if term.target == "labels" else peer
             if target is None:
                 raise ValueError(f"a loss term of the {self.name} needs the other network")
-            value = resolve(term.loss)(logits, target, **term.options)
+            value = resolve(term.loss, LOSSES)(logits, target, **term.options)
             name = f"{self.name}_{term.loss.partition(':')[2]}"
             values[f"{name}_{len(values)}" if name in values else name] = value.detach()
             total = total + term.weight * value

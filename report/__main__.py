@@ -1,29 +1,38 @@
 """``python -m report``: from QKD_RESULTS (results) to QKD_REPORT (report/index.html)."""
 
-import os
 import sys
-from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.settings import SettingsError, from_environment
+from qkd.printable import printable
 from report.build import build
 from report.terminal import print_summary
 
 
 def main() -> int:
-    """Builds the report and prints its path last; 1 where it cannot be written."""
-    results = Path(os.environ.get("QKD_RESULTS", "").strip() or "results")
-    output = Path(os.environ.get("QKD_REPORT", "").strip() or "report/index.html")
+    """Builds the report and prints its path last; 1 where it cannot be written, 2 where a variable
+    is unknown or has a value that it cannot have."""
     try:
-        report = build(results, output)
+        settings = from_environment()
+    except SettingsError as error:
+        return _refused(error, 2)
+    output = settings.report
+    try:
+        report = build(settings.results, output)
     except OSError as error:
-        print(f"The report cannot be written to {output}: {error}", file=sys.stderr)
-        return 1
+        return _refused(f"The report cannot be written to {output}: {error}", 1)
     print_summary(report.contents, Console())
     for problem in report.problems:
-        print(problem)
+        print(printable(problem))
     print(output)
     return 0
+
+
+def _refused(why: object, code: int) -> int:
+    """One line on stderr, and the exit code."""
+    print(printable(" ".join(str(why).splitlines())), file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

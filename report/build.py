@@ -8,10 +8,11 @@ from qkd.files import write_atomically
 from report.cells import read
 from report.comparison import Against, against
 from report.csvs import CELL_COLUMNS, SUMMARY_COLUMNS, as_csv, cell_rows, summary_rows
+from report.outcomes import BAD_FILE, reason
 from report.page import render
 from report.paper import Claim, Number, PaperError, paper_file, read_paper
-from report.section import Content, section_view
-from report.sources import REFERENCE, Found, Shown, find
+from report.section import Content, SectionView, section_view
+from report.sources import REFERENCE, Found, Run, Shown, find
 from report.summary import Summary, summaries
 
 
@@ -31,9 +32,13 @@ def build(results: Path, output: Path, reference: Path = REFERENCE) -> Report:
     """
     report = collect(results, reference)
     taken: set[str] = set()
-    sections = [
-        section_view(content, report.paper, output.parent, taken) for content in report.contents
-    ]
+    sections: list[SectionView] = []
+    for content in report.contents:
+        try:
+            sections.append(section_view(content, report.paper, output.parent, taken))
+        except BAD_FILE as error:
+            problem = _unusable(content.readings.run, error)
+            report = report._replace(problems=(*report.problems, problem))
     output.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(output.with_name("cells.csv"), cells_csv(report))
     write_atomically(output.with_name("summary.csv"), summary_csv(report))
@@ -44,8 +49,10 @@ def build(results: Path, output: Path, reference: Path = REFERENCE) -> Report:
 def collect(results: Path, reference: Path = REFERENCE) -> Report:
     """Reads every record once."""
     found = find(results, reference)
-    paper, problems = _paper(results, found)
-    return Report(tuple(_content(shown) for shown in found.sections), paper, tuple(problems))
+    paper, known = _paper(results, found)
+    problems = list(known)
+    contents = [_content(shown, problems) for shown in found.sections]
+    return Report(tuple(content for content in contents if content), paper, tuple(problems))
 
 
 def cells_csv(report: Report) -> bytes:
@@ -76,13 +83,26 @@ def _paper(results: Path, found: Found) -> tuple[dict[Claim, Number], Sequence[s
         return {}, (*found.problems, f"No claimed number is shown: {error}")
 
 
-def _content(shown: Shown) -> Content:
-    readings = read(shown.run)
-    own = summaries(readings.cells)
-    return Content(readings, own, shown.is_reference, _against(shown, own))
+def _content(shown: Shown, problems: list[str]) -> Content | None:
+    """None, and a problem, where the records of a run cannot be put together."""
+    try:
+        readings = read(shown.run)
+        own = summaries(readings.cells)
+    except BAD_FILE as error:
+        problems.append(_unusable(shown.run, error))
+        return None
+    return Content(readings, own, shown.is_reference, _against(shown, own, problems))
 
 
-def _against(shown: Shown, own: list[Summary]) -> Against | None:
+def _against(shown: Shown, own: list[Summary], problems: list[str]) -> Against | None:
     if shown.reference is None:
         return None
-    return against(own, summaries(read(shown.reference).cells))
+    try:
+        return against(own, summaries(read(shown.reference).cells))
+    except BAD_FILE as error:
+        problems.append(f"Of the committed reference: {_unusable(shown.reference, error)}")
+        return None
+
+
+def _unusable(run: Run, error: Exception) -> str:
+    return f"{' at scale '.join(run.key)} cannot be reported: {reason(error)}"

@@ -7,7 +7,7 @@ import msgspec
 from benchmarks.matrix import Cell, Grid
 from benchmarks.plan import Plan, plan
 from qkd.history import prefix
-from qkd.spec import History
+from qkd.spec import Bits, History
 from report.outcomes import Outcome, Records, Status
 from report.sources import Run
 
@@ -16,9 +16,11 @@ class Setting(NamedTuple):
     """Cells that are compared with each other: of one grid, at the same bits.
 
     Where a grid has only one choice of bits, its full-precision cells stand in the same setting.
+    Elsewhere theirs has no bits.
     """
 
     place: int
+    bits: Bits | None
     label: str
 
 
@@ -54,17 +56,17 @@ def read(run: Run) -> Readings:
     for place, grid in enumerate(run.matrix.grids):
         for cell in msgspec.structs.replace(run.matrix, grids=(grid,)).cells():
             name = cell.history.digest, cell.method.name
-            placed.setdefault(name, (cell, Setting(place, _label(grid, cell))))
+            placed.setdefault(name, (cell, _setting(place, grid, cell)))
     planned = plan([cell for cell, _ in placed.values()])
     failed = _failed_and_after(planned, run.records)
     cells = [_reading(*at, run.records, failed) for at in placed.values()]
     return Readings(run, tuple(cells), planned)
 
 
-def _label(grid: Grid, cell: Cell) -> str:
+def _setting(place: int, grid: Grid, cell: Cell) -> Setting:
     bits = cell.bits or (grid.bits[0] if len(grid.bits) == 1 else None)
     width = bits.label if bits else "full precision"
-    return f"{grid.pair.label} on {grid.pair.data.name}, {width}"
+    return Setting(place, bits, f"{grid.pair.label} on {grid.pair.data.name}, {width}")
 
 
 def _failed_and_after(planned: Plan, records: Records) -> set[str]:

@@ -1,5 +1,6 @@
 """A run set beside the committed reference: the same, or the same within the margin?"""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,7 +12,8 @@ from report.verdicts import IDENTICAL, MARGIN, NOT_RUN, equivalence, overall
 
 class Row(NamedTuple):
     """A method of the reference and of this run; ``difference`` is this run less the reference,
-    with a 90 % Welch interval."""
+    with a 90 % Welch interval; ``equal`` of the reference's ``seeds`` ran here and gave the same
+    (0 where a seed that both have did not)."""
 
     setting: str
     method: str
@@ -20,6 +22,8 @@ class Row(NamedTuple):
     difference: Interval | None
     verdict: str
     same_stages: bool
+    equal: int = 0
+    seeds: int = 0
 
 
 class Against(NamedTuple):
@@ -54,10 +58,19 @@ def _row(reference: Summary, mean: Interval, own: Summary | None) -> Row:
     if own is None or own.interval is None:
         return Row(label, name, mean, None, None, NOT_RUN, True)
     common = own.top1s.keys() & reference.top1s.keys()
-    equal = common and all(own.top1s[seed] == reference.top1s[seed] for seed in common)
+    agree = all(own.top1s[seed] == reference.top1s[seed] for seed in common)
     difference = welch_interval(list(own.top1s.values()), list(reference.top1s.values()))
-    verdict = IDENTICAL if equal else equivalence(difference)
-    return Row(label, name, mean, own.interval, difference, verdict, _same_stages(own, reference))
+    return Row(
+        setting=label,
+        method=name,
+        reference=mean,
+        own=own.interval,
+        difference=difference,
+        verdict=IDENTICAL if own.top1s == reference.top1s else equivalence(difference),
+        same_stages=_same_stages(own, reference),
+        equal=len(common) if agree else 0,
+        seeds=len(reference.top1s),
+    )
 
 
 def _same_stages(own: Summary, reference: Summary) -> bool:
@@ -83,12 +96,21 @@ def _sentence(rows: Sequence[Row], verdict: str) -> str:
             f"Against the committed reference, with a margin of {MARGIN} points: {verdict} "
             f"({listed}, of {len(ran)} methods)"
         )
+    partly = Counter(
+        (row.equal, row.seeds) for row in ran if row.equal and row.verdict != IDENTICAL
+    )
+    for (equal, seeds), count in partly.items():
+        text += f"; {_methods(count)} equal on the {equal} of {seeds} seeds that both have"
     if len(ran) < len(rows):
         text += f"; {len(rows) - len(ran)} of its methods are not done here"
     others = sum(not row.same_stages for row in ran)
     if others:
         text += f"; {others} methods ran with other settings or data than the reference's"
     return f"{text}."
+
+
+def _methods(count: int) -> str:
+    return "1 method is" if count == 1 else f"{count} methods are"
 
 
 def _words(rows: Sequence[Row]) -> list[str]:

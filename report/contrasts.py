@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from report.statistics import Paired, holm, paired_difference, power_paired
-from report.summary import Summary
+from report.summary import COMPARED_SCALE, Summary
 from report.words import MINUS, NO_BREAK, bracket
 
 ALPHA = 0.05
@@ -56,36 +56,41 @@ EXPLORATORY = (
 class Compared(NamedTuple):
     """A contrast in a setting, paired by seed; None where no seed has both methods.
 
-    ``corrected`` is Holm's p over the fixed contrasts, ``power`` the chance to see EFFECT points
-    at the spread that was observed, ``differences`` by seed.
+    ``corrected`` is Holm's p over the fixed contrasts. ``power`` is the chance of an uncorrected
+    test to see EFFECT points at the spread that was observed; ``corrected_power`` what is left of
+    it, at least, after Holm's correction, for a fixed contrast. ``differences`` are by seed.
     """
 
     contrast: Contrast
-    paired: Paired | None
-    corrected: float | None
-    power: float | None
-    differences: dict[int, float]
+    scale: str
+    paired: Paired | None = None
+    corrected: float | None = None
+    power: float | None = None
+    corrected_power: float | None = None
+    differences: dict[int, float] = {}  # noqa: RUF012 (never written to)
 
     @property
     def verdict(self) -> str:
-        """Supported, contradicted, undecided, single run or not run; or what an exploratory one
-        shows."""
+        """Not run, single run, undecided, higher or lower. At the paper's scale, and only there,
+        supported or contradicted where the paper predicts a sign."""
         if self.paired is None:
             return "not run"
         if self.paired.n < 2:
             return "single run"
         if self.corrected is None or self.corrected >= ALPHA:
             return "undecided"
-        if not self.contrast.predicted:
+        if not self.contrast.predicted or self.scale != COMPARED_SCALE:
             return "higher" if self.paired.mean > 0 else "lower"
         agrees = self.paired.mean * self.contrast.predicted > 0
         return "supported" if agrees else "contradicted"
 
 
-def compare_all(contrasts: tuple[Contrast, ...], methods: Sequence[Summary]) -> list[Compared]:
+def compare_all(
+    contrasts: tuple[Contrast, ...], methods: Sequence[Summary], scale: str
+) -> list[Compared]:
     """The contrasts among the methods of one setting, corrected as one family if they are fixed."""
     by_name = {summary.name: summary.top1s for summary in methods}
-    compared = [_compared(contrast, by_name) for contrast in contrasts]
+    compared = [_compared(contrast, by_name, scale) for contrast in contrasts]
     known = {i: c.paired.p for i, c in enumerate(compared) if c.paired and c.paired.p is not None}
     values = list(known.values())
     corrected = holm(values, len(contrasts)) if contrasts is FIXED else values
@@ -94,15 +99,20 @@ def compare_all(contrasts: tuple[Contrast, ...], methods: Sequence[Summary]) -> 
     return compared
 
 
-def _compared(contrast: Contrast, by_name: dict[str, dict[int, float]]) -> Compared:
+def _compared(contrast: Contrast, by_name: dict[str, dict[int, float]], scale: str) -> Compared:
     first, second = by_name.get(contrast.first, {}), by_name.get(contrast.second, {})
     seeds = sorted(first.keys() & second.keys())
     if not seeds:
-        return Compared(contrast, None, None, None, {})
+        return Compared(contrast, scale)
     paired = paired_difference([first[s] for s in seeds], [second[s] for s in seeds])
-    tested = paired.p is not None and paired.spread is not None
-    power = power_paired(paired.n, paired.spread or 0.0, EFFECT) if tested else None
-    return Compared(contrast, paired, None, power, {s: first[s] - second[s] for s in seeds})
+    differences = {seed: first[seed] - second[seed] for seed in seeds}
+    compared = Compared(contrast, scale, paired, differences=differences)
+    if paired.p is None or paired.spread is None:
+        return compared
+    power = power_paired(paired.n, paired.spread, EFFECT, ALPHA)
+    # Holm's method rejects at least what Bonferroni's does
+    least = power_paired(paired.n, paired.spread, EFFECT, ALPHA / len(FIXED))
+    return compared._replace(power=power, corrected_power=least if contrast in FIXED else None)
 
 
 def sentence(compared: Compared) -> str:
@@ -121,9 +131,12 @@ def sentence(compared: Compared) -> str:
     correction = "Holm p" if contrast in FIXED else "uncorrected p"
     numbers = f"n = {paired.n}", f"{correction} {p_value(compared.corrected)}"
     test = ", ".join(number.replace(" ", NO_BREAK) for number in numbers)
-    text = f"{begin} ({test}): {compared.verdict}"
+    here = " here" if compared.verdict in ("higher", "lower") else ""
+    text = f"{begin} ({test}): {compared.verdict}{here}"
     if compared.verdict == "undecided" and compared.power is not None:
         text += f"; the power to see {EFFECT} points was {compared.power:.2f}"
+        if compared.corrected_power is not None:
+            text += f", at least {compared.corrected_power:.2f} after correction"
     return f"{text}."
 
 

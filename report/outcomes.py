@@ -11,6 +11,16 @@ from qkd.record import Record, State, Store
 from qkd.spec import History, Stage
 from qkd.value import Count, NotNegative, Value
 
+# What a file that is not as it should be may raise, wherever its content is used
+BAD_FILE = (OSError, ValueError, ArithmeticError, LookupError, RecursionError)
+
+
+def reason(error: Exception) -> str:
+    """What the error says; its kind too, where its own words would not be understood alone."""
+    clear = isinstance(error, (OSError, ValueError, RecursionError))
+    return str(error) if clear else f"{type(error).__name__}: {error}"
+
+
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 
 
@@ -69,7 +79,7 @@ class Line(Value, kw_only=True, forbid_unknown_fields=False):
 
 
 class Environment(Value, kw_only=True, forbid_unknown_fields=False):
-    """The part of env.json that the report reads; empty where it is not known."""
+    """The part of env.json that the report reads; empty, or None, where it is not known."""
 
     torch: str = ""
     device: str = ""
@@ -77,7 +87,7 @@ class Environment(Value, kw_only=True, forbid_unknown_fields=False):
     host: str = ""
     commit: str = ""
     threads: int = 0
-    dirty: bool = False
+    dirty: bool | None = None
 
 
 class Failure(Value, kw_only=True, forbid_unknown_fields=False):
@@ -119,15 +129,15 @@ class Records:
 
 
 def _read(record: Record, digest: str) -> Outcome:
-    state = record.state()
-    if state == State.FAILED:
-        return Outcome(Status.FAILED, record.path, message=_failure(record))
-    if state != State.DONE:
-        return Outcome(Status(state.value), record.path)
     try:
+        state = record.state()
+        if state == State.FAILED:
+            return Outcome(Status.FAILED, record.path, message=_failure(record))
+        if state != State.DONE:
+            return Outcome(Status(state.value), record.path)
         return _done(record, digest)
-    except (ValueError, OSError, RecursionError) as error:
-        message = str(error).replace(f"{record.path}/", "")
+    except BAD_FILE as error:
+        message = reason(error).replace(f"{record.path}/", "")
         return Outcome(Status.UNREADABLE, record.path, message=message)
 
 
@@ -140,6 +150,8 @@ def _done(record: Record, digest: str) -> Outcome:
     if result.steps != stage.history.steps:
         raise ValueError(f"result.json is of {result.steps} steps, not of {stage.history.steps}")
     lines = tuple(_convert(record.metrics_file, line, Line) for line in record.metrics())
+    if any(line.step > result.steps for line in lines):
+        raise ValueError(f"metrics.jsonl has a step beyond the stage's last, {result.steps}")
     return Outcome(Status.DONE, record.path, stage, result, _environment(record), lines)
 
 
@@ -164,6 +176,6 @@ def _environment(record: Record) -> Environment:
 def _failure(record: Record) -> str:
     try:
         failure = _convert(record.failed_file, record.read_json(record.failed_file), Failure)
-    except (ValueError, RecursionError):
+    except BAD_FILE:
         return "failed.json cannot be read"
     return f"{failure.error}: {failure.message}".strip(": ")

@@ -14,7 +14,10 @@ FOLDER = Path(__file__).resolve().parent
 
 
 def render(sections: Sequence[SectionView], problems: Sequence[str]) -> bytes:
-    """The whole page as UTF-8: one file that needs no network and no script."""
+    """The whole page as UTF-8: one file that needs no network and no script.
+
+    A lone surrogate, which a damaged record may hold, becomes a question mark.
+    """
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
@@ -26,4 +29,4 @@ def render(sections: Sequence[SectionView], problems: Sequence[str]) -> bytes:
     text = environment.get_template("template.html").render(
         sections=sections, problems=problems, marks=marks(), words=words, style=style
     )
-    return text.encode()
+    return text.encode(errors="replace")

@@ -68,7 +68,7 @@ def read_paper(path: Path) -> dict[Claim, Number]:
             if about in numbers:
                 raise PaperError(f"a second number of {', '.join(map(str, about))}")
             numbers[about] = number
-    except (PaperError, csv.Error) as error:
+    except (ValueError, csv.Error) as error:
         raise PaperError(f"{path}, line {max(1, lines.reader.line_num)}: {error}") from error
     return numbers
 

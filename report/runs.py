@@ -10,7 +10,7 @@ from benchmarks.matrix import cell_values
 from qkd.spec import History
 from report.cells import Reading, Readings
 from report.curves import chain
-from report.outcomes import Outcome, Records
+from report.outcomes import Environment, Outcome, Records
 from report.words import duration, fixed
 
 
@@ -130,13 +130,20 @@ def _environment(outcome: Outcome) -> list[str]:
     environment = outcome.environment
     if environment is None:
         return []
-    dirty = " with local changes" if environment.dirty else ""
+    changes = f" {local_changes(environment)}".rstrip()
     return [
         f"torch {environment.torch}" if environment.torch else "",
         hardware(outcome),
         f"host {environment.host}" if environment.host else "",
-        f"commit {environment.commit[:12]}{dirty}" if environment.commit else "commit unknown",
+        f"commit {environment.commit[:12]}{changes}" if environment.commit else "commit unknown",
     ]
+
+
+def local_changes(environment: Environment) -> str:
+    """``with local changes``, or that it is not known; empty where there were none."""
+    if environment.dirty is None:
+        return "local changes unknown"
+    return "with local changes" if environment.dirty else ""
 
 
 def hardware(outcome: Outcome) -> str:

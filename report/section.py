@@ -7,14 +7,14 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from benchmarks.matrix import Label
-from report.cells import Readings
+from report.cells import Readings, Setting
 from report.comparison import Against
 from report.contrasts import EXPLORATORY, FIXED, Contrast, compare_all, sentence
 from report.curves import Curves, curves
 from report.figures import accuracy, accuracy_curves, forest, learning_rates, loss_curves
 from report.outcomes import Environment, Outcome, Status
 from report.paper import Claim, Number
-from report.runs import RunView, command, hardware, run_views
+from report.runs import RunView, command, hardware, local_changes, run_views
 from report.summary import COMPARED_SCALE, Summary
 from report.tables import (
     ContrastRow,
@@ -74,9 +74,9 @@ def section_view(
     the anchors that it has so far."""
     run = content.readings.run
     anchor = "-".join(run.key)
-    groups: dict[str, list[Summary]] = {}
+    groups: dict[Setting, list[Summary]] = {}
     for summary in content.summaries:
-        groups.setdefault(f"{summary.setting.place} {summary.setting.label}", []).append(summary)
+        groups.setdefault(summary.setting, []).append(summary)
     against = content.against
     return SectionView(
         anchor=anchor,
@@ -107,8 +107,9 @@ def _setting_view(
     group: list[Summary], content: Content, paper: dict[Claim, Number], name: str
 ) -> SettingView:
     quantized = any(summary.cells[0].cell.bits for summary in group)
-    fixed = compare_all(FIXED, group) if quantized else []
-    exploratory = compare_all(_asked(EXPLORATORY, group), group)
+    scale = content.readings.run.matrix.scale
+    fixed = compare_all(FIXED, group, scale) if quantized else []
+    exploratory = compare_all(_asked(EXPLORATORY, group), group, scale)
     records = content.readings.run.records
     measured = [found for found in (curves(summary, records) for summary in group) if found]
     return SettingView(
@@ -117,7 +118,7 @@ def _setting_view(
         fixed=tuple(contrast_row(one) for one in fixed),
         exploratory=tuple(contrast_row(one) for one in exploratory),
         forest=forest([*fixed, *exploratory], f"{name}-forest"),
-        methods=tuple(method_rows(group, content.readings.run.matrix.scale, paper)),
+        methods=tuple(method_rows(group, scale, paper)),
         accuracy=accuracy(group, f"{name}-accuracy"),
         curves=tuple(_curve_figures(measured, name)),
     )
@@ -175,5 +176,5 @@ def _hardware(outcomes: list[Outcome]) -> str:
 
 
 def _commit(environment: Environment) -> str:
-    dirty = " (with local changes)" if environment.dirty else ""
-    return f"{environment.commit[:12]}{dirty}"
+    changes = local_changes(environment)
+    return f"{environment.commit[:12]} ({changes})" if changes else environment.commit[:12]

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.matrix import Matrix
+from benchmarks.plan import plan
 from qkd.record import PRETRAINED, STAGES, Store, store_of
 from qkd.value import decode
-from report.outcomes import Records
+from report.outcomes import BAD_FILE, Records, reason
 
 REFERENCE = PRETRAINED.parent
 MATRICES = "matrices"
@@ -64,8 +65,9 @@ def _runs(folder: Path, store: Store, problems: list[str]) -> dict[Key, Run]:
     for path in sorted(folder.glob("*.json")):
         try:
             run = Run(decode(path.read_bytes(), Matrix), records)
-        except (OSError, ValueError, RecursionError) as error:
-            problems.append(f"{path.name} is no matrix that can be read: {error}")
+            plan(run.matrix.cells())
+        except BAD_FILE as error:
+            problems.append(f"{path.name} is no matrix that can be read: {reason(error)}")
             continue
         if run.key in runs:
             problems.append(f"{path.name} describes {' at scale '.join(run.key)} a second time")

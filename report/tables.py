@@ -27,6 +27,7 @@ class ContrastRow(NamedTuple):
     p: str
     corrected: str
     power: str
+    corrected_power: str
     verdict: str
 
 
@@ -77,6 +78,7 @@ def contrast_row(compared: Compared) -> ContrastRow:
         p=_p(paired.p if paired else None),
         corrected=_p(compared.corrected) if tested else NONE,
         power=fixed(compared.power),
+        corrected_power=fixed(compared.corrected_power),
         verdict=compared.verdict,
     )
 

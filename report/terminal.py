@@ -4,18 +4,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from qkd.printable import printable
 from report.section import Content
 from report.words import NONE, PLUS_MINUS, fixed
 
 
 def print_summary(contents: tuple[Content, ...], console: Console) -> None:
-    """A table of the methods' means for each setting of each matrix."""
+    """A table of the methods' means for each setting of each matrix.
+
+    Names come from the user's files: no markup, no control characters.
+    """
     for content in contents:
         matrix = content.readings.run.matrix
         kind = " (the committed reference)" if content.is_reference else ""
         for setting in dict.fromkeys(summary.setting for summary in content.summaries):
             title = f"{matrix.name} at scale {matrix.scale}{kind}: {setting.label}"
-            console.print(Text(title), soft_wrap=True)
+            console.print(Text(printable(title)), soft_wrap=True)
             table = Table()
             table.add_column("method")
             table.add_column("test top-1, %", justify="right")
@@ -29,5 +33,6 @@ def print_summary(contents: tuple[Content, ...], console: Console) -> None:
                 if interval and interval.high is not None:
                     mean += f" {PLUS_MINUS} {fixed(interval.high - interval.mean)}"
                 n = str(interval.n if interval else 0)
-                table.add_row(*map(Text, (summary.name, mean, n, summary.status)))
+                cells = summary.name, mean, n, summary.status
+                table.add_row(*(Text(printable(cell)) for cell in cells))
             console.print(table)

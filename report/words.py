@@ -37,8 +37,13 @@ TUNING = (
 CONTRASTS = (
     "Six contrasts were fixed before any run; they are paired by seed, with a two-sided paired t "
     "test, and corrected by Holm's method over all six, those not run among them. For the last "
-    "the paper predicts a difference that is not positive. The power is the chance of this design "
-    "to see a true difference of 0.5 points at the spread that was observed."
+    "the paper predicts a negative difference. The power is the chance of an uncorrected test of "
+    "this design to see a true difference of 0.5 points at the spread that was observed. The "
+    "intervals are not corrected, so that one may exclude 0 where the corrected p decides nothing."
+)
+FIXED = (
+    "Corrected: the lower bound of the power after Holm's correction. The intervals are not "
+    "corrected, so that one may exclude 0 where Holm's p decides nothing."
 )
 EXPLORATORY = "Not fixed beforehand: uncorrected, and to be read as suggestions for another run."
 VERDICTS = (

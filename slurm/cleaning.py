@@ -4,16 +4,20 @@ import shutil
 from pathlib import Path
 
 from benchmarks.settings import Settings
+from qkd.record import STAGES
+from slurm.matrices import MATRICES
 
 
 def clean_data(settings: Settings) -> int:
     """Removes the packed caches of the data folder; what was downloaded stays."""
-    return _remove(settings.data / "cache")
+    for folder in sorted((settings.data / "cache").glob("[0-9a-f]" * 64)):
+        _remove(folder)
+    return 0
 
 
 def clean_records(settings: Settings) -> int:
     """Removes every record of the results folder, and what was planned."""
-    return _remove(settings.results / "stages") | _remove(settings.results / "matrices")
+    return _remove(settings.results / STAGES) | _remove(settings.results / MATRICES)
 
 
 def _remove(folder: Path) -> int:

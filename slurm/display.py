@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.plan import Plan
+from qkd.loop import Progress
+from qkd.printable import printable
 from qkd.record import readable_name
-from qkd.train import Progress
 from slurm.estimate import Speed, in_words
 from slurm.local import Event
 from slurm.schedule import Schedule, Status
@@ -74,6 +75,7 @@ class Display:
             self._print(f"{event.kind:6} {name}: {event.detail}")
 
     def _print(self, line: str) -> None:
+        line = printable(line)
         if self._live:
             self._console.print(Text(line))
         else:

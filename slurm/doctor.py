@@ -5,21 +5,23 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import NamedTuple
 
+from packaging.requirements import Requirement
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from benchmarks.plan import plan
 from benchmarks.settings import Settings
+from qkd.printable import printable
 from slurm.matrices import build
 
 GIBIBYTE = 2**30
 DISK_BYTES = 2 * GIBIBYTE
-PACKAGES = ("torch", "torchvision", "numpy", "pandas", "scipy", "matplotlib", "msgspec", "rich")
+PROJECT = "qkd-benchmark"
 
 
 class Finding(NamedTuple):
@@ -36,7 +38,8 @@ def examine(settings: Settings) -> int:
     table = Table("checked", "found", "to mend it")
     for finding in findings:
         style = "red" if finding.mend else ""
-        table.add_row(Text(finding.what), Text(finding.found, style=style), Text(finding.mend))
+        what, found, mend = map(printable, finding)
+        table.add_row(Text(what), Text(found, style=style), Text(mend))
     Console().print(table)
     broken = sum(bool(finding.mend) for finding in findings)
     print(
@@ -51,8 +54,19 @@ def _python(_settings: Settings) -> Iterator[Finding]:
 
 
 def _packages(_settings: Settings) -> Iterator[Finding]:
-    for package in PACKAGES:
-        yield Finding(package, version(package))
+    """Every dependency of the project, as the installed metadata name them."""
+    for requirement in map(Requirement, requires(PROJECT) or []):
+        if requirement.marker is not None and not requirement.marker.evaluate():
+            continue
+        mend = "make clean-environment setup"
+        try:
+            found = version(requirement.name)
+        except PackageNotFoundError:
+            yield Finding(requirement.name, "not installed", mend)
+            continue
+        fits = requirement.specifier.contains(found, prereleases=True)
+        wanted = "" if fits else f", {requirement.specifier} is needed"
+        yield Finding(requirement.name, f"{found}{wanted}", "" if fits else mend)
 
 
 def _device(settings: Settings) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.plan import Plan
-from qkd.record import BadRecord, Record, State, Store
+from qkd.record import STAGES, BadRecord, Record, State, Store
 
 REFERENCE = Path(__file__).resolve().parent.parent / "results" / "reference"
 
@@ -21,10 +21,12 @@ def speed_of(plan: Plan, store: Store, scale: str) -> Speed | None:
 
     Overheads differ between networks and phases, so this is a mean over what has run.
     """
-    reference = Store(REFERENCE / scale / "stages")
-    for place, source in ((store, "your records"), (reference, "the committed reference")):
+    own, reference = Store(store.root), Store(REFERENCE / scale / STAGES)
+    for place, source in ((own, "your records"), (reference, "the committed reference")):
         macs = seconds = 0.0
         for planned in plan.stages.values():
+            if not planned.parents:
+                continue  # a pre-training: another kind of step
             taken = _seconds(place.record(planned.stage.history))
             if taken:
                 macs += planned.macs

@@ -4,6 +4,8 @@ The commands stand at the end of this file; `make help` explains them.
 """
 
 import os
+import shutil
+import signal
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +18,8 @@ from rich.text import Text
 from benchmarks.matrix import Matrix, select
 from benchmarks.plan import Plan, plan
 from benchmarks.settings import Settings, from_environment
-from qkd.record import State, Store, readable_name, store_of
+from qkd.printable import printable
+from qkd.record import STAGES, Record, State, Store, readable_name, store_of
 from qkd.runtime import Runtime
 from slurm.cleaning import clean_data, clean_records
 from slurm.doctor import examine
@@ -28,10 +31,11 @@ SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 class Work(NamedTuple):
-    """A matrix with its plan and the records."""
+    """A matrix with the records, and its plan: the whole one, and that of the chosen cells."""
 
     settings: Settings
     matrix: Matrix
+    whole: Plan
     plan: Plan
     store: Store
 
@@ -40,8 +44,9 @@ def prepare(settings: Settings) -> Work:
     """What the settings ask for. Raises ValueError for what cannot be."""
     matrix = build(settings)
     cells = list(matrix.cells())
-    chosen = plan(cells, select(cells, settings.only))
-    return Work(settings, matrix, chosen, store_of(settings.results))
+    whole = plan(cells)
+    chosen = plan(cells, select(cells, settings.only)) if settings.only else whole
+    return Work(settings, matrix, whole, chosen, store_of(settings.results))
 
 
 def run(work: Work) -> int:
@@ -52,12 +57,14 @@ def run(work: Work) -> int:
     if all(status == Status.DONE for status in before.values()):
         print(f"{work.matrix.name} at {settings.scale}: all {len(before)} stages are done")
         return SUCCESS
+    reasons: dict[str, str] = {}
     if any(s not in (Status.DONE, Status.FAILED, Status.BLOCKED) for s in before.values()):
-        before = _train(work)
-    return _conclude(work, before)
+        schedule = _train(work)
+        before, reasons = schedule.status, schedule.reasons
+    return _conclude(work, before, reasons)
 
 
-def _train(work: Work) -> dict[str, Status]:
+def _train(work: Work) -> Schedule:
     from qkd.data.cache import load  # what takes seconds to import, only where it is needed
     from slurm.display import Display
     from slurm.local import LocalExecutor
@@ -66,13 +73,13 @@ def _train(work: Work) -> dict[str, Status]:
     for grid in work.matrix.grids:
         load(grid.pair.data, settings.data)
     show_plan(work)
-    jobs = settings.jobs or _default_jobs(settings.threads)
+    jobs = _jobs(settings)
     runtime = Runtime(
         data=str(settings.data),
         threads=settings.threads,
         matrix_file=settings.matrix if is_file(settings.matrix) else "",
     )
-    (settings.results / "stages").mkdir(parents=True, exist_ok=True)
+    (settings.results / STAGES).mkdir(parents=True, exist_ok=True)
     speed = speed_of(work.plan, work.store, settings.scale)
     with (
         Display(work.plan, jobs, speed) as display,
@@ -81,39 +88,54 @@ def _train(work: Work) -> dict[str, Status]:
         schedule = Schedule(work.plan, work.store, executor, display.listen)
         display.watch(schedule)
         schedule.run()
-    return schedule.status
+    return schedule
 
 
-def _default_jobs(threads: int) -> int:
-    """One worker for each GPU, else one for each core."""
+def _jobs(settings: Settings) -> int:
+    """Workers: as asked for, else one for each GPU, else one for each core."""
+    if settings.jobs:
+        return settings.jobs
+    gpus = _gpus()
+    if gpus:
+        return gpus
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, (cores or 1) // settings.threads)
+
+
+def _gpus() -> int:
+    """How many GPUs there are; torch, slow to import, is asked only where a driver is there."""
+    if shutil.which("nvidia-smi") is None:
+        return 0
     import torch
 
-    if torch.cuda.is_available():
-        return torch.cuda.device_count()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, (cores or 1) // threads)
+    return torch.cuda.device_count()
 
 
-def _conclude(work: Work, found: dict[str, Status]) -> int:
+def _conclude(work: Work, found: dict[str, Status], reasons: dict[str, str]) -> int:
     counts = Counter(found.values())
     words = ", ".join(f"{counts[status]} {status}" for status in Status if counts[status])
     print(f"{work.matrix.name} at {work.settings.scale}: {words}")
     for digest, status in found.items():
         if status == Status.FAILED:
-            _show_failure(work, digest)
+            record = _record(work, digest)
+            reason = _reason(record) or reasons.get(digest, "")
+            print(printable(f"failed {record.path.name}: {reason} (see {record.log_file})"))
     if counts[Status.FAILED] or counts[Status.BLOCKED]:
         print("Clear failures with: make retry (same variables), then run again")
         return FAILURE
     return SUCCESS
 
 
-def _show_failure(work: Work, digest: str) -> None:
-    record = work.store.record(work.plan.stages[digest].stage.history)
+def _record(work: Work, digest: str) -> Record:
+    return work.store.record(work.plan.stages[digest].stage.history)
+
+
+def _reason(record: Record) -> str:
+    """Why a stage failed, as its record says; an unreadable one says so."""
     try:
-        message = record.read_json(record.failed_file).get("message", "")
+        return str(record.read_json(record.failed_file).get("message", ""))
     except ValueError as error:
-        message = error
-    print(f"failed {record.path.name}: {message} (more in {record.log_file})")
+        return str(error) if record.failed_file.exists() else ""
 
 
 def show_plan(work: Work) -> int:
@@ -121,7 +143,8 @@ def show_plan(work: Work) -> int:
     found = statuses(work.plan, work.store)
     todo = [p for key, p in work.plan.stages.items() if found[key] != Status.DONE]
     speed = speed_of(work.plan, work.store, work.settings.scale)
-    table = Table(title=f"{work.matrix.label.title} (SCALE={work.settings.scale})")
+    title = printable(f"{work.matrix.label.title} (SCALE={work.settings.scale})")
+    table = Table(title=Text(title))
     for name in ("phase", "stages", "done", "steps to do", "share of the cost"):
         table.add_column(name, justify="left" if name == "phase" else "right")
     phases: dict[str, list[str]] = {}
@@ -142,7 +165,7 @@ def show_plan(work: Work) -> int:
         f"without: {work.plan.unshared_macs:.3g} (sharing saves "
         f"{100 * (1 - work.plan.macs / (work.plan.unshared_macs or 1)):.0f} %)"
     )
-    jobs = work.settings.jobs or _cores(work.settings.threads)
+    jobs = _jobs(work.settings)
     if not todo:
         print("time: nothing to do")
     elif speed is None:
@@ -163,11 +186,9 @@ def show_status(work: Work) -> int:
     table = Table("stage", "status", "detail")
     for key, status in found.items():
         if status not in (Status.DONE, Status.MISSING):
-            record = work.store.record(work.plan.stages[key].stage.history)
-            detail = ""
-            if status == Status.FAILED:
-                detail = str(record.read_json(record.failed_file).get("message", ""))
-            table.add_row(Text(record.path.name), status, Text(detail))
+            record = _record(work, key)
+            detail = _reason(record) if status == Status.FAILED else ""
+            table.add_row(Text(record.path.name), status, Text(printable(detail)))
     if table.row_count:
         Console().print(table)
     return SUCCESS
@@ -187,28 +208,29 @@ def retry(work: Work) -> int:
 
 
 def clean_checkpoints(work: Work) -> int:
-    """Removes the checkpoints whose planned children are all done; a stage whose weights are
-    needed after all is trained again."""
-    children: dict[str, list[str]] = {key: [] for key in work.plan.stages}
-    for key, planned in work.plan.stages.items():
-        for parent in planned.parents:
-            children[parent].append(key)
-    found = statuses(work.plan, work.store)
+    """Removes the checkpoints that no planned stage goes on from any more; those of starts stay.
+
+    A stage whose weights are needed after all is trained again.
+    """
+    found = statuses(work.whole, work.store)
+    starts = {p.digest for p in work.whole.stages.values() if not p.parents}
+    needed = {
+        parent
+        for planned in work.whole.stages.values()
+        if found[planned.digest] != Status.DONE
+        for parent in planned.parents
+    }
     freed = 0
     for key, planned in work.plan.stages.items():
         record = work.store.record(planned.stage.history)
-        finished = all(found[k] == Status.DONE for k in (key, *children[key]))
         ours = record.path.parent == work.store.root
-        if finished and ours and record.checkpoint_file.exists():
+        kept = key in needed or key in starts or found[key] != Status.DONE
+        if ours and not kept and record.checkpoint_file.exists():
             freed += record.checkpoint_file.stat().st_size
             record.checkpoint_file.unlink()
             print(f"removed the checkpoint of {readable_name(planned.stage.history)}")
     print(f"{freed / 2**20:.1f} MiB freed")
     return SUCCESS
-
-
-def _cores(threads: int) -> int:
-    return max(1, (os.cpu_count() or 1) // threads)
 
 
 COMMANDS: dict[str, Callable[[Work], int]] = {
@@ -225,8 +247,13 @@ WITHOUT_MATRIX: dict[str, Callable[[Settings], int]] = {
 }
 
 
+def _as_ctrl_c(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def main(arguments: list[str]) -> int:
     """Runs a command; returns its exit code."""
+    signal.signal(signal.SIGTERM, _as_ctrl_c)
     commands = (*COMMANDS, *WITHOUT_MATRIX)
     if len(arguments) != 1 or arguments[0] not in commands:
         print(f"usage: python -m slurm.launch {'|'.join(commands)}", file=sys.stderr)
@@ -237,7 +264,7 @@ def main(arguments: list[str]) -> int:
             return WITHOUT_MATRIX[arguments[0]](settings)
         return COMMANDS[arguments[0]](prepare(settings))
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(printable(f"error: {error}"), file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)

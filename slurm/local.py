@@ -1,5 +1,7 @@
 """Long-lived worker processes on this machine: the executor behind `slurm.launch`."""
 
+import contextlib
+import gc
 import multiprocessing
 import os
 import signal
@@ -76,7 +78,8 @@ class LocalExecutor:
         if worker is None:
             raise RuntimeError("every worker is busy")
         worker.digest = stage.history.digest
-        worker.pipe.send(encode(stage))
+        with contextlib.suppress(OSError):  # it died idle: the next events say that it is lost
+            worker.pipe.send(encode(stage))
 
     def events(self, seconds: float) -> list[Event]:
         """What happened within ``seconds``; returns as soon as there is something."""
@@ -142,7 +145,8 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 def _death(exit_code: int | None) -> str:
     if exit_code is not None and exit_code < 0:
-        return f"its worker was killed by {signal.Signals(-exit_code).name}"
+        name = signal.Signals(-exit_code).name
+        return f"its worker was killed by {name} (out of memory? fewer JOBS, then make retry)"
     return f"its worker ended with exit code {exit_code}"
 
 
@@ -163,8 +167,9 @@ def _work(pipe: Connection, results: str, runtime_text: bytes) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher decides what Ctrl-C means
     signal.signal(signal.SIGTERM, stop)
     try:
-        from qkd.train import Progress  # torch: not before the signals are in place
+        from qkd.loop import Progress  # torch: not before the signals are in place
 
+        gc.freeze()  # what was imported stays: a collection need not look at it again and again
         runtime = decode(runtime_text, Runtime)
         store = store_of(Path(results))
 
@@ -189,7 +194,8 @@ def _train(
 ) -> tuple[str, str, str]:
     from qkd.begin import ParentMissing
     from qkd.claim import Claimed, ClaimLost
-    from qkd.train import StageFailed, Stopped, run_stage
+    from qkd.loop import Stopped
+    from qkd.train import StageFailed, run_stage
 
     digest = stage.history.digest
     try:
@@ -203,6 +209,8 @@ def _train(
     except ParentMissing as error:  # done when the launch looked, and gone since
         store.record_to_write(stage.history).fail("ParentMissing", str(error))
         return "failed", digest, str(error)
+    except OSError as error:  # no record could even be begun, or claimed
+        return "failed", digest, f"{store.record_to_write(stage.history).path}: {error}"
     return "done", digest, ""
 
 

@@ -1,5 +1,8 @@
 """From MATRIX=... to a matrix whose every cell has its id, and back from the records."""
 
+import traceback
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,7 @@ from benchmarks.matrix import Grid, Matrix
 from benchmarks.settings import Settings, SettingsError
 from qkd.data.cache import identify, load
 from qkd.files import write_atomically
-from qkd.imports import load_file, resolve
+from qkd.imports import load_file
 from qkd.spec import Data
 from qkd.value import decode, encode, validated
 
@@ -32,20 +35,31 @@ def build(settings: Settings) -> Matrix:
         path = Path(settings.matrix)
         if not path.is_file():
             raise SettingsError(f"MATRIX={settings.matrix}: there is no such file")
-        function = getattr(load_file(path), "matrix", None)
+        function = getattr(_of_the_user(path, lambda: load_file(path)), "matrix", None)
         if function is None:
             raise SettingsError(f"MATRIX={settings.matrix} has no function matrix(scale, seeds)")
     elif settings.matrix in BUILT_IN:
-        function = resolve(f"benchmarks.{settings.matrix}:matrix")
+        function = import_module(f"benchmarks.{settings.matrix}").matrix
     else:
         names = ", ".join(BUILT_IN)
         raise SettingsError(
             f"MATRIX={settings.matrix} is unknown: it may be {names}, or the path of a .py file"
         )
-    matrix = function(settings.scale, settings.seeds)
+    matrix = _of_the_user(Path(settings.matrix), lambda: function(settings.scale, settings.seeds))
     if not isinstance(matrix, Matrix):
         raise SettingsError(f"MATRIX={settings.matrix}: matrix() returned no Matrix")
     return _counted(_identified(validated(matrix), settings.data), settings.data)
+
+
+def _of_the_user(path: Path, call: Callable[[], Any]) -> Any:
+    """What a user's code returns; whatever it raises becomes an error that names its line."""
+    try:
+        return call()
+    except Exception as error:
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.name != "_of_the_user"]
+        own = [frame for frame in frames if Path(frame.filename).name == path.name]
+        line = f", line {own[-1].lineno}" if own else ""
+        raise SettingsError(f"{path}{line}: {type(error).__name__}: {error}") from error
 
 
 def _identified(matrix: Matrix, folder: Path) -> Matrix:

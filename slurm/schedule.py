@@ -1,5 +1,6 @@
 """Starts each stage when its parents are done, until nothing more can be started."""
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -53,10 +54,13 @@ def statuses(plan: Plan, store: Store) -> dict[str, Status]:
         found[digest] = words[store.record(planned.stage.history).state()]
     _without_weights(plan, store, found)
     for digest, planned in plan.stages.items():
-        stuck = any(found[p] in (Status.FAILED, Status.BLOCKED) for p in planned.parents)
-        if found[digest] == Status.MISSING and stuck:
+        if found[digest] == Status.MISSING and _is_stuck(planned, found):
             found[digest] = Status.BLOCKED
     return found
+
+
+def _is_stuck(planned: Planned, found: dict[str, Status]) -> bool:
+    return any(found[parent] in (Status.FAILED, Status.BLOCKED) for parent in planned.parents)
 
 
 def _without_weights(plan: Plan, store: Store, found: dict[str, Status]) -> None:
@@ -93,6 +97,7 @@ class Schedule:
     ) -> None:
         self._plan, self._store, self._executor, self._listen = plan, store, executor, listen
         self.status = statuses(plan, store)
+        self.reasons: dict[str, str] = {}
         self._lost: Counter[str] = Counter()
         self._not_before: dict[str, float] = {}
         self._order = sorted(plan.stages, key=_urgency(plan).__getitem__, reverse=True)
@@ -105,6 +110,7 @@ class Schedule:
                 self._take(event)
                 self._listen(event)
             self._look_elsewhere()
+            self._block()
 
     def _open(self) -> bool:
         going_on = (Status.MISSING, Status.RUNNING, Status.ELSEWHERE)
@@ -127,25 +133,28 @@ class Schedule:
             self._store.refresh()
             self.status[event.digest] = Status.DONE
         elif event.kind == "failed":
-            self._fail(event.digest)
+            self._fail(event)
         elif event.kind == "lost":
             self._lost[event.digest] += 1
             if self._lost[event.digest] > LOST_RETRIES:
-                self._record(event.digest).fail("WorkerLost", str(event.detail))
-                self._fail(event.digest)
+                with contextlib.suppress(OSError):
+                    self._record(event.digest).fail("WorkerLost", str(event.detail))
+                self._fail(event)
             else:
                 self.status[event.digest] = Status.MISSING
         elif event.kind in ("claimed", "stopped"):
             self._not_before[event.digest] = time.monotonic() + POLL_SECONDS
             self.status[event.digest] = Status.MISSING
 
-    def _fail(self, digest: str) -> None:
-        """Marks the stage as failed, and all that comes after it as blocked."""
-        self.status[digest] = Status.FAILED
-        for other, planned in self._plan.stages.items():
-            stuck = any(self.status[p] in (Status.FAILED, Status.BLOCKED) for p in planned.parents)
-            if stuck and self.status[other] == Status.MISSING:
-                self.status[other] = Status.BLOCKED
+    def _fail(self, event: Event) -> None:
+        self.status[event.digest] = Status.FAILED
+        self.reasons[event.digest] = str(event.detail)
+
+    def _block(self) -> None:
+        """What goes on from a failed stage cannot be started."""
+        for digest, planned in self._plan.stages.items():
+            if self.status[digest] == Status.MISSING and _is_stuck(planned, self.status):
+                self.status[digest] = Status.BLOCKED
 
     def _look_elsewhere(self) -> None:
         """What another launch trains, or left."""
@@ -154,7 +163,7 @@ class Schedule:
                 continue
             state = self._record(digest).state()
             if state == State.FAILED:
-                self._fail(digest)
+                self.status[digest] = Status.FAILED
             elif state == State.RUNNING:
                 self.status[digest] = Status.ELSEWHERE
             elif status == Status.ELSEWHERE:

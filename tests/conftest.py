@@ -28,7 +28,7 @@ def _torch_as_it_was():
 @pytest.fixture
 def user_file(tmp_path):
     """A function that writes a user's file; what may be imported is as before afterwards."""
-    allowed, loaded = set(imports._allowed), set(sys.modules)
+    allowed, loaded = set(imports._loaded), set(sys.modules)
 
     def write(name, text):
         path = tmp_path / name
@@ -36,7 +36,7 @@ def user_file(tmp_path):
         return path
 
     yield write
-    imports._allowed.intersection_update(allowed)
+    imports._loaded.intersection_update(allowed)
     for name in set(sys.modules) - loaded:
         if getattr(sys.modules[name], "__file__", "").startswith(str(tmp_path)):
             del sys.modules[name]

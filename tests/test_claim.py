@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+import sys
 import time
 
 import pytest
@@ -197,3 +198,18 @@ def test_of_many_processes_one_at_a_time_enters(path):
     assert [worker.exitcode for worker in workers] == [0] * count
     assert overlaps.value == 0
     assert list(path.parent.iterdir()) == []
+
+
+def test_a_sleeping_process_of_this_machine_keeps_its_claim(path):
+    with Claim(path):
+        old = time.time() - 10 * STALE_SECONDS
+        os.utime(path, (old, old))
+        assert is_held(path)
+        with pytest.raises(Claimed):
+            Claim(path).__enter__()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system tells when a process began")
+def test_a_process_that_took_the_number_of_a_dead_one_does_not_keep_its_claim(path):
+    written(path, started="1")  # this process's number, another beginning
+    assert is_stale(path)

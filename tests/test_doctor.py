@@ -22,9 +22,11 @@ def test_an_unwritable_folder_and_missing_data_are_found(tmp_path: Path) -> None
 
 
 def test_records_and_caches_go_only_where_the_name_says_so(tmp_path: Path) -> None:
-    for folder in ("stages/one", "matrices", "cache/digest", "fashion-mnist"):
+    digest = "0123456789abcdef" * 4
+    for folder in ("stages/one", "matrices", f"cache/{digest}", "cache/not ours", "images"):
         (tmp_path / folder).mkdir(parents=True)
     assert launch("clean-data", tmp_path, tmp_path)[0] == 0
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["fashion-mnist", "matrices", "stages"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "images", "matrices", "stages"]
+    assert [p.name for p in (tmp_path / "cache").iterdir()] == ["not ours"]
     assert launch("clean-records", tmp_path, tmp_path)[0] == 0
-    assert [p.name for p in tmp_path.iterdir()] == ["fashion-mnist"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "images"]

@@ -2,12 +2,12 @@ import sys
 
 import pytest
 
-from qkd.imports import load_file, resolve
+from qkd.imports import FACTORIES, LOSSES, READERS, load_file, resolve
 from qkd.losses import cross_entropy
 
 
 def test_our_own_names_are_found():
-    assert resolve("qkd.losses:cross_entropy") is cross_entropy
+    assert resolve("qkd.losses:cross_entropy", LOSSES) is cross_entropy
 
 
 @pytest.mark.parametrize(
@@ -16,16 +16,16 @@ def test_our_own_names_are_found():
 )
 def test_names_outside_our_packages_are_refused_unseen(path):
     before = set(sys.modules)
-    with pytest.raises(ValueError, match=r"lies outside baselines, benchmarks, qkd"):
-        resolve(path)
+    with pytest.raises(ValueError, match=r"lies outside qkd\.losses, baselines"):
+        resolve(path, LOSSES)
     assert set(sys.modules) == before
 
 
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("qkd.nothing:x", r"there is no module qkd\.nothing"),
-        ("qkd.models.nothing.more:x", r"there is no module qkd\.models\.nothing\.more"),
+        ("baselines.nothing:x", r"there is no module baselines\.nothing"),
+        ("qkd.losses.nothing:x", r"there is no module qkd\.losses\.nothing"),
         ("qkd.losses:hinge", r"module qkd\.losses has no 'hinge'"),
         ("qkd.losses:", r"has no ''"),
         ("qkd.losses", r"has no ''"),
@@ -34,15 +34,37 @@ def test_names_outside_our_packages_are_refused_unseen(path):
 )
 def test_names_that_are_not_there_are_errors(path, message):
     with pytest.raises(ValueError, match=message):
-        resolve(path)
+        resolve(path, LOSSES)
+
+
+@pytest.mark.parametrize(
+    ("path", "within"),
+    [
+        ("qkd.data.cache:_remove", READERS),
+        ("qkd.data.cache:np", READERS),
+        ("qkd.losses:functional", LOSSES),
+        ("qkd.data.fetch:fetch_fashion_mnist", FACTORIES),
+        ("qkd.models.resnet_cifar:resnet", READERS),
+    ],
+)
+def test_a_record_reaches_no_private_borrowed_or_misplaced_function(path, within):
+    with pytest.raises(ValueError, match=r"lies outside|is not a public object"):
+        resolve(path, within)
+
+
+def test_a_users_file_in_the_current_folder_is_no_other_module(user_file, monkeypatch):
+    path = user_file("here_as_well.py", "x = 1\n")
+    monkeypatch.chdir(path.parent)
+    monkeypatch.syspath_prepend(".")
+    assert load_file(path).x == 1
 
 
 def test_a_users_file_may_be_named_once_it_is_loaded(user_file):
     path = user_file("my_networks.py", "def net(n):\n    return n + 1\n")
     with pytest.raises(ValueError, match=r"MATRIX=path/to/FILE\.py"):
-        resolve("my_networks:net")
+        resolve("my_networks:net", FACTORIES)
     module = load_file(path)
-    assert resolve("my_networks:net")(1) == 2
+    assert resolve("my_networks:net", FACTORIES)(1) == 2
     assert load_file(path) is module
 
 
@@ -61,7 +83,7 @@ def test_a_second_file_of_the_same_name_is_refused(user_file, tmp_path):
     other.write_text("x = 2\n")
     with pytest.raises(ValueError, match=r"name of another|__spec__"):
         load_file(other)
-    assert resolve("twice_there:x") == 1
+    assert resolve("twice_there:x", FACTORIES) == 1
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
@@ -75,7 +97,7 @@ def test_a_file_that_fails_leaves_no_module(user_file):
         load_file(path)
     assert "broken_matrix" not in sys.modules
     with pytest.raises(ValueError, match="lies outside"):
-        resolve("broken_matrix:x")
+        resolve("broken_matrix:x", FACTORIES)
 
 
 def test_an_import_that_fails_inside_a_module_is_its_own_error(user_file):

@@ -1,6 +1,7 @@
 """Launches on one machine, in processes of their own, on synthetic images (for tests only)."""
 
 import csv
+import os
 import signal
 import sys
 import textwrap
@@ -18,6 +19,10 @@ from launching import (
     start,
     wait_until,
 )
+
+from benchmarks.ablation import matrix
+from benchmarks.plan import plan
+from qkd.record import Store
 
 FEW = {"SEEDS": "0", "ONLY": "method=qkd,qat,kd", "JOBS": "2"}
 
@@ -189,21 +194,26 @@ def test_failures_stop_what_depends_on_them_and_nothing_else(tmp_path: Path, dat
 
 
 @pytest.mark.slow
-def test_cleaned_checkpoints_are_trained_again_only_if_a_child_needs_them(
+def test_weights_that_are_gone_are_trained_again_only_if_a_child_needs_them(
     tmp_path: Path, data: Path
 ) -> None:
-    first = {**FEW, "ONLY": "method=qat"}
+    first, second = {**FEW, "ONLY": "method=qat"}, {**FEW, "ONLY": "method=kd"}
     assert launch("run", tmp_path, data, **first)[0] == 0
     expected = results_of(tmp_path)
     code, output = launch("clean-checkpoints", tmp_path, data, **first)
     assert code == 0, output
-    assert not list(tmp_path.glob("stages/*/checkpoint.pt"))
+    # The start stays, and the stretch that QKD would go on from; the end of plain QAT goes.
+    assert {path.parent.name[:-17] for path in tmp_path.glob("stages/*/checkpoint.pt")} == {
+        "resnet8-width4-fp-pre-training60-s0", "resnet8-width4-w2a2-self-study3-s0",
+    }  # fmt: skip
+    for path in tmp_path.glob("stages/*/checkpoint.pt"):
+        path.unlink()
     assert "all 3 stages are done" in launch("run", tmp_path, data, **first)[1]
-    second = {**FEW, "ONLY": "method=kd"}
     assert launch("run", tmp_path, data, **second)[0] == 0
-    weights = {path.parent.name for path in tmp_path.glob("stages/*/checkpoint.pt")}
-    assert any("pre-training" in name for name in weights)
-    assert not any("self-study" in name for name in weights)
+    assert {path.parent.name[:-17] for path in tmp_path.glob("stages/*/checkpoint.pt")} == {
+        "resnet8-width4-fp-pre-training60-s0", "resnet14-width4-fp-pre-training60-s0",
+        "resnet8-width4-w2a2-tutoring20-s0",
+    }  # fmt: skip
     found = results_of(tmp_path)
     assert {name: found[name] for name in expected} == expected
 
@@ -266,3 +276,44 @@ def _is_zombie(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
         return True
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_a_killed_worker_is_replaced_and_its_stage_tried_again(
+    tmp_path: Path, data: Path, undisturbed: Path
+) -> None:
+    process = start("run", tmp_path, data, **FEW)
+    wait_until(lambda: any(tmp_path.glob("stages/*/metrics.jsonl")), process)
+    for pid in _children(process.pid):
+        if not _is_zombie(pid) and "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text():
+            os.kill(pid, signal.SIGKILL)
+    code, output = finish(process)
+    assert code == 0, output
+    assert "lost" in output
+    assert results_of(tmp_path) == results_of(undisturbed)
+
+
+def test_a_record_that_cannot_be_begun_fails_its_stage_and_nothing_else(
+    tmp_path: Path, data: Path
+) -> None:
+    stages = tmp_path / "stages"
+    whole = plan(list(matrix("smoke", (0,)).cells()))
+    student, _ = (p for p in whole.stages.values() if not p.parents)
+    stages.mkdir()
+    Store(stages).record(student.stage.history).path.write_text("a file in the way")
+    code, output = launch("run", tmp_path, data, SEEDS="0", ONLY="method=qat")
+    assert code == 1, output
+    assert "1 failed, 2 blocked" in output
+    assert "Not a directory" in output or "File exists" in output
+    assert "Traceback" not in output
+
+
+def test_a_title_is_no_markup_and_no_escape(tmp_path: Path, data: Path) -> None:
+    file = tmp_path / "titled_matrix.py"
+    text = MATRIX.replace("MODULE", file.stem)
+    file.write_text(text.replace('title="Mine"', 'title="a [/b] \\x1b[2J"'))
+    code, output = launch("plan", tmp_path, data, MATRIX=str(file))
+    assert code == 0, output
+    assert "a [/b]" in output
+    assert "\x1b[2J" not in output

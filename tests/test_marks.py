@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from qkd import marks as module
-from qkd.imports import resolve
+from qkd.imports import LOSSES, resolve
 from qkd.marks import marks
 from qkd.phases import CO_STUDY, TUTORING, qkd
 from qkd.spec import Bits, Phase, Quantization, Recipe
@@ -79,5 +79,5 @@ def test_the_marked_floor_is_the_one_at_work():
 
 def test_the_phases_of_the_paper_name_losses_that_are_there():
     for term in (*CO_STUDY.student, *CO_STUDY.teacher):
-        assert callable(resolve(term.loss))
+        assert callable(resolve(term.loss, LOSSES))
     assert canonical(TUTORING)["name"] == "tutoring"

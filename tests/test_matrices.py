@@ -1,5 +1,6 @@
 """From MATRIX=... to a matrix, and what was planned beside the records."""
 
+import sys
 from pathlib import Path
 
 import msgspec
@@ -96,3 +97,23 @@ def test_a_file_that_would_hide_another_module_is_refused(tmp_path: Path) -> Non
     file.write_text("")
     with pytest.raises(ValueError, match="rename the file"):
         build(settings(MATRIX=str(file)))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("from qkd.spec import Bits\nBits(weigth=4)\n", "line 2: TypeError: .*weigth"),
+        ("def matrix(scale, seeds):\n    return 1 / 0\n", "line 2: ZeroDivisionError"),
+        ("def matrix(scale, seeds):\n    return 1\n", "returned no Matrix"),
+    ],
+)
+def test_a_mistake_in_a_users_file_is_named_with_its_line(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    file = tmp_path / "mistaken_matrix.py"
+    file.write_text(text)
+    try:
+        with pytest.raises(SettingsError, match=says):
+            build(settings(MATRIX=str(file)))
+    finally:
+        sys.modules.pop("mistaken_matrix", None)

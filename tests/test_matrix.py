@@ -1,5 +1,6 @@
 import math
 
+import msgspec
 import pytest
 import small
 import torch
@@ -21,7 +22,7 @@ from benchmarks.matrix import (
     steps_of,
 )
 from benchmarks.pairs import cifar_resnet
-from qkd.imports import resolve
+from qkd.imports import FACTORIES, resolve
 from qkd.phases import CO_STUDY, SELF_STUDY, TUTORING
 from qkd.spec import Bits, Recipe
 from qkd.value import validated
@@ -53,19 +54,19 @@ def test_every_method_of_the_ablation_but_qat_at_cost_has_the_same_student_steps
     # (3 * 200 * s + 3 * 100 * t + 1 * 70 * t) / (3 s) epochs, rounded up to ten.
     pair = LAPTOP[0].pair
     epochs = 200 + (100 + 70 / 3) * pair.teacher_macs / pair.student_macs
-    assert steps.pop("qat-cost") == 10 * math.ceil(epochs / 10) * 500 / 200
-    assert set(steps.values()) == {500}
+    assert steps.pop("qat-cost") == 10 * math.ceil(epochs / 10) * 400 / 200
+    assert set(steps.values()) == {400}
 
 
 def test_a_cell_runs_from_the_pre_trained_student_along_its_phases():
     cell = cell_of(LAPTOP, "qkd")
     history = cell.history
     assert [(p.phase, p.steps) for p in history.parts] == [
-        (SELF_STUDY, 75),  # 30 of 200 epochs, of 500 steps
-        (CO_STUDY, 250),
-        (TUTORING, 175),
+        (SELF_STUDY, 60),  # 30 of 200 epochs, of 400 steps
+        (CO_STUDY, 200),
+        (TUTORING, 140),
     ]
-    assert history.recipe.horizon == 500
+    assert history.recipe.horizon == 400
     assert history.student.start == cell.pair.student_start
     assert history.teacher.start == cell.pair.teacher_start
     assert history.student.quantization.bits == Bits(weight=2, activation=2)
@@ -188,7 +189,7 @@ def test_the_values_of_a_cell_are_those_of_the_tables():
 )
 def test_multiply_accumulates_are_those_that_hooks_count(depth, width, channels, classes, size):
     priced = cifar_resnet(depth, width, channels, classes, size)
-    network = resolve(priced.network.factory)(**priced.network.arguments)
+    network = resolve(priced.network.factory, FACTORIES)(**priced.network.arguments)
     counted = []
 
     def count(layer, _inputs, output):
@@ -199,3 +200,9 @@ def test_multiply_accumulates_are_those_that_hooks_count(depth, width, channels,
             module.register_forward_hook(count)
     network(torch.zeros(1, channels, size, size))
     assert priced.macs == sum(counted)
+
+
+def test_a_grid_names_each_bits_once():
+    grid = ablation.matrix("smoke", (0,)).grids[0]
+    with pytest.raises(ValueError, match="the same bits twice"):
+        msgspec.structs.replace(grid, bits=(*grid.bits, *grid.bits))

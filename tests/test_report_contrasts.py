@@ -5,8 +5,9 @@ from report.cells import read
 from report.contrasts import EXPLORATORY, FIXED, compare_all, sentence
 from report.curves import curves, thinned
 from report.sources import find
-from report.statistics import Interval
+from report.statistics import Interval, power_paired
 from report.summary import summaries
+from report.tables import contrast_row
 from report.verdicts import equivalence
 
 
@@ -25,31 +26,70 @@ def test_fixed_contrasts_are_paired_by_seed_and_corrected_over_all_six(tmp_path)
     top1s = values(qkd=[71.0, 72.0, 73.0], qat=[70.0, 70.0, 70.0], kd=[70.0, 71.5, 72.0])
     del top1s["kd", 2]
     methods, _ = summarised(tmp_path, top1s)
-    compared = {one.contrast.label[6:]: one for one in compare_all(FIXED, methods)[:2]}
+    compared = {one.contrast.label[6:]: one for one in compare_all(FIXED, methods, "paper")[:2]}
     against_qat, against_kd = compared["qat"], compared["kd"]
     assert against_qat.differences == {0: 1.0, 1: 2.0, 2: 3.0}
     assert against_qat.paired.p == pytest.approx(0.07418, abs=1e-5)
     assert against_qat.corrected == pytest.approx(6 * 0.07418, abs=1e-4)
     assert against_kd.differences == {0: 1.0, 1: 0.5}
-    assert [one.verdict for one in compare_all(FIXED, methods)[2:4]] == ["not run", "not run"]
+    assert [one.verdict for one in compare_all(FIXED, methods, "paper")[2:4]] == [
+        "not run",
+        "not run",
+    ]
 
 
 def test_a_clear_difference_is_supported_and_its_opposite_contradicted(tmp_path):
     low, high = [70.0, 70.1, 70.2, 70.1, 70.0], [73.0, 73.2, 73.1, 73.2, 73.0]
     methods, _ = summarised(tmp_path, values(qkd=high, qat=low, kd=[v + 3.1 for v in low]))
-    verdicts = {one.contrast.label: one for one in compare_all(FIXED, methods)}
+    verdicts = {one.contrast.label: one for one in compare_all(FIXED, methods, "paper")}
     by_name = {(one.contrast.first, one.contrast.second): one for one in verdicts.values()}
     assert by_name["qkd", "qat"].verdict == "supported"
     text = sentence(by_name["qkd", "qat"]).replace("\N{NO-BREAK SPACE}", " ")
     assert text.startswith("QKD is higher than plain QAT by 3.02 points [2.92, 3.12] (n = 5, ")
     assert text.endswith("Holm p < 0.001): supported.")
-    # The paper's second claim is that KD alone does not help
-    assert by_name["kd", "qat"].verdict in ("undecided", "contradicted")
+    assert by_name["qkd", "kd"].verdict == "undecided"
+    assert by_name["kd", "qat"].paired.p is None
+
+
+@pytest.mark.parametrize("scale", ["smoke", "laptop", "paper"])
+def test_only_at_the_papers_scale_is_a_claim_supported_or_contradicted(tmp_path, scale):
+    low, high = [70.0, 70.1, 70.2, 70.1, 70.0], [73.0, 73.2, 73.1, 73.2, 73.0]
+    methods, _ = summarised(tmp_path, values(qkd=high, qat=low, kd=high))
+    by_name = {one.contrast.label: one for one in compare_all(FIXED, methods, scale)}
+    against_qat, claim_2 = by_name[FIXED[0].label], by_name[FIXED[5].label]
+    is_paper = scale == "paper"
+    assert against_qat.verdict == ("supported" if is_paper else "higher")
+    assert claim_2.verdict == ("contradicted" if is_paper else "higher")
+    assert sentence(against_qat).endswith(": supported." if is_paper else ": higher here.")
+    turned, _ = summarised(tmp_path / "turned", values(qkd=low, qat=high))
+    first = compare_all(FIXED, turned, scale)[0]
+    assert first.verdict == ("contradicted" if is_paper else "lower")
+
+
+def test_the_power_is_given_before_and_after_correction(tmp_path):
+    # differences 0.3, -0.1, 0.1, 0.5, -0.3: mean 0.1, spread sqrt(0.1)
+    qkd = [70.3, 69.9, 70.1, 70.5, 69.7]
+    methods, _ = summarised(tmp_path, values(qkd=qkd, qat=[70.0] * 5, kd=[70.0] * 5))
+    one = compare_all(FIXED, methods, "laptop")[0]
+    assert one.power == pytest.approx(power_paired(5, 0.1**0.5, 0.5, 0.05))
+    assert one.corrected_power == pytest.approx(power_paired(5, 0.1**0.5, 0.5, 0.05 / 6))
+    assert one.corrected_power < one.power
+    text = f"was {one.power:.2f}, at least {one.corrected_power:.2f} after correction."
+    assert sentence(one).endswith(f"undecided; the power to see 0.5 points {text}")
+    assert contrast_row(one).corrected_power == f"{one.corrected_power:.2f}"
+    alone = replace_first(EXPLORATORY[0], "qkd", "qat")
+    (explored,) = compare_all((alone,), methods, "laptop")
+    assert explored.power == one.power
+    assert explored.corrected_power is None
+
+
+def replace_first(contrast, first, second):
+    return contrast._replace(first=first, second=second)
 
 
 def test_a_lower_mean_is_stated_with_the_interval_of_what_is_stated(tmp_path):
     methods, _ = summarised(tmp_path, values(qkd=[70.0, 70.5], qat=[71.0, 71.0]))
-    text = sentence(compare_all(FIXED, methods)[0]).replace("\N{NO-BREAK SPACE}", " ")
+    text = sentence(compare_all(FIXED, methods, "paper")[0]).replace("\N{NO-BREAK SPACE}", " ")
     # differences -1, -0.5; t(0.975, 1) = 12.706, half width 3.18
     assert "QKD is lower than plain QAT by 0.75 points [\N{MINUS SIGN}2.43, 3.93]" in text
     assert "undecided; the power to see 0.5 points was 0." in text
@@ -57,7 +97,7 @@ def test_a_lower_mean_is_stated_with_the_interval_of_what_is_stated(tmp_path):
 
 def test_identical_differences_are_undecided_without_a_warning(tmp_path):
     methods, _ = summarised(tmp_path, values(qkd=[70.0, 71.0], qat=[70.0, 71.0], kd=[69.0, 70.0]))
-    first, second = compare_all(FIXED, methods)[:2]
+    first, second = compare_all(FIXED, methods, "paper")[:2]
     assert sentence(first).startswith("QKD equals plain QAT in each of 2 runs")
     assert sentence(second).startswith("QKD is higher than plain KD by 1.00 points in each of 2")
     assert first.verdict == second.verdict == "undecided"
@@ -65,7 +105,7 @@ def test_identical_differences_are_undecided_without_a_warning(tmp_path):
 
 def test_exploratory_contrasts_are_not_corrected(tmp_path):
     methods, _ = summarised(tmp_path, values(qkd=[71.0, 72.0, 73.0], qat=[70.0, 70.0, 70.0]))
-    assert all(one.paired is None for one in compare_all(EXPLORATORY, methods))
+    assert all(one.paired is None for one in compare_all(EXPLORATORY, methods, "paper"))
 
 
 def test_a_curve_runs_along_the_path_of_stages(tmp_path):

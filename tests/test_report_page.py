@@ -23,7 +23,7 @@ from report_records import (
 from benchmarks.plan import plan
 from qkd.marks import marks
 from qkd.spec import Bits, Method
-from report.build import build
+from report.build import build, collect, summary_csv
 
 ATTACK = "<script>alert('x')</script>"
 VOID = {"meta", "link", "br", "img", "input"}
@@ -106,6 +106,9 @@ def test_what_the_page_says(tmp_path, full):
         "QKD is higher than SS+CS by 1.00 points in each of 3 runs: no spread",
         "QKD against SS+TU: not run.",
         "Smoke scale: synthetic images",
+        "the paper predicts a negative difference",
+        "one may exclude 0 where Holm's p decides nothing".replace("'", "&#39;"),
+        '<th scope="col" class="number">corrected</th>',
         "16: 16 done",
         "SS 3, CS 10, TU 7",
         "90.00 \N{RIGHTWARDS ARROW} 91.00",
@@ -150,6 +153,41 @@ def test_several_bits_stand_apart_from_each_other_and_from_full_precision(tmp_pa
     checked(page)
     for label in ("full precision", "W2A2", "W4A4"):
         assert f"resnet8-width4 &lt;- resnet14-width4 on toy, {label}" in page
+
+
+def test_bits_that_differ_only_at_the_edge_are_not_taken_together(tmp_path):
+    bits = (Bits(weight=2, activation=2), Bits(weight=2, activation=2, edge=4))
+    toy = matrix(methods=(QAT,), bits=bits, seeds=(0, 1))
+    write_matrix(tmp_path / "results", toy)
+    for planned in plan(toy.cells()).stages.values():
+        quantization = planned.stage.history.student.quantization
+        top1 = 90.0 if quantization is None else 60.0 + quantization.bits.edge
+        write_done(tmp_path / "results", planned.stage, top1)
+    report = collect(tmp_path / "results", tmp_path / "no-reference")
+    (content,) = report.contents
+    found = {one.setting.bits: list(one.top1s.values()) for one in content.summaries}
+    assert found == {bits[0]: [68.0, 68.0], bits[1]: [64.0, 64.0]}
+    assert summary_csv(report).count(b",qat,done,") == 2
+    assert checked(built(tmp_path)).ids.count("toy-smoke") == 1
+    assert built(tmp_path).count('aria-label="Methods"') == 2
+
+
+@pytest.mark.parametrize(
+    ("dirty", "words"),
+    [
+        (None, "(local changes unknown)"),
+        (True, "(with local changes)"),
+        (False, "commit 123456789abc</p>"),
+    ],
+)
+def test_what_is_known_of_local_changes_is_said(tmp_path, dirty, words):
+    toy = matrix(methods=(QAT,), seeds=(0,))
+    write_run(tmp_path / "results", toy, {("qat", 0): 70.0})
+    stage = plan(toy.cells()).stages[cell_of(toy, "qat").history.digest].stage
+    write_done(tmp_path / "results", stage, 70.0, commit="123456789abcdef", dirty=dirty)
+    page = built(tmp_path)
+    assert words in page
+    assert "unreadable" not in page.partition("<main>")[2]
 
 
 def test_nothing_that_a_record_says_is_taken_for_markup(tmp_path):

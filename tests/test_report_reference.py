@@ -63,6 +63,33 @@ def test_a_run_on_the_margin(tmp_path):
     assert "points: inconclusive (3 inconclusive, of 3 methods)." in compared(tmp_path)
 
 
+def test_a_run_of_one_seed_is_not_identical_to_a_reference_of_three(tmp_path):
+    write_reference(tmp_path, results(BASE))
+    own = {key: value for key, value in results(BASE).items() if key[1] == 0}
+    write_run(tmp_path / "results", matrix(methods=(QKD, QAT, KD), seeds=(0,)), own)
+    sentence = compared(tmp_path)
+    assert "identical" not in sentence
+    assert "points: single run (3 single run, of 3 methods); 3 methods are equal" in sentence
+    assert "equal on the 1 of 3 seeds that both have." in sentence
+
+
+def test_a_run_of_more_seeds_is_not_identical(tmp_path):
+    write_reference(tmp_path, results(BASE))
+    more = results(BASE) | {(m, 3): v for m, v in BASE.items()}
+    methods = QKD, QAT, KD
+    write_run(tmp_path / "results", matrix(methods=methods, seeds=(*SEEDS, 3)), more)
+    sentence = compared(tmp_path)
+    assert "identical" not in sentence
+    assert "reproduced (3 reproduced, of 3 methods); 3 methods are equal on the 3 of 3" in sentence
+
+
+def test_seeds_that_differ_are_not_said_to_be_equal(tmp_path):
+    write_reference(tmp_path, results(BASE))
+    own = {(m, s): v + 0.1 * (s == 1) for (m, s), v in results(BASE).items() if s < 2}
+    write_run(tmp_path / "results", matrix(methods=(QKD, QAT, KD), seeds=(0, 1)), own)
+    assert "equal" not in compared(tmp_path)
+
+
 def test_a_run_of_some_of_the_references_methods(tmp_path):
     write_reference(tmp_path, results(BASE))
     write_own(tmp_path, results({"qkd": 70.0}), methods=(QKD, QAT))

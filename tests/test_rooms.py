@@ -22,14 +22,14 @@ MAY = {
     "slurm": {"benchmarks", "qkd"},
     "report": {
         "benchmarks", "qkd.spec", "qkd.phases", "qkd.record", "qkd.marks", "qkd.history",
-        "qkd.value", "qkd.files",
+        "qkd.value", "qkd.files", "qkd.printable",
     },
 }  # fmt: skip
 
 TORCH_FREE = [
     *(f"qkd.{name}" for name in (
         "value", "spec", "phases", "history", "marks", "record", "claim", "files", "runtime",
-        "imports", "data.standard", "data.streams",
+        "imports", "printable", "data.standard", "data.streams",
     )),
     *(
         ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")

@@ -34,6 +34,7 @@ def test_seeds_are_read_in_the_order_given() -> None:
         ("QKD_SEEDS", "2147483648", "0,1,2"),
         ("QKD_SEEDS", "4,4", "twice"),
         ("QKD_JOBS", "two", "JOBS=two"),
+        ("QKD_JOBS", "0", "JOBS=0"),
         ("QKD_THREADS", "0", "1 or more"),
     ],
 )

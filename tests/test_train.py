@@ -13,11 +13,12 @@ from qkd.data.batches import TrainingBatches
 from qkd.data.cache import load
 from qkd.data.standard import SYNTHETIC
 from qkd.history import parents
+from qkd.loop import Stopped
 from qkd.phases import CO_STUDY, SELF_STUDY, TUTORING
 from qkd.record import Store
 from qkd.spec import Learner, Network
 from qkd.step import train_step
-from qkd.train import Stopped, run_stage
+from qkd.train import run_stage
 
 CPU = torch.device("cpu")
 SELF_STUDIED = small.history(*small.SELF_STUDIED)

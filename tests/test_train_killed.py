@@ -5,8 +5,9 @@ import pytest
 import small
 
 from qkd.history import parents
+from qkd.loop import Stopped
 from qkd.record import State
-from qkd.train import Stopped, run_stage
+from qkd.train import StageFailed, run_stage
 
 STAGES = {
     "pre-training": small.starts()[0],
@@ -82,7 +83,7 @@ def test_a_stage_killed_before_any_save_begins_again(begun, trained, runtime):
 def test_a_kill_leaves_a_stale_claim_and_a_missing_record(begun, at_every_step):
     stage = STAGES["self-study"]
     store = begun(stage)
-    small.killed(stage, store, at_every_step, ("fsync", 4))
+    small.killed(stage, store, at_every_step, ("fsync", 5))
     store.refresh()
     record = store.record(stage.history)
     assert record.claim_file.exists()
@@ -129,7 +130,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(
     store = begun(stage)
     with monkeypatch.context() as patch:
         failing_from(call, patch, target, name)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(StageFailed, match="No space left"):
             run_stage(stage, store, at_every_step)
     record = store.record(stage.history)
     assert not [f.name for f in record.path.iterdir() if f.name.startswith(".")]

@@ -10,9 +10,10 @@ from qkd import checkpoint
 from qkd.begin import ParentMissing
 from qkd.claim import Claim, Claimed, ClaimLost
 from qkd.history import before, parents
+from qkd.loop import Stopped
 from qkd.phases import SELF_STUDY
 from qkd.record import State
-from qkd.train import StageFailed, Stopped, run_stage
+from qkd.train import StageFailed, run_stage
 
 STARTS = (small.PAIR.student_start, small.PAIR.teacher_start)
 

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from qkd.data.images import DataError, Images, Split, canonical, ordered_digest, validated
-from qkd.imports import resolve
+from qkd.imports import READERS, resolve
 from qkd.spec import Data
 
 
@@ -66,7 +66,7 @@ def _writable_place(folder: Path) -> Path:
 def _read(data: Data, folder: Path) -> Split:
     """What the reader returns, checked and in canonical order."""
     try:
-        split = resolve(data.reader)(folder)
+        split = resolve(data.reader, READERS)(folder)
     except DataError:
         raise
     except Exception as error:  # a reader may be anybody's: whatever it raises, say whose it is

@@ -1,0 +1,229 @@
+"""The loop that trains one stage: its metrics, its saves and its result."""
+
+import math
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from qkd import checkpoint, environment
+from qkd.begin import (
+    build,
+    parent_checkpoint,
+    restored,
+    student_at_start,
+    teacher_at_start,
+)
+from qkd.claim import Claim
+from qkd.data.batches import TrainingBatches, evaluation_batches, held_out
+from qkd.data.cache import load
+from qkd.data.images import Images
+from qkd.evaluate import Accuracy, evaluate
+from qkd.history import before, continues
+from qkd.quantize import interval_parameters
+from qkd.record import Record, Store
+from qkd.runtime import Runtime
+from qkd.spec import Stage
+from qkd.step import Side, cosine, train_step
+from qkd.window import NotFinite, Window
+
+
+class Stopped(Exception):
+    """The stage was asked to stop; it saved and can go on."""
+
+
+class Progress(NamedTuple):
+    """What a running stage says of itself. ``top1`` is held-out, in percent."""
+
+    digest: str
+    step: int
+    steps: int
+    images_per_second: float
+    top1: float | None
+
+
+class Training:
+    """One stage at work."""
+
+    def __init__(
+        self, stage: Stage, store: Store, record: Record, runtime: Runtime, claim: Claim
+    ) -> None:
+        self.stage, self.history, self.recipe = stage, stage.history, stage.history.recipe
+        self.store, self.record, self.runtime, self.claim = store, record, runtime, claim
+        self.device = environment.set_up(runtime)
+        record.open(stage)
+        record.write_json(record.environment_file, environment.describe(runtime, self.device))
+        split = load(self.history.data, Path(runtime.data))
+        self.test = split.test
+        self.held_out = held_out(self.history.data, split.train)
+        self.batches = TrainingBatches(
+            self.history.data, split.train, self.history.draws, self.recipe.batch, self.device
+        )
+        self._restore()
+
+    def _restore(self) -> None:
+        """Takes up the stage's own checkpoint, or what its parents left."""
+        begin = self.history.steps - self.stage.steps
+        own = self._own_checkpoint()
+        past = own
+        if past is None and continues(self.stage):
+            source = before(self.stage)
+            assert source is not None  # noqa: S101 (a stage that continues has one)
+            past = parent_checkpoint(self.store, source)
+        self.step = own["step"] if own else begin
+        self.window = Window(past["window"] if past else None)
+        self.best: dict[str, Any] = past["best"] if past else {"top1": None, "step": None}
+        self.seconds: float = own["seconds"] if own else 0.0
+        self.metrics_length: int = own["metrics_length"] if own else 0
+        self.record.cut_metrics(self.metrics_length)
+        if own is None:
+            self.student = student_at_start(self.stage, self.store, self.batches, self.device)
+            self.teacher = teacher_at_start(self.stage, self.store, self.device)
+            return
+        network = build(self.history.student, self.history.seed, "weights", self.device)
+        self.student = restored("student", network, own["student"], self.stage)
+        self.teacher = teacher_at_start(self.stage, self.store, self.device)
+        if self.teacher is not None and own["teacher"] is not None:
+            self.teacher = restored("teacher", self.teacher.network, own["teacher"], self.stage)
+        log(self.record, f"goes on at step {self.step} of {self.history.steps}")
+
+    def _own_checkpoint(self) -> dict[str, Any] | None:
+        try:
+            return checkpoint.load(self.record.checkpoint_file, self.history.digest)
+        except FileNotFoundError:
+            return None
+
+    def run(self, on_progress: Callable[[Progress], None], should_stop: Callable[[], bool]) -> None:
+        """The loop: a step, a line of metrics where one is due, a save where one is due."""
+        saved = reported = began = time.monotonic()
+        first = self.step
+        while self.step < self.history.steps:
+            started = time.monotonic()
+            self._one_step()
+            now = time.monotonic()
+            self.seconds += now - started
+            self.window.seconds += now - started
+            if self.step % self.recipe.log_every == 0:
+                self._write_metrics()
+            if should_stop():
+                self._save()
+                raise Stopped(f"{self.record.path.name} saved at step {self.step}")
+            if now - saved >= self.runtime.save_seconds:
+                self._save()
+                saved = time.monotonic()
+            if now - reported >= 1.0 or self.step == self.history.steps:
+                speed = (self.step - first) * self.recipe.batch / (now - began)
+                on_progress(self._progress(speed))
+                reported = now
+        self._finish()
+
+    def _one_step(self) -> None:
+        images, labels = self.batches.batch(self.step)
+        values = train_step(
+            self.student, self.teacher, images, labels,
+            recipe=self.recipe, seed=self.history.draws, step=self.step,
+        )  # fmt: skip
+        self.window.add(values)
+        self.step += 1
+
+    def _progress(self, speed: float) -> Progress:
+        begin = self.history.steps - self.stage.steps
+        last = self.best.get("last")
+        return Progress(self.history.digest, self.step - begin, self.stage.steps, speed, last)
+
+    def _accuracy(self, side: Side, images: Images) -> Accuracy:
+        batches = evaluation_batches(images, self.history.data, self.device)
+        accuracy = evaluate(side.network, batches)
+        if not math.isfinite(accuracy.loss):
+            raise NotFinite(
+                f"the {side.name}'s loss on images that it was not trained on became "
+                f"{accuracy.loss} at step {self.step}: lower the learning rate"
+            )
+        return accuracy
+
+    def _write_metrics(self) -> None:
+        """One line: what was learned since the last, and where the held-out images stand."""
+        self.window.require_finite(self.step)
+        factor = cosine(self.step - 1, self.recipe.horizon)
+        line: dict[str, Any] = {
+            "step": self.step,
+            "phase": self.history.parts[-1].phase.name,
+            "losses": self.window.means(),
+            "learning_rate": factor * self.recipe.learning_rate,
+            "seconds": self.window.seconds,
+            "images_per_second": self.window.steps * self.recipe.batch / self.window.seconds,
+            "intervals": _intervals(self.student),
+            "floor_hits": int(self.student.floor_hits),
+        }
+        if self.history.data.held_out:
+            line["student"] = self._accuracy(self.student, self.held_out).as_json()
+            self._keep_best(line["student"]["top1"])
+            if self.teacher is not None and self.teacher.optimiser is not None:
+                line["teacher"] = self._accuracy(self.teacher, self.held_out).as_json()
+                line["teacher_learning_rate"] = (
+                    line["learning_rate"] * self.teacher.learning_rate_factor
+                )
+        self.claim.check()
+        self.metrics_length = self.record.append_metrics(line)
+        self.window = Window()
+
+    def _keep_best(self, top1: float) -> None:
+        self.best["last"] = top1
+        if self.best["top1"] is None or top1 > self.best["top1"]:
+            self.best |= {"top1": top1, "step": self.step}
+
+    def _save(self) -> str:
+        """A checkpoint, unless a number is not finite or the claim is lost; returns its sha256."""
+        self.window.require_finite(self.step)
+        trained = self.teacher if self.teacher and self.teacher.optimiser else None
+        for side in (self.student, trained):
+            if side is not None:
+                side.require_finite(self.step)
+        self.claim.check()
+        return checkpoint.save(
+            self.record.checkpoint_file,
+            {
+                "digest": self.history.digest,
+                "step": self.step,
+                "student": checkpoint.side_state(self.student),
+                "teacher": checkpoint.side_state(trained) if trained else None,
+                "window": self.window.state(),
+                "best": dict(self.best),
+                "seconds": self.seconds,
+                "metrics_length": self.metrics_length,
+            },
+        )
+
+    def _finish(self) -> None:
+        """The last save, the test set once, and result.json, which makes the stage done."""
+        sha256 = self._save()
+        result: dict[str, Any] = {
+            "steps": self.history.steps,
+            "trained_steps": self.stage.steps,
+            "student": self._accuracy(self.student, self.test).as_json(),
+            "held_out": dict(self.best),
+            "seconds": self.seconds,
+            "images_per_second": self.stage.steps * self.recipe.batch / self.seconds,
+            "floor_hits": int(self.student.floor_hits),
+            "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "checkpoint_sha256": sha256,
+            "checkpoint_bytes": self.record.checkpoint_file.stat().st_size,
+        }
+        if self.teacher is not None and self.teacher.optimiser is not None:
+            result["teacher"] = self._accuracy(self.teacher, self.test).as_json()
+        log(self.record, f"done: test top-1 {result['student']['top1']:.2f} %")
+        self.claim.check()
+        self.record.write_json(self.record.result_file, result)
+
+
+def _intervals(side: Side) -> dict[str, float]:
+    weights, activations = interval_parameters(side.network)
+    parameters = weights | activations
+    return {name: float(p.detach()) for name, p in parameters.items() if p.numel() == 1}
+
+
+def log(record: Record, text: str) -> None:
+    """A line of log.txt, with the time."""
+    with record.log_file.open("a", encoding="utf-8") as file:
+        file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text.rstrip()}\n")
