@@ -7,6 +7,8 @@ at the same student epochs, QAT at QKD's cost, and full-precision references. Ru
 
 import math
 
+import msgspec
+
 from benchmarks.matrix import Grid, Label, Matrix, Pair, ScaleName
 from benchmarks.pairs import cifar_resnet, pretrained_pair
 from qkd.data.standard import FASHION_MNIST, SYNTHETIC
@@ -81,7 +83,7 @@ def methods(pair: Pair) -> tuple[Method, ...]:
 
 
 def _noted(method: Method, note: str) -> Method:
-    return Method(name=method.name, shares=method.shares, quantizer=method.quantizer, note=note)
+    return msgspec.structs.replace(method, note=note)
 
 
 def _epochs_at_cost(method: Method, pair: Pair) -> int:

@@ -163,6 +163,8 @@ def history_of(grid: Grid, bits: Bits | None, method: Method, seed: int) -> Hist
         seed=seed,
     )
     teacher = Learner(network=pair.teacher, start=pair.teacher_start)
+    if method.teacher == "self":
+        teacher = Learner(network=pair.student, start=pair.student_start)
     for share in method.shares:
         history = grown(history, share.phase, steps_of(share.epochs, grid.recipe), teacher)
     return history

@@ -4,6 +4,8 @@ Source of the three phases: the paper's abstract. Of their losses, temperature, 
 lengths: see qkd.marks.
 """
 
+import msgspec
+
 from qkd.spec import Method, Phase, Share, Term
 
 RUN_EPOCHS = 200
@@ -65,4 +67,4 @@ def without(method: Method, *phases: Phase, name: str) -> Method:
         heir = min(place, len(shares) - 1)
         epochs = shares[heir].epochs + removed.epochs
         shares[heir] = Share(phase=shares[heir].phase, epochs=epochs)
-    return Method(name=name, shares=tuple(shares), quantizer=method.quantizer)
+    return msgspec.structs.replace(method, name=name, shares=tuple(shares))

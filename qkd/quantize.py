@@ -20,7 +20,11 @@ QuantizerFactory = Callable[[int, bool], nn.Module]
 
 
 class Quantizer(Protocol):
-    """What `quantize` asks of a quantizer, besides being a module of (bits, signed)."""
+    """What `quantize` asks of a quantizer, besides being a module of (bits, signed).
+
+    Its class is that of a layer's inputs; an attribute ``weights`` of it names that of the weights,
+    where they differ.
+    """
 
     def initialise(self, tensor: Tensor, rule: str) -> None:
         """Gives the parameters their initial values."""
@@ -90,6 +94,7 @@ def quantize(network: nn.Module, quantization: Quantization) -> nn.Module:
     non_negative = non_negative_nodes(graph)
     signed = {name for name, node in calls if node.all_input_nodes[0] not in non_negative}
     quantizer = cast(QuantizerFactory, resolve(quantization.quantizer, QUANTIZERS))
+    of_weights = cast(QuantizerFactory, getattr(quantizer, "weights", quantizer))
     bits = quantization.bits
     for name in names:
         layer = network.get_submodule(name)
@@ -97,7 +102,7 @@ def quantize(network: nn.Module, quantization: Quantization) -> nn.Module:
         weight_bits = bits.edge if is_edge else bits.weight
         activation_bits = bits.edge if is_edge else bits.activation
         layer.__class__ = _quantized_class(name, layer)
-        layer.weight_quantizer = quantizer(weight_bits, True)
+        layer.weight_quantizer = of_weights(weight_bits, True)
         exact = name == names[0]
         layer.input_quantizer = (
             nn.Identity() if exact else quantizer(activation_bits, name in signed)

@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 from qkd.calibration import INITIAL_INTERVALS
 
 
-def _flat(tensor: Tensor, like: Tensor) -> Tensor:
+def flat(tensor: Tensor, like: Tensor) -> Tensor:
     """The elements in the order in which ``like`` lies in memory.
 
     A dot product of two tensors of different memory format must not pair their elements by
@@ -52,8 +52,8 @@ class _Quantize(torch.autograd.Function):
         clipped = torch.ops.aten.hardtanh_backward(gradient, torch.div(x, interval), low, 1.0)
         if not ctx.needs_input_grad[1]:
             return clipped, None, None, None
-        whole = torch.dot(_flat(gradient, x), _flat(quantized, x))
-        kept = torch.dot(_flat(clipped, x), _flat(x, x))
+        whole = torch.dot(flat(gradient, x), flat(quantized, x))
+        kept = torch.dot(flat(clipped, x), flat(x, x))
         return clipped, ((whole - kept) / interval).reshape(interval.shape), None, None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from qkd import claim
 from qkd.files import write_atomically
-from qkd.spec import History, Stage
+from qkd.spec import INTERVAL, History, Stage
 from qkd.value import DIGEST_LENGTH, decode, encode
 
 
@@ -131,6 +131,8 @@ def readable_name(history: History) -> str:
     """``resnet8-w2a2-self-study75-co-study250-s0``, for people; the digest is what counts."""
     quantization = history.student.quantization
     bits = quantization.bits.label.lower() if quantization else "fp"
+    if quantization is not None and quantization.quantizer != INTERVAL:
+        bits += f"-{quantization.quantizer.partition(':')[2].lower()}"
     parts = [f"{part.phase.name}{part.steps}" for part in history.parts]
     name = "-".join([history.student.network.name, bits, *parts, f"s{history.seed}"])
     return name.lower()[:120]

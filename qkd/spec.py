@@ -122,12 +122,13 @@ class Share(Value, kw_only=True):
 
 class Method(Value, kw_only=True):
     """A named tuple of phases (none: the student as it starts), and a quantizer (none: full
-    precision).
+    precision). ``teacher`` is the pair's, or the student's own full-precision self.
     """
 
     name: Name
     shares: tuple[Share, ...]
     quantizer: ImportPath | None = INTERVAL
+    teacher: Literal["pair", "self"] = "pair"
     note: str = ""
 
     @property

@@ -44,3 +44,18 @@ def test_every_command_of_the_readme_is_a_target_and_every_variable_is_known() -
 def test_links_to_files_lead_somewhere() -> None:
     for link in re.findall(r"\]\((?!http)(.*?)\)", README):
         assert (ROOT / link).exists(), link
+
+
+def test_the_table_of_results_is_that_of_the_committed_records() -> None:
+    reference = ROOT / "results" / "reference" / "laptop" / "summary.csv"
+    with reference.open() as stream:
+        rows = {row["method"]: row for row in csv.DictReader(stream)}
+    lines = re.findall(r"^\| `(.+?)` \| .+? \| (.+?) \| (\d+) \|$", README, re.MULTILINE)
+    assert [name for name, _, _ in lines] == list(rows)
+    for name, shown, n in lines:
+        row = rows[name]
+        assert n == row["n"]
+        text = f"{float(row['mean']):.2f}"
+        if row["low"]:
+            text += f" ± {(float(row['high']) - float(row['low'])) / 2:.2f}"
+        assert shown == text, name

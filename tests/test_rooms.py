@@ -27,6 +27,7 @@ MAY = {
 }  # fmt: skip
 
 TORCH_FREE = [
+    "baselines.methods",
     *(f"qkd.{name}" for name in (
         "value", "spec", "phases", "history", "marks", "record", "claim", "files", "runtime",
         "imports", "printable", "data.standard", "data.streams",

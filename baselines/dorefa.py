@@ -1,0 +1,53 @@
+"""DoReFa: weights normalised by tanh, activations clipped to [0, 1]; no parameter is learned.
+
+Source: Zhou, Wu, Ni, Zhou, Wen, Zou: DoReFa-Net: Training Low Bitwidth Convolutional Neural
+Networks with Low Bitwidth Gradients, arXiv 1606.06160, sections 2.2 to 2.4 (quantize_k, weights,
+activations).
+
+    quantize_k(r) = round((2^k - 1) r) / (2^k - 1), its derivative taken as 1
+    weights:     w_q = 2 quantize_k(tanh(w) / (2 max|tanh(w)|) + 1 / 2) - 1
+    activations: x_q = quantize_k(clip(x, 0, 1))
+
+The weights' gradient goes through tanh and through the maximum, as the formula stands. The weights'
+2^bits levels lie in [-1, 1], none of them zero: a layer loses its scale, which batch norm makes
+good, save in a last layer that has none. Gradients stay in float (the paper's G = 32).
+
+Mark: signed activations are x_q = 2 quantize_k((clip(x, -1, 1) + 1) / 2) - 1, 2^bits levels
+(assumed: the paper has none).
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from baselines.uniform import RivalQuantizer, round_uniformly, widened
+
+
+class DoReFaWeights(RivalQuantizer):
+    """DoReFa's weights: 2^bits levels in [-1, 1], whatever ``signed``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The quantized weights, of x's shape, in float32 (float64 stays)."""
+        bent = widened(x).tanh()
+        tiny = torch.finfo(bent.dtype).tiny
+        normalised = bent / bent.abs().max().clamp(min=tiny)
+        steps = self.levels - 1
+        step, offset = normalised.new_full((), 2 / steps), normalised.new_full((), -1.0)
+        # The ends, 1 and -1, lie within the rounded bounds: no gradient is lost.
+        return round_uniformly(normalised, step, 0, steps, offset=offset, rounded_bounds=True)
+
+
+class DoReFa(RivalQuantizer):
+    """DoReFa's activations: 2^bits levels in [0, 1], or in [-1, 1] where signed."""
+
+    weights: ClassVar[type[RivalQuantizer]] = DoReFaWeights
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The quantized tensor, of x's shape, in float32 (float64 stays)."""
+        x = widened(x)
+        steps = self.levels - 1
+        span = 2.0 if self.signed else 1.0
+        step = x.new_full((), span / steps)
+        offset = x.new_full((), -1.0) if self.signed else None
+        return round_uniformly(x, step, 0, steps, offset=offset)
