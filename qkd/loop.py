@@ -2,6 +2,7 @@
 
 import math
 import resource
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -206,7 +207,7 @@ class Training:
             "seconds": self.seconds,
             "images_per_second": self.stage.steps * self.recipe.batch / self.seconds,
             "floor_hits": int(self.student.floor_hits),
-            "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "peak_memory_mib": _peak_memory(),
             "checkpoint_sha256": sha256,
             "checkpoint_bytes": self.record.checkpoint_file.stat().st_size,
         }
@@ -215,6 +216,12 @@ class Training:
         log(self.record, f"done: test top-1 {result['student']['top1']:.2f} %")
         self.claim.check()
         self.record.write_json(self.record.result_file, result)
+
+
+def _peak_memory() -> float:
+    """The most memory that this process has held, in MiB (macOS counts bytes, Linux KiB)."""
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def _intervals(side: Side) -> dict[str, float]:
