@@ -24,13 +24,19 @@ def unread(monkeypatch):
         def read(folder):
             raise AssertionError("the images were read again")
 
-        monkeypatch.setattr(synthetic, "read", read)
+        replace_reader(monkeypatch, read)
 
     return forbid
 
 
+def replace_reader(monkeypatch, read):
+    """Another reader under the synthetic images' name, as if it stood in their module."""
+    read.__module__ = synthetic.__name__
+    monkeypatch.setattr(synthetic, "read", read)
+
+
 def returning(monkeypatch, split):
-    monkeypatch.setattr(synthetic, "read", lambda folder: split)
+    replace_reader(monkeypatch, lambda folder: split)
 
 
 def test_loading_gives_the_readers_images_in_canonical_order(tmp_path):
@@ -192,7 +198,7 @@ def test_a_reader_that_fails_is_named_with_its_error(tmp_path, monkeypatch):
     def read(folder):
         raise KeyError("labels.csv")
 
-    monkeypatch.setattr(synthetic, "read", read)
+    replace_reader(monkeypatch, read)
     with pytest.raises(DataError, match=r"reader qkd.data.synthetic:read failed.*labels\.csv"):
         load(SYNTHETIC, tmp_path)
 
