@@ -38,12 +38,19 @@ def _machine() -> str:
 
 def _started(pid: int) -> str | None:
     """When a process of this machine began, in its own ticks; "" where it is dead, None where the
-    system does not tell."""
+    system does not tell (macOS, or another user's process that is hidden)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if fields[0] in "ZX" else fields[19]
     except OSError:
-        return "" if Path("/proc/self/stat").exists() else None
-    return "" if fields[0] in "ZX" else fields[19]
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except OSError:
+        pass
+    return None
 
 
 class Claim:
@@ -109,7 +116,14 @@ class Claim:
         return True
 
     def _is_ours(self) -> bool:
-        return _read(self.path).get("token") == self._token
+        """Whether the claim holds our token; one that cannot be read for now has not been lost."""
+        try:
+            content = self.path.read_text()
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return self._token in content
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
@@ -164,8 +178,10 @@ def is_stale(path: Path, clock: Callable[[], float] | None = None) -> bool:
         started = _started(pid)
         if started == "":
             return True
-        if started is not None and owner.get("started"):
-            return started != owner["started"]  # else its number went to another process
+        if started is None:
+            return False
+        if owner.get("started"):
+            return started != owner["started"]  # its number may have gone to another process
     try:
         beat = path.stat().st_mtime
     except FileNotFoundError:

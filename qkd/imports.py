@@ -9,7 +9,7 @@ from typing import Any
 
 # Where the objects of each role may stand: a record is untrusted text, and a name in it must not
 # reach whatever function it likes.
-READERS = ("qkd.data",)
+READERS = ("qkd.data.fashion_mnist", "qkd.data.synthetic")
 FACTORIES = ("qkd.models",)
 LOSSES = ("qkd.losses", "baselines")
 QUANTIZERS = ("qkd.quantizers", "baselines")
@@ -57,7 +57,9 @@ def load_file(path: Path) -> ModuleType:
         return loaded
     if not path.is_file():
         raise ValueError(f"there is no matrix file {path}")
-    if not name.isidentifier() or _is_taken(name, path):
+    if not name.isidentifier():
+        raise ValueError(f"{path}: {name!r} is no name for a Python module; rename the file")
+    if _is_taken(name, path):
         raise ValueError(f"{path}: {name!r} is the name of another Python module; rename the file")
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None  # noqa: S101 (true for every .py file)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from report.cells import Setting
 from report.statistics import Interval, welch_interval
-from report.summary import Summary
+from report.summary import Summary, not_there
 from report.verdicts import IDENTICAL, MARGIN, NOT_RUN, equivalence, overall
 
 
@@ -42,7 +42,7 @@ def against(own: Sequence[Summary], reference: Sequence[Summary]) -> Against:
         for summary in reference
         if summary.interval is not None
     ]
-    ran = [row.verdict for row in rows if row.verdict != NOT_RUN]
+    ran = [row.verdict for row in rows if row.own is not None]
     if ran and all(word == IDENTICAL for word in ran):
         return Against(tuple(rows), IDENTICAL, _sentence(rows, IDENTICAL))
     verdict = overall([word for word in ran if word != IDENTICAL])
@@ -56,9 +56,11 @@ def _key(summary: Summary) -> tuple[Setting, str]:
 def _row(reference: Summary, mean: Interval, own: Summary | None) -> Row:
     label, name = reference.setting.label, reference.name
     if own is None or own.interval is None:
-        return Row(label, name, mean, None, None, NOT_RUN, True)
+        return Row(label, name, mean, None, None, not_there(own) if own else NOT_RUN, True)
     common = own.top1s.keys() & reference.top1s.keys()
     agree = all(own.top1s[seed] == reference.top1s[seed] for seed in common)
+    same_stages = _same_stages(own, reference)
+    identical = agree and same_stages and own.top1s.keys() <= reference.top1s.keys()
     difference = welch_interval(list(own.top1s.values()), list(reference.top1s.values()))
     return Row(
         setting=label,
@@ -66,8 +68,8 @@ def _row(reference: Summary, mean: Interval, own: Summary | None) -> Row:
         reference=mean,
         own=own.interval,
         difference=difference,
-        verdict=IDENTICAL if own.top1s == reference.top1s else equivalence(difference),
-        same_stages=_same_stages(own, reference),
+        verdict=IDENTICAL if identical else equivalence(difference),
+        same_stages=same_stages,
         equal=len(common) if agree else 0,
         seeds=len(reference.top1s),
     )
@@ -88,7 +90,13 @@ def _sentence(rows: Sequence[Row], verdict: str) -> str:
     if not ran:
         return "No method of the reference is done here yet."
     if verdict == IDENTICAL:
-        text = "This run is identical to the committed reference, cell by cell"
+        cells, all_cells = sum(row.equal for row in ran), sum(row.seeds for row in rows)
+        where = (
+            "cell by cell"
+            if cells == all_cells
+            else f"on the {cells} of {all_cells} cells run here"
+        )
+        text = f"This run is identical to the committed reference, {where}"
     else:
         counts = {word: sum(row.verdict == word for row in ran) for word in _words(ran)}
         listed = ", ".join(f"{count} {word}" for word, count in counts.items())
@@ -105,7 +113,8 @@ def _sentence(rows: Sequence[Row], verdict: str) -> str:
         text += f"; {len(rows) - len(ran)} of its methods are not done here"
     others = sum(not row.same_stages for row in ran)
     if others:
-        text += f"; {others} methods ran with other settings or data than the reference's"
+        who = _methods(others).rpartition(" ")[0]
+        text += f"; {who} ran with other settings or data than the reference's"
     return f"{text}."
 
 

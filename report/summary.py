@@ -94,9 +94,7 @@ def compare(summary: Summary, scale: str, paper: dict[Claim, Number]) -> Compari
         )
     )
     if summary.interval is None:
-        statuses = {reading.status for reading in summary.cells}
-        stuck = statuses & {Status.FAILED, Status.BLOCKED, Status.UNREADABLE}
-        return Comparison(number, None, FAILED if stuck else NOT_RUN)
+        return Comparison(number, None, not_there(summary))
     if number is None:
         return Comparison(None, None, NOT_COMPARED)
     difference = summary.interval.mean - number.top1
@@ -104,3 +102,9 @@ def compare(summary: Summary, scale: str, paper: dict[Claim, Number]) -> Compari
         return Comparison(number, difference, NOT_COMPARED)
     differences = [value - number.top1 for value in summary.top1s.values()]
     return Comparison(number, difference, equivalence(mean_interval(differences, 0.90)))
+
+
+def not_there(summary: Summary) -> str:
+    """The word for a method without a number: failed, or not run."""
+    stuck = {Status.FAILED, Status.BLOCKED, Status.UNREADABLE}
+    return FAILED if stuck & {reading.status for reading in summary.cells} else NOT_RUN

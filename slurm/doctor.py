@@ -24,6 +24,9 @@ DISK_BYTES = 2 * GIBIBYTE
 PROJECT = "qkd-benchmark"
 
 
+Check = Callable[[Settings], Iterator["Finding"]]
+
+
 class Finding(NamedTuple):
     """One check: what was looked at, what was found, and what mends it ("": all is well)."""
 
@@ -34,7 +37,7 @@ class Finding(NamedTuple):
 
 def examine(settings: Settings) -> int:
     """Prints every finding; returns 1 where something must be mended."""
-    findings = [finding for check in CHECKS for finding in check(settings)]
+    findings = [finding for check in CHECKS for finding in _found(check, settings)]
     table = Table("checked", "found", "to mend it")
     for finding in findings:
         style = "red" if finding.mend else ""
@@ -46,6 +49,15 @@ def examine(settings: Settings) -> int:
         f"{broken} of {len(findings)} checks found something to mend" if broken else "all is well"
     )
     return 1 if broken else 0
+
+
+def _found(check: Check, settings: Settings) -> list[Finding]:
+    """What a check finds; one that breaks is a finding too."""
+    try:
+        return list(check(settings))
+    except Exception as error:
+        what = check.__name__.removeprefix("_")
+        return [Finding(what, f"{type(error).__name__}: {error}", "make clean-environment setup")]
 
 
 def _python(_settings: Settings) -> Iterator[Finding]:
@@ -129,6 +141,6 @@ def _matrix(settings: Settings) -> Iterator[Finding]:
         yield Finding("matrix and data", "not usable", str(error))
 
 
-CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+CHECKS: tuple[Check, ...] = (
     _python, _packages, _device, _folders, _matrix,
 )  # fmt: skip

@@ -21,6 +21,7 @@ from benchmarks.settings import Settings, from_environment
 from qkd.printable import printable
 from qkd.record import STAGES, Record, State, Store, readable_name, store_of
 from qkd.runtime import Runtime
+from qkd.value import digest
 from slurm.cleaning import clean_data, clean_records
 from slurm.doctor import examine
 from slurm.estimate import in_words, speed_of
@@ -72,6 +73,7 @@ def _train(work: Work) -> Schedule:
     settings = work.settings
     for grid in work.matrix.grids:
         load(grid.pair.data, settings.data)
+    _build_networks(work)
     show_plan(work)
     jobs = _jobs(settings)
     runtime = Runtime(
@@ -89,6 +91,26 @@ def _train(work: Work) -> Schedule:
         display.watch(schedule)
         schedule.run()
     return schedule
+
+
+def _build_networks(work: Work) -> None:
+    """Builds every student and teacher once, quantized as it will be: a network that cannot be
+    built or traced is found before anything is trained. Raises ValueError, naming it."""
+    import torch
+
+    from qkd.begin import build
+
+    learners = {
+        digest(learner): learner
+        for planned in work.plan.stages.values()
+        for learner in (planned.stage.history.student, planned.stage.history.teacher)
+        if learner is not None
+    }
+    for learner in learners.values():
+        try:
+            build(learner, 0, "check", torch.device("cpu"))
+        except Exception as error:
+            raise ValueError(f"the network {learner.network.name}: {error}") from error
 
 
 def _jobs(settings: Settings) -> int:
@@ -115,10 +137,10 @@ def _conclude(work: Work, found: dict[str, Status], reasons: dict[str, str]) -> 
     counts = Counter(found.values())
     words = ", ".join(f"{counts[status]} {status}" for status in Status if counts[status])
     print(f"{work.matrix.name} at {work.settings.scale}: {words}")
-    for digest, status in found.items():
+    for key, status in found.items():
         if status == Status.FAILED:
-            record = _record(work, digest)
-            reason = _reason(record) or reasons.get(digest, "")
+            record = _record(work, key)
+            reason = _reason(record) or reasons.get(key, "")
             print(printable(f"failed {record.path.name}: {reason} (see {record.log_file})"))
     if counts[Status.FAILED] or counts[Status.BLOCKED]:
         print("Clear failures with: make retry (same variables), then run again")

@@ -11,6 +11,7 @@ import msgspec
 from benchmarks.matrix import Grid, Matrix
 from benchmarks.settings import Settings, SettingsError
 from qkd.data.cache import identify, load
+from qkd.data.images import DataError
 from qkd.files import write_atomically
 from qkd.imports import load_file
 from qkd.spec import Data
@@ -48,13 +49,19 @@ def build(settings: Settings) -> Matrix:
     matrix = _of_the_user(Path(settings.matrix), lambda: function(settings.scale, settings.seeds))
     if not isinstance(matrix, Matrix):
         raise SettingsError(f"MATRIX={settings.matrix}: matrix() returned no Matrix")
-    return _counted(_identified(validated(matrix), settings.data), settings.data)
+    identified = _identified(validated(matrix), settings.data)
+    counted: Matrix = _of_the_user(
+        Path(settings.matrix), lambda: _counted(identified, settings.data)
+    )
+    return counted
 
 
 def _of_the_user(path: Path, call: Callable[[], Any]) -> Any:
     """What a user's code returns; whatever it raises becomes an error that names its line."""
     try:
         return call()
+    except (DataError, SettingsError):
+        raise
     except Exception as error:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.name != "_of_the_user"]
         own = [frame for frame in frames if Path(frame.filename).name == path.name]

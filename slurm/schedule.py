@@ -137,9 +137,7 @@ class Schedule:
         elif event.kind == "lost":
             self._lost[event.digest] += 1
             if self._lost[event.digest] > LOST_RETRIES:
-                with contextlib.suppress(OSError):
-                    self._record(event.digest).fail("WorkerLost", str(event.detail))
-                self._fail(event)
+                self._lose(event)
             else:
                 self.status[event.digest] = Status.MISSING
         elif event.kind in ("claimed", "stopped"):
@@ -149,6 +147,17 @@ class Schedule:
     def _fail(self, event: Event) -> None:
         self.status[event.digest] = Status.FAILED
         self.reasons[event.digest] = str(event.detail)
+
+    def _lose(self, event: Event) -> None:
+        """A second worker is lost: the stage fails, unless the worker died after its end."""
+        self._store.refresh()
+        history = self._plan.stages[event.digest].stage.history
+        if self._store.record(history).state() == State.DONE:
+            self.status[event.digest] = Status.DONE
+            return
+        with contextlib.suppress(OSError):
+            self._store.record_to_write(history).fail("WorkerLost", str(event.detail))
+        self._fail(event)
 
     def _block(self) -> None:
         """What goes on from a failed stage cannot be started."""

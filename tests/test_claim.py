@@ -3,6 +3,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from small import processes
@@ -213,3 +214,25 @@ def test_a_sleeping_process_of_this_machine_keeps_its_claim(path):
 def test_a_process_that_took_the_number_of_a_dead_one_does_not_keep_its_claim(path):
     written(path, started="1")  # this process's number, another beginning
     assert is_stale(path)
+
+
+def test_where_the_system_does_not_say_when_a_process_began_a_live_one_keeps_its_claim(
+    path, monkeypatch
+):
+    with Claim(path):
+        old = time.time() - 10 * STALE_SECONDS
+        os.utime(path, (old, old))
+        monkeypatch.setattr(claim, "_started", lambda pid: None)  # macOS, or a hidden process
+        assert is_held(path)
+
+
+def test_a_claim_that_cannot_be_read_for_now_is_not_lost(path, monkeypatch):
+    def failing(_self, *_arguments, **_keywords):
+        raise OSError(116, "Stale file handle")
+
+    with Claim(path) as held:
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "read_text", failing)
+            held.check()
+        held.check()
+    assert not path.exists()

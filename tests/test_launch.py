@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import signal
 import sys
 import textwrap
@@ -317,3 +318,41 @@ def test_a_title_is_no_markup_and_no_escape(tmp_path: Path, data: Path) -> None:
     assert code == 0, output
     assert "a [/b]" in output
     assert "\x1b[2J" not in output
+
+
+@pytest.mark.parametrize(
+    ("network", "says"),
+    [
+        ("torch.nn.Conv2d(1, width, 3, stride=2)", "mat1 and mat2"),
+        ("torch.nn.Flatten()", "cannot be multiplied|mat1 and mat2"),
+    ],
+)
+def test_a_network_that_cannot_run_is_found_before_anything_is_trained(
+    tmp_path: Path, data: Path, network: str, says: str
+) -> None:
+    file = tmp_path / "broken_network.py"
+    text = MATRIX.replace("MODULE", file.stem).replace("49 * width, 10", "50 * width, 10")
+    file.write_text(text.replace("torch.nn.Conv2d(1, width, 3, stride=2)", network))
+    code, output = launch("run", tmp_path / "results", data, MATRIX=str(file), SEEDS="0")
+    assert code == 2, output
+    assert re.search(says, output), output
+    assert "Traceback" not in output
+    assert not list(tmp_path.glob("results/stages/*"))
+
+
+def test_a_network_that_cannot_be_quantized_is_found_before_anything_is_trained(
+    tmp_path: Path, data: Path
+) -> None:
+    file = tmp_path / "untraceable_network.py"
+    text = MATRIX.replace("MODULE", file.stem).replace(
+        "    return torch.nn.Sequential(",
+        "    class Branches(torch.nn.Sequential):\n"
+        "        def forward(self, x):\n"
+        "            return super().forward(x if x.sum() > 0 else -x)\n\n"
+        "    return Branches(",
+    )
+    file.write_text(text)
+    code, output = launch("run", tmp_path / "results", data, MATRIX=str(file), SEEDS="0")
+    assert code == 2, output
+    assert "the network net4: Branches cannot be traced" in output
+    assert not list(tmp_path.glob("results/stages/*"))
