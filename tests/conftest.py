@@ -58,3 +58,9 @@ def trained(tmp_path_factory, runtime):
         run_stage(stage, store, runtime)
         store.refresh()
     return store
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """The data folder of launches."""
+    return tmp_path_factory.mktemp("data")
