@@ -22,7 +22,6 @@ import msgspec
 NOT_IDENTITY = {"identity": False}
 DIGEST_LENGTH = 16
 
-Plain = Annotated[str, msgspec.Meta(extra=NOT_IDENTITY)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}$")]
 ImportPath = Annotated[
     str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_]\w*$")
