@@ -21,7 +21,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from baselines.uniform import RivalQuantizer, round_uniformly, widened
+from baselines.uniform import RivalQuantizer, round_uniformly
+from qkd.rounding import widened
 
 
 class DoReFaWeights(RivalQuantizer):

@@ -21,10 +21,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from baselines.uniform import RivalQuantizer, require_rule, round_uniformly, widened
+from baselines.uniform import RivalQuantizer, require_rule
+from qkd.rounding import Scale, ScaledQuantizer, widened
 
 
-class LSQWeights(RivalQuantizer):
+class LSQWeights(RivalQuantizer, ScaledQuantizer):
     """LSQ, N being the number of elements.
 
     Signed: 2^bits levels, -2^(bits - 1) to 2^(bits - 1) - 1 steps. Unsigned: 2^bits from zero up.
@@ -58,12 +59,13 @@ class LSQWeights(RivalQuantizer):
         """N of the gradient's scale."""
         return x.numel()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The quantized and dequantized tensor, of x's shape, in float32 (float64 stays)."""
-        scale = 1 / math.sqrt(max(1, self.elements(x)) * self.highest)
-        return round_uniformly(
-            widened(x), self.interval, self.lowest, self.highest, gradient_scale=scale
-        )
+    def gradient_scale(self, x: Tensor) -> float:
+        """1 / sqrt(N Q_P), of section 2.2."""
+        return 1 / math.sqrt(max(1, self.elements(x)) * self.highest)
+
+    def scale(self, x: Tensor) -> tuple[Tensor, Scale]:
+        """The step, and its codes from -Q_N to Q_P."""
+        return self.interval, Scale(1, self.lowest, self.highest, self.gradient_scale(x))
 
 
 class LSQ(LSQWeights):

@@ -23,7 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from baselines.lsq import LSQ, LSQWeights
-from baselines.uniform import RivalQuantizer, require_rule, round_uniformly, widened
+from baselines.uniform import RivalQuantizer, require_rule, round_uniformly
+from qkd.rounding import widened
 
 ELEMENTS = 2**16
 CANDIDATES = 32
@@ -99,7 +100,7 @@ class LSQPlus(LSQ):
 
     def forward(self, x: Tensor) -> Tensor:
         """The quantized and dequantized tensor, of x's shape, in float32 (float64 stays)."""
-        scale = float((max(1, self.elements(x)) * self.highest) ** -0.5)
         return round_uniformly(
-            widened(x), self.interval, 0, self.highest, offset=self.offset, gradient_scale=scale
-        )
+            widened(x), self.interval, 0, self.highest,
+            offset=self.offset, gradient_scale=self.gradient_scale(x),
+        )  # fmt: skip

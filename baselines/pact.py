@@ -26,13 +26,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from baselines.uniform import (
-    RivalQuantizer,
-    clipping_value,
-    require_rule,
-    round_uniformly,
-    widened,
-)
+from baselines.uniform import RivalQuantizer, clipping_value, require_rule, round_uniformly
+from qkd.rounding import widened
 
 SAWB_COEFFICIENTS = {
     2: (3.12, -2.064),

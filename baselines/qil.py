@@ -28,7 +28,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from baselines.uniform import RivalQuantizer, clipping_value, require_rule, widened
+from baselines.uniform import RivalQuantizer, clipping_value, require_rule
+from qkd.rounding import widened
 
 EXPONENT_FLOOR = 0.1
 

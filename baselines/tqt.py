@@ -23,16 +23,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from baselines.uniform import (
-    RivalQuantizer,
-    clipping_value,
-    require_rule,
-    round_uniformly,
-    widened,
-)
+from baselines.uniform import RivalQuantizer, clipping_value, require_rule
+from qkd.rounding import Scale, ScaledQuantizer, widened
 
 
-class TQTWeights(RivalQuantizer):
+class TQTWeights(RivalQuantizer, ScaledQuantizer):
     """TQT, beginning at three standard deviations; 2^bits levels.
 
     Attributes:
@@ -63,11 +58,9 @@ class TQTWeights(RivalQuantizer):
     def _begin(self, threshold: Tensor) -> None:
         self.log2_threshold.copy_(torch.where(threshold > 0, threshold, 1.0).log2())
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The quantized and dequantized tensor, of x's shape, in float32 (float64 stays)."""
-        return round_uniformly(
-            widened(x), self._step(), self.lowest, self.highest, rounded_bounds=True
-        )
+    def scale(self, x: Tensor) -> tuple[Tensor, Scale]:  # noqa: ARG002 (the interface)
+        """The step, a power of two, and its codes from n to p."""
+        return self._step(), Scale(1, self.lowest, self.highest, rounded_bounds=True)
 
     def _step(self) -> Tensor:
         """s, an exact power of two; its derivative by log2 t is s ln 2."""

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from qkd.calibration import INITIAL_INTERVALS
-from qkd.quantizers import IntervalQuantizer, flat
+from qkd.quantizers import IntervalQuantizer
+from qkd.rounding import product
 
 
 class RivalQuantizer(nn.Module):
@@ -62,11 +63,6 @@ def clipping_value(bits: int, signed: bool, tensor: Tensor, rule: str) -> Tensor
     return quantizer.interval.detach()
 
 
-def widened(x: Tensor) -> Tensor:
-    """The tensor in float32, float64 staying, whatever autocast says."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
 class _RoundUniformly(torch.autograd.Function):
     """x_hat = s clip(round(v), low, high) + beta, v = (x - beta) / s.
 
@@ -106,8 +102,7 @@ class _RoundUniformly(torch.autograd.Function):
         clipped = torch.ops.aten.hardtanh_backward(gradient, codes, low, high)
         of_step, of_offset = None, None
         if ctx.needs_input_grad[1]:
-            whole = torch.dot(flat(gradient, x), flat(quantized, x))
-            total = whole - torch.dot(flat(clipped, x), flat(x, x))
+            total = product(gradient, quantized) - product(clipped, x)
             if offset is not None:
                 total = total - offset * (gradient.sum() - clipped.sum())
             of_step = (ctx.gradient_scale * total / step).reshape(step.shape)

@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from qkd.imports import QUANTIZERS, resolve
+from qkd.rounding import round_layer
 from qkd.signs import layers_in_order, non_negative_nodes, trace
 from qkd.spec import Quantization
 
@@ -38,8 +39,8 @@ class QuantizedConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's own name)
         """As nn.Conv2d, on the quantized input and weight."""
-        weight = self.weight_quantizer(self.weight)
-        output: Tensor = self._conv_forward(self.input_quantizer(input), weight, self.bias)
+        x, weight = round_layer(input, self.input_quantizer, self.weight, self.weight_quantizer)
+        output: Tensor = self._conv_forward(x, weight, self.bias)
         return output
 
 
@@ -51,8 +52,8 @@ class QuantizedLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's own name)
         """As nn.Linear, on the quantized input and weight."""
-        weight = self.weight_quantizer(self.weight)
-        return functional.linear(self.input_quantizer(input), weight, self.bias)
+        x, weight = round_layer(input, self.input_quantizer, self.weight, self.weight_quantizer)
+        return functional.linear(x, weight, self.bias)
 
 
 _QUANTIZED: dict[type[nn.Module], type[nn.Module]] = {
