@@ -1,6 +1,6 @@
 # QKD, reproduced. `make` alone prints this help. Needs git, make, Python 3.11 or newer with venv.
 
-VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY JOBS THREADS PYTHON
+VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY JOBS THREADS COMPILE PYTHON
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES) MAKECMDGOALS,$(GIVEN))
 ifneq ($(UNKNOWN),)
@@ -19,6 +19,7 @@ export QKD_SEEDS := $(value SEEDS)
 export QKD_ONLY := $(value ONLY)
 export QKD_JOBS := $(value JOBS)
 export QKD_THREADS := $(value THREADS)
+export QKD_COMPILE := $(value COMPILE)
 export QKD_PYTHON := $(or $(value PYTHON),python3)
 
 RUN := .venv/bin/python
@@ -48,6 +49,7 @@ help:
 ## Variables: MATRIX=ablation  SCALE=smoke|laptop|paper (laptop)  DATA=data  RESULTS=results
 ##            REPORT=report/index.html  SEEDS=0,1,2  ONLY='method=qkd,qat bits=w2a2'
 ##            JOBS= (workers; one for each GPU, else each core)  THREADS=1 (of each, on a CPU)
+##            COMPILE=0|1 (torch.compile: long runs, and a C++ compiler where there is no GPU)
 
 setup: $(READY)
 

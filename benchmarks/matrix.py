@@ -8,7 +8,7 @@ import msgspec
 from qkd.history import grown
 from qkd.phases import RUN_EPOCHS
 from qkd.spec import Bits, Data, History, Learner, Method, Network, Quantization, Recipe
-from qkd.value import Name, Value
+from qkd.value import Count, Name, Value
 
 ScaleName = Literal["smoke", "laptop", "paper"]
 FULL_PRECISION_BITS = 32
@@ -110,12 +110,16 @@ class Cell(NamedTuple):
 
 
 class Matrix(Value, kw_only=True):
-    """The cells of a table or figure, at one scale."""
+    """The cells of a table or figure, at one scale.
+
+    ``numerics`` is that of the code which trains it: the launcher sets it.
+    """
 
     name: Name
     scale: ScaleName
     label: Label
     grids: tuple[Grid, ...]
+    numerics: Count = 1
 
     def cells(self) -> Iterator[Cell]:
         """Every cell, skipped ones included, in the order of pairs, bits, methods and seeds."""
@@ -123,13 +127,13 @@ class Matrix(Value, kw_only=True):
             full_precision = [m for m in grid.methods if m.quantizer is None]
             quantized = [m for m in grid.methods if m.quantizer is not None]
             for method in full_precision:
-                yield from _cells(grid, None, method)
+                yield from _cells(grid, None, method, self.numerics)
             for bits in grid.bits:
                 for method in quantized:
-                    yield from _cells(grid, bits, method)
+                    yield from _cells(grid, bits, method, self.numerics)
 
 
-def _cells(grid: Grid, bits: Bits | None, method: Method) -> Iterator[Cell]:
+def _cells(grid: Grid, bits: Bits | None, method: Method, numerics: int) -> Iterator[Cell]:
     label = bits.label.lower() if bits else ""
     reasons = [
         skip.reason
@@ -142,11 +146,13 @@ def _cells(grid: Grid, bits: Bits | None, method: Method) -> Iterator[Cell]:
             yield Cell(grid.pair, bits, method, start.seed, start, "".join(reasons[:1]))
         return
     for seed in grid.seeds:
-        history = history_of(grid, bits, method, seed)
+        history = history_of(grid, bits, method, seed, numerics)
         yield Cell(grid.pair, bits, method, seed, history, "".join(reasons[:1]))
 
 
-def history_of(grid: Grid, bits: Bits | None, method: Method, seed: int) -> History:
+def history_of(
+    grid: Grid, bits: Bits | None, method: Method, seed: int, numerics: int = 1
+) -> History:
     """What the student of a cell goes through.
 
     Raises ValueError where a phase's length is no whole number of steps at the grid's scale.
@@ -161,6 +167,7 @@ def history_of(grid: Grid, bits: Bits | None, method: Method, seed: int) -> Hist
         student=Learner(network=pair.student, start=pair.student_start, quantization=quantization),
         recipe=msgspec.structs.replace(grid.recipe, horizon=total),
         seed=seed,
+        numerics=numerics,
     )
     teacher = Learner(network=pair.teacher, start=pair.teacher_start)
     if method.teacher == "self":

@@ -12,6 +12,7 @@ from benchmarks.matrix import DEFAULT_SEEDS, ScaleName
 
 VARIABLES = (
     "MATRIX", "SCALE", "DATA", "RESULTS", "REPORT", "SEEDS", "ONLY", "JOBS", "THREADS",
+    "COMPILE",
 )  # fmt: skip
 SCALES: tuple[ScaleName, ...] = get_args(ScaleName)
 
@@ -32,6 +33,7 @@ class Settings(NamedTuple):
     only: str
     jobs: int
     threads: int
+    compile: bool
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -59,6 +61,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         only=value("ONLY", ""),
         jobs=_count("JOBS", value("JOBS", "")),
         threads=_count("THREADS", value("THREADS", "1")),
+        compile=_switch("COMPILE", value("COMPILE", "0")),
     )
 
 
@@ -70,6 +73,12 @@ def _count(name: str, text: str) -> int:
     if text and not (text.isdecimal() and int(text)):
         raise SettingsError(f"{name}={text} is not a number of 1 or more")
     return int(text or 0)
+
+
+def _switch(name: str, text: str) -> bool:
+    if text not in ("0", "1"):
+        raise SettingsError(f"{name}={text} is neither 0 nor 1")
+    return text == "1"
 
 
 def _seeds(text: str) -> tuple[int, ...]:

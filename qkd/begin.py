@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from qkd import checkpoint
 from qkd.data.batches import TrainingBatches
 from qkd.data.streams import seed_of
+from qkd.folding import folded
 from qkd.history import before, continues, teacher_before
 from qkd.imports import FACTORIES, resolve
 from qkd.quantize import quantize, set_intervals
@@ -71,6 +72,7 @@ def student_at_start(
         optimiser_of(network, history.recipe),
         history.parts[-1].phase.student,
         floors=interval_floors(network),
+        precision=history.recipe.precision,
     )
 
 
@@ -91,11 +93,14 @@ def teacher_at_start(stage: Stage, store: Store, device: torch.device) -> Side |
 
 
 def _teacher(network: nn.Module, stage: Stage) -> Side:
-    phase = stage.history.parts[-1].phase
-    optimiser = optimiser_of(network, stage.history.recipe) if phase.trains_teacher else None
+    phase, recipe = stage.history.parts[-1].phase, stage.history.recipe
+    if not phase.trains_teacher:
+        network = folded(network).to(memory_format=torch.channels_last)
+        precision = recipe.frozen_teacher_precision or recipe.precision
+        return Side("teacher", network, precision=precision)
     return Side(
-        "teacher", network, optimiser, phase.teacher,
-        learning_rate_factor=phase.teacher_learning_rate,
+        "teacher", network, optimiser_of(network, recipe), phase.teacher,
+        learning_rate_factor=phase.teacher_learning_rate, precision=recipe.precision,
     )  # fmt: skip
 
 
@@ -113,6 +118,7 @@ def restored(name: str, network: nn.Module, state: dict[str, Any], stage: Stage)
             stage.history.parts[-1].phase.student,
             floors={key: floor.to(device) for key, floor in state["floors"].items()},
             floor_hits=state["floor_hits"],
+            precision=stage.history.recipe.precision,
         )
     if side.optimiser is not None and state["optimiser"] is not None:
         _load_optimiser(side.optimiser, state["optimiser"])

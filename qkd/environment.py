@@ -27,6 +27,8 @@ def set_up(runtime: Runtime) -> torch.device:
     if runtime.matrix_file:
         load_file(Path(runtime.matrix_file))
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # What was compiled once serves every stage and every run.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(ROOT / ".cache" / "inductor"))
     torch.set_num_threads(runtime.threads)
     torch.use_deterministic_algorithms(True)
     # Else every new tensor is first filled with NaN: a fifth of a step's time on a CPU.
@@ -57,6 +59,7 @@ def describe(runtime: Runtime, device: torch.device) -> dict[str, Any]:
         "device": str(device),
         "device_name": _device_name(device),
         "threads": runtime.threads,
+        "compile": runtime.compile,
         "data": runtime.data,
         "job": runtime.job,
         "command": sys.argv,

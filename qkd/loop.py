@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from qkd import checkpoint, environment
 from qkd.begin import (
     build,
@@ -51,9 +53,13 @@ class Training:
         self, stage: Stage, store: Store, record: Record, runtime: Runtime, claim: Claim
     ) -> None:
         self.stage, self.history, self.recipe = stage, stage.history, stage.history.recipe
-        self.store, self.record, self.runtime, self.claim = store, record, runtime, claim
-        self.device = environment.set_up(runtime)
+        self.store, self.record, self.claim = store, record, claim
         record.open(stage)
+        own = self._own_checkpoint()
+        if own is not None:  # a stage goes on as it began
+            runtime = msgspec.structs.replace(runtime, compile=own.get("compile", False))
+        self.runtime = runtime
+        self.device = environment.set_up(runtime)
         record.write_json(record.environment_file, environment.describe(runtime, self.device))
         split = load(self.history.data, Path(runtime.data))
         self.test = split.test
@@ -61,12 +67,14 @@ class Training:
         self.batches = TrainingBatches(
             self.history.data, split.train, self.history.draws, self.recipe.batch, self.device
         )
-        self._restore()
+        self._restore(own)
+        for side in (self.student, self.teacher):
+            if side is not None and runtime.compile:
+                side.compile()
 
-    def _restore(self) -> None:
+    def _restore(self, own: dict[str, Any] | None) -> None:
         """Takes up the stage's own checkpoint, or what its parents left."""
         begin = self.history.steps - self.stage.steps
-        own = self._own_checkpoint()
         past = own
         if past is None and continues(self.stage):
             source = before(self.stage)
@@ -76,6 +84,7 @@ class Training:
         self.window = Window(past["window"] if past else None)
         self.best: dict[str, Any] = past["best"] if past else {"top1": None, "step": None}
         self.seconds: float = own["seconds"] if own else 0.0
+        self.compile_seconds: float = own.get("compile_seconds", 0.0) if own else 0.0
         self.metrics_length: int = own["metrics_length"] if own else 0
         self.record.cut_metrics(self.metrics_length)
         if own is None:
@@ -105,6 +114,8 @@ class Training:
             now = time.monotonic()
             self.seconds += now - started
             self.window.seconds += now - started
+            if self.runtime.compile and self.step == first + 1:
+                self.compile_seconds += now - started
             if self.step % self.recipe.log_every == 0:
                 self._write_metrics()
             if should_stop():
@@ -192,6 +203,8 @@ class Training:
                 "window": self.window.state(),
                 "best": dict(self.best),
                 "seconds": self.seconds,
+                "compile": self.runtime.compile,
+                "compile_seconds": self.compile_seconds,
                 "metrics_length": self.metrics_length,
             },
         )
@@ -205,6 +218,7 @@ class Training:
             "student": self._accuracy(self.student, self.test).as_json(),
             "held_out": dict(self.best),
             "seconds": self.seconds,
+            "compile_seconds": self.compile_seconds,
             "images_per_second": self.stage.steps * self.recipe.batch / self.seconds,
             "floor_hits": int(self.student.floor_hits),
             "peak_memory_mib": _peak_memory(),

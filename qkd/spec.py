@@ -20,7 +20,13 @@ from qkd.value import (
 
 BitCount = Annotated[int, msgspec.Meta(ge=2, le=8)]
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$")]
+Precision = Literal["float32", "bfloat16"]
 INTERVAL = "qkd.quantizers:IntervalQuantizer"
+
+# Raised when a change of the code alters the numbers of histories that have a start.
+# 2: a layer's two intervals share one product (qkd.rounding); a frozen teacher's batch norms are
+#    folded (qkd.folding).
+NUMERICS = 2
 
 
 class Network(Value, kw_only=True):
@@ -145,6 +151,8 @@ class Method(Value, kw_only=True):
 class Recipe(Value, kw_only=True):
     """How an optimiser steps. Learning rates are those of step 0; ``horizon`` is the cosine's
     length in steps, ``log_every`` the steps between two lines of metrics.
+
+    ``precision`` is that of training; a frozen teacher's forward pass may have its own.
     """
 
     horizon: Count
@@ -155,7 +163,8 @@ class Recipe(Value, kw_only=True):
     activation_interval_learning_rate: NotNegative = 0.01
     momentum: NotNegative = 0.9
     weight_decay: NotNegative = 1e-4
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
+    frozen_teacher_precision: Precision | None = None
 
 
 class Part(Value, kw_only=True):

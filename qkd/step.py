@@ -1,6 +1,7 @@
 """One optimiser step of a student, and of its teacher where the phase trains it."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from qkd.data.streams import seed_of
 from qkd.imports import LOSSES, resolve
 from qkd.quantize import interval_parameters
-from qkd.spec import Recipe, Term
+from qkd.spec import Precision, Recipe, Term
 from qkd.window import NotFinite
 
 INTERVAL_FLOOR = 0.01
@@ -20,7 +21,8 @@ class Side:
     """A network at work: the student, or the teacher.
 
     ``optimiser`` is None where the network is frozen; ``floors`` holds the lowest value of each
-    interval, ``floor_hits`` how often an interval was raised to it.
+    interval, ``floor_hits`` how often an interval was raised to it. ``precision`` is that of the
+    forward pass.
     """
 
     name: str
@@ -30,18 +32,32 @@ class Side:
     learning_rate_factor: float = 1.0
     floors: dict[str, Tensor] = field(default_factory=dict)
     floor_hits: int | Tensor = 0
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
+        self._call: Callable[[Tensor], Tensor] = self.network
         self.network.train(self.optimiser is not None)
         parameters = dict(self.network.named_parameters())
         self._floored = [(parameters[name], floor) for name, floor in self.floors.items()]
 
+    def compile(self) -> None:
+        """From now on the forward pass of training is compiled; evaluation stays as it is.
+
+        As a whole: a part that cannot be compiled, or shapes that change without end, are errors
+        at the first step rather than a silent return to slowness.
+        """
+        self._call = torch.compile(self.network, fullgraph=True)
+
     def forward(self, images: Tensor, seed: int, step: int) -> Tensor:
         """Logits (batch, classes). Dropout draws from a stream of this side's own."""
         torch.manual_seed(seed_of(seed, f"{self.name}-dropout", step))
-        with torch.set_grad_enabled(self.optimiser is not None):
-            logits: Tensor = self.network(images)
-        return logits
+        with (
+            torch.inference_mode(self.optimiser is None),
+            torch.autocast(images.device.type, torch.bfloat16, self.precision == "bfloat16"),
+        ):
+            logits = self._call(images)
+        # What was made in inference mode could not be kept for the student's gradient.
+        return logits.clone() if logits.is_inference() else logits
 
     def learn(self, logits: Tensor, labels: Tensor, peer: Tensor | None) -> dict[str, Tensor]:
         """Gradients of the side's weighted loss terms; returns each term's value, unweighted."""
@@ -130,7 +146,7 @@ def train_step(
         teacher: None where the phase needs none.
         images: float32 (batch, channels, height, width).
         labels: int64 (batch).
-        recipe: precision and schedule.
+        recipe: the schedule.
         seed: the history's seed, for dropout.
         step: the student's step since its start.
 
@@ -138,9 +154,8 @@ def train_step(
         The values of the loss terms by side and name, as scalars on the device.
     """
     images = images.to(memory_format=torch.channels_last)
-    with torch.autocast(images.device.type, torch.bfloat16, recipe.precision == "bfloat16"):
-        student_logits = student.forward(images, seed, step)
-        teacher_logits = teacher.forward(images, seed, step) if teacher else None
+    student_logits = student.forward(images, seed, step)
+    teacher_logits = teacher.forward(images, seed, step) if teacher else None
     peer = teacher_logits.detach() if teacher_logits is not None else None
     values = student.learn(student_logits, labels, peer)
     if teacher is not None and teacher_logits is not None and teacher.terms:

@@ -89,12 +89,14 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--data", default="data")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--matrix-file", default="", help="a user's matrix that the stage names")
     arguments = parser.parse_args()
     try:
         runtime = Runtime(
-            data=arguments.data, threads=arguments.threads, matrix_file=arguments.matrix_file
-        )
+            data=arguments.data, threads=arguments.threads, compile=arguments.compile,
+            matrix_file=arguments.matrix_file,
+        )  # fmt: skip
         stage = decode(arguments.stage.read_bytes(), Stage)
         store = store_of(arguments.results)
         run_stage(stage, store, validated(runtime), lambda told: print(told, flush=True))

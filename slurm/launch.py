@@ -79,6 +79,7 @@ def _train(work: Work) -> Schedule:
     runtime = Runtime(
         data=str(settings.data),
         threads=settings.threads,
+        compile=settings.compile,
         matrix_file=settings.matrix if is_file(settings.matrix) else "",
     )
     (settings.results / STAGES).mkdir(parents=True, exist_ok=True)

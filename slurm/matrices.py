@@ -14,7 +14,7 @@ from qkd.data.cache import identify, load
 from qkd.data.images import DataError
 from qkd.files import write_atomically
 from qkd.imports import load_file
-from qkd.spec import Data
+from qkd.spec import NUMERICS, Data
 from qkd.value import decode, encode, validated
 
 MATRICES = "matrices"
@@ -49,6 +49,7 @@ def build(settings: Settings) -> Matrix:
     matrix = _of_the_user(Path(settings.matrix), lambda: function(settings.scale, settings.seeds))
     if not isinstance(matrix, Matrix):
         raise SettingsError(f"MATRIX={settings.matrix}: matrix() returned no Matrix")
+    matrix = msgspec.structs.replace(matrix, numerics=NUMERICS)
     identified = _identified(validated(matrix), settings.data)
     counted: Matrix = _of_the_user(
         Path(settings.matrix), lambda: _counted(identified, settings.data)
@@ -118,7 +119,7 @@ def remember(matrix: Matrix, results: Path) -> Matrix:
     path = results / MATRICES / f"{matrix.name}-{matrix.scale}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     earlier = _remembered(path)
-    if earlier is not None:
+    if earlier is not None and earlier.numerics == matrix.numerics:
         matrix = _with_earlier_seeds(matrix, earlier)
     write_atomically(path, encode(matrix))
     return matrix
