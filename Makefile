@@ -1,6 +1,6 @@
 # QKD, reproduced. `make` alone prints this help. Needs git, make, Python 3.11 or newer with venv.
 
-VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY JOBS THREADS COMPILE PYTHON
+VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY JOBS THREADS COMPILE LEAN PYTHON
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES) MAKECMDGOALS,$(GIVEN))
 ifneq ($(UNKNOWN),)
@@ -20,6 +20,7 @@ export QKD_ONLY := $(value ONLY)
 export QKD_JOBS := $(value JOBS)
 export QKD_THREADS := $(value THREADS)
 export QKD_COMPILE := $(value COMPILE)
+export QKD_LEAN := $(value LEAN)
 export QKD_PYTHON := $(or $(value PYTHON),python3)
 
 RUN := .venv/bin/python
@@ -49,7 +50,8 @@ help:
 ## Variables: MATRIX=ablation  SCALE=smoke|laptop|paper (laptop)  DATA=data  RESULTS=results
 ##            REPORT=report/index.html  SEEDS=0,1,2  ONLY='method=qkd,qat bits=w2a2'
 ##            JOBS= (workers; one for each GPU, else each core)  THREADS=1 (of each, on a CPU)
-##            COMPILE=0|1 (torch.compile: long runs, and a C++ compiler where there is no GPU)
+##            COMPILE=0|1 (torch.compile: for long runs; needs a C++ compiler and Python's headers)
+##            LEAN=0|1 (float training's memory for some more time; the same numbers)
 
 setup: $(READY)
 

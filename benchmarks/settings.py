@@ -12,7 +12,7 @@ from benchmarks.matrix import DEFAULT_SEEDS, ScaleName
 
 VARIABLES = (
     "MATRIX", "SCALE", "DATA", "RESULTS", "REPORT", "SEEDS", "ONLY", "JOBS", "THREADS",
-    "COMPILE",
+    "COMPILE", "LEAN",
 )  # fmt: skip
 SCALES: tuple[ScaleName, ...] = get_args(ScaleName)
 
@@ -34,6 +34,7 @@ class Settings(NamedTuple):
     jobs: int
     threads: int
     compile: bool
+    lean: bool
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -62,6 +63,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         jobs=_count("JOBS", value("JOBS", "")),
         threads=_count("THREADS", value("THREADS", "1")),
         compile=_switch("COMPILE", value("COMPILE", "0")),
+        lean=_switch("LEAN", value("LEAN", "0")),
     )
 
 

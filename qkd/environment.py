@@ -60,6 +60,7 @@ def describe(runtime: Runtime, device: torch.device) -> dict[str, Any]:
         "device_name": _device_name(device),
         "threads": runtime.threads,
         "compile": runtime.compile,
+        "lean": runtime.lean,
         "data": runtime.data,
         "job": runtime.job,
         "command": sys.argv,

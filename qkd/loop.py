@@ -24,7 +24,7 @@ from qkd.data.cache import load
 from qkd.data.images import Images
 from qkd.evaluate import Accuracy, evaluate
 from qkd.history import before, continues
-from qkd.quantize import interval_parameters
+from qkd.quantize import interval_parameters, quantized_layers
 from qkd.record import Record, Store
 from qkd.runtime import Runtime
 from qkd.spec import Stage
@@ -71,6 +71,8 @@ class Training:
         for side in (self.student, self.teacher):
             if side is not None and runtime.compile:
                 side.compile()
+        for _, layer in quantized_layers(self.student.network):
+            layer.rounds_again = runtime.lean
 
     def _restore(self, own: dict[str, Any] | None) -> None:
         """Takes up the stage's own checkpoint, or what its parents left."""

@@ -6,14 +6,15 @@ their own bits. All assumed: see qkd.marks.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Protocol, cast
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from qkd.imports import QUANTIZERS, resolve
-from qkd.rounding import round_layer
+from qkd.rounding import round_layer, rounding_again
 from qkd.signs import layers_in_order, non_negative_nodes, trace
 from qkd.spec import Quantization
 
@@ -32,28 +33,50 @@ class Quantizer(Protocol):
 
 
 class QuantizedConv2d(nn.Conv2d):
-    """A convolution that sees its input and its weight through quantizers."""
+    """A convolution that sees its input and its weight through quantizers.
+
+    With ``rounds_again`` neither is kept rounded for the backward pass, but made anew there.
+    """
 
     input_quantizer: nn.Module
     weight_quantizer: nn.Module
+    rounds_again = False
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's own name)
         """As nn.Conv2d, on the quantized input and weight."""
-        x, weight = round_layer(input, self.input_quantizer, self.weight, self.weight_quantizer)
-        output: Tensor = self._conv_forward(x, weight, self.bias)
+        x, weight, keeping = _rounded_operands(self, input)
+        with keeping:
+            output: Tensor = self._conv_forward(x, weight, self.bias)
         return output
 
 
 class QuantizedLinear(nn.Linear):
-    """A linear layer that sees its input and its weight through quantizers."""
+    """A linear layer that sees its input and its weight through quantizers.
+
+    With ``rounds_again`` neither is kept rounded for the backward pass, but made anew there.
+    """
 
     input_quantizer: nn.Module
     weight_quantizer: nn.Module
+    rounds_again = False
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's own name)
         """As nn.Linear, on the quantized input and weight."""
-        x, weight = round_layer(input, self.input_quantizer, self.weight, self.weight_quantizer)
-        return functional.linear(x, weight, self.bias)
+        x, weight, keeping = _rounded_operands(self, input)
+        with keeping:
+            return functional.linear(x, weight, self.bias)
+
+
+def _rounded_operands(
+    layer: QuantizedConv2d | QuantizedLinear, x: Tensor
+) -> tuple[Tensor, Tensor, AbstractContextManager[Any]]:
+    """The layer's input and weight as it computes with them, and the context to do so in."""
+    of_x, of_weight, again = layer.input_quantizer, layer.weight_quantizer, layer.rounds_again
+    rounded, weight = round_layer(x, of_x, layer.weight, of_weight, again)
+    if not (again and torch.is_grad_enabled()):
+        return rounded, weight, nullcontext()
+    made = rounding_again((x, of_x, rounded), (layer.weight, of_weight, weight))
+    return rounded, weight, made
 
 
 _QUANTIZED: dict[type[nn.Module], type[nn.Module]] = {

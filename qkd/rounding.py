@@ -6,6 +6,7 @@ Each output is (I / u) round(clip(x u / I, lowest, highest)), where the learned 
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, TypeGuard
 
 import torch
@@ -41,23 +42,27 @@ class _Round(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, scales: tuple[Scale, ...], *tensors: Tensor) -> tuple[Tensor, ...]:
-        """``tensors``: x and its interval; of a layer, then the weight and its interval."""
-        rounded = []
-        for x, interval, scale in zip(tensors[::2], tensors[1::2], scales, strict=True):
-            step = interval if scale.unit == 1 else interval / scale.unit
-            codes = torch.div(x, step).clamp_(scale.lowest, scale.highest).round_()
-            rounded.append(codes.mul_(step))
-        ctx.scales = scales
-        ctx.save_for_backward(*tensors, rounded[-1])
-        return tuple(rounded)
+    def forward(
+        ctx: Any, scales: tuple[Scale, ...], again: bool, *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
+        """``tensors``: x and its interval; of a layer, then the weight and its interval.
+
+        ``again``: the last rounded one is not kept but made anew in the backward pass.
+        """
+        pairs = zip(tensors[::2], tensors[1::2], scales, strict=True)
+        rounded = tuple(_rounded(x, interval, scale) for x, interval, scale in pairs)
+        ctx.scales, ctx.again = scales, again
+        ctx.save_for_backward(*tensors, None if again else rounded[-1])
+        return rounded
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         *tensors, last = ctx.saved_tensors
+        if ctx.again:
+            last = _rounded(tensors[-2], tensors[-1], ctx.scales[-1])
         whole = product(gradients[-1], last)
-        found: list[Tensor | None] = [None]
+        found: list[Tensor | None] = [None, None]
         for place, scale in enumerate(ctx.scales):
             x, interval = tensors[2 * place : 2 * place + 2]
             kept = _inside(gradients[place], x, interval, scale)
@@ -67,6 +72,12 @@ class _Round(torch.autograd.Function):
                 of_interval.mul_(scale.gradient_scale)
             found.append(of_interval)
         return tuple(found)
+
+
+def _rounded(x: Tensor, interval: Tensor, scale: Scale) -> Tensor:
+    """The nearest levels, written over one new tensor."""
+    step = interval / scale.unit
+    return torch.div(x, step).clamp_(scale.lowest, scale.highest).round_().mul_(step)
 
 
 def _inside(gradient: Tensor, x: Tensor, interval: Tensor, scale: Scale) -> Tensor:
@@ -120,18 +131,19 @@ class ScaledQuantizer(nn.Module):
         """The quantized and dequantized tensor, of x's shape, in float32 (float64 stays)."""
         x = widened(x)
         interval, scale = self.scale(x)
-        rounded: tuple[Tensor] = _Round.apply((scale,), x, interval)
+        rounded: tuple[Tensor] = _Round.apply((scale,), False, x, interval)
         return rounded[0]
 
 
 def round_layer(
-    x: Tensor, of_x: nn.Module, weight: Tensor, of_weight: nn.Module
+    x: Tensor, of_x: nn.Module, weight: Tensor, of_weight: nn.Module, again: bool = False
 ) -> tuple[Tensor, Tensor]:
     """A layer's input and weight through their quantizers.
 
     Both must go, and nothing else, into an operation that is linear in each of them, a bias aside.
     Each is rounded by itself where a quantizer has a way of its own, where there is no gradient,
     and under autocast: a product of bfloat16's rounded gradients is too coarse to be shared.
+    ``again``: the rounded weight is not kept, but made anew in the backward pass.
     """
     if not (
         torch.is_grad_enabled()
@@ -144,9 +156,33 @@ def round_layer(
     interval, scale = of_x.scale(x)
     weight_interval, weight_scale = of_weight.scale(weight)
     rounded: tuple[Tensor, Tensor] = _Round.apply(
-        (scale, weight_scale), x, interval, weight, weight_interval
+        (scale, weight_scale), again, x, interval, weight, weight_interval
     )
     return rounded
+
+
+def rounding_again(
+    *rounded: tuple[Tensor, nn.Module, Tensor],
+) -> AbstractContextManager[Any]:
+    """Within it no operation keeps a rounded tensor for its backward pass: it is rounded again
+    there. Less memory for one more rounding, and the same numbers.
+
+    Args:
+        rounded: each a tensor, its quantizer, and what the quantizer made of it.
+    """
+    made = {output.data_ptr(): (x, quantizer) for x, quantizer, output in rounded}
+
+    def pack(kept: Tensor) -> Tensor | Callable[[], Tensor]:
+        x, quantizer = made.get(kept.data_ptr(), (kept, None))
+        if quantizer is None or not _is_plain(quantizer):
+            return kept
+        view = (kept.shape, kept.stride(), kept.storage_offset())  # a linear layer keeps W^T
+        return lambda: _rounded(widened(x.detach()), *quantizer.scale(x)).as_strided(*view).detach()
+
+    def unpack(kept: Tensor | Callable[[], Tensor]) -> Tensor:
+        return kept if isinstance(kept, Tensor) else kept()
+
+    return torch.autograd.graph.saved_tensors_hooks(pack, unpack)
 
 
 def _is_plain(quantizer: nn.Module) -> TypeGuard[ScaledQuantizer]:

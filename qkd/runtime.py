@@ -11,6 +11,8 @@ class Runtime(Value, kw_only=True):
     ``data`` is the folder of the data sets, ``matrix_file`` a user's matrix that specs may name
     ("": none), ``save_seconds`` the longest training that a kill can cost. ``compile`` compiles
     the training step, which changes the last bits of numbers: recorded, and kept on resuming.
+    ``lean`` makes rounded tensors anew in the backward pass instead of keeping them, which changes
+    no number.
     """
 
     data: str = "data"
@@ -19,5 +21,12 @@ class Runtime(Value, kw_only=True):
     threads: Count = 1
     save_seconds: NotNegative = 60.0
     compile: bool = False
+    lean: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.compile and self.lean:
+            raise ValueError("COMPILE=1 decides itself what to keep: leave LEAN out")
+
     matrix_file: str = ""
     job: str = ""

@@ -89,12 +89,14 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--data", default="data")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--compile", action="store_true", help="compile the training step")
+    parser.add_argument("--lean", action="store_true", help="less memory, more time")
     parser.add_argument("--matrix-file", default="", help="a user's matrix that the stage names")
     arguments = parser.parse_args()
     try:
         runtime = Runtime(
             data=arguments.data, threads=arguments.threads, compile=arguments.compile,
+            lean=arguments.lean,
             matrix_file=arguments.matrix_file,
         )  # fmt: skip
         stage = decode(arguments.stage.read_bytes(), Stage)

@@ -80,6 +80,7 @@ def _train(work: Work) -> Schedule:
         data=str(settings.data),
         threads=settings.threads,
         compile=settings.compile,
+        lean=settings.lean,
         matrix_file=settings.matrix if is_file(settings.matrix) else "",
     )
     (settings.results / STAGES).mkdir(parents=True, exist_ok=True)

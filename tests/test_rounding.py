@@ -10,7 +10,7 @@ from torch.nn import functional
 from baselines.lsq import LSQ, LSQWeights
 from baselines.tqt import TQT, TQTWeights
 from qkd.quantizers import IntervalQuantizer
-from qkd.rounding import product, round_layer
+from qkd.rounding import product, round_layer, rounding_again
 
 PAIRS = {
     "interval": (IntervalQuantizer, IntervalQuantizer),
@@ -171,3 +171,33 @@ def test_a_layer_keeps_its_input_and_nothing_of_its_size_besides():
     assert output.requires_grad
     large = [t for t in kept.values() if t.numel() == x.numel()]
     assert {t.data_ptr() for t in large} == {x.data_ptr(), rounded[0].data_ptr()}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("kind", ["conv", "linear"])
+def test_rounding_again_keeps_neither_and_changes_no_bit(name, kind):
+    of_x, of_weight = quantizers_of(name, 3, True, torch.float32)
+    shapes = ((4, 6, 8, 8), (6, 6, 3, 3)) if kind == "conv" else ((32, 48), (10, 48))
+    x, weight = (tensor(s, i, torch.float32).requires_grad_() for i, s in enumerate(shapes))
+    learned = (x, weight, *of_x.parameters(), *of_weight.parameters())
+    operation = functional.conv2d if kind == "conv" else functional.linear
+
+    def run(again):
+        rounded = round_layer(x, of_x, weight, of_weight, again)
+        made = ((x, of_x, rounded[0]), (weight, of_weight, rounded[1]))
+        places = {output.data_ptr() for *_, output in made}
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda t: kept.append(t.data_ptr()) or t, lambda t: t
+        ):
+            if again:
+                with rounding_again(*made):
+                    output = operation(*rounded)
+            else:
+                output = operation(*rounded)
+        return gradients(output, torch.ones_like(output), *learned), places & set(kept)
+
+    (plainly, kept), (again, kept_again) = run(False), run(True)
+    assert len(kept) == 2
+    assert not kept_again
+    assert all(torch.equal(a, b) for a, b in zip(plainly, again, strict=True))

@@ -36,6 +36,8 @@ def test_seeds_are_read_in_the_order_given() -> None:
         ("QKD_JOBS", "two", "JOBS=two"),
         ("QKD_JOBS", "0", "JOBS=0"),
         ("QKD_THREADS", "0", "1 or more"),
+        ("QKD_COMPILE", "yes", "COMPILE=yes is neither 0 nor 1"),
+        ("QKD_LEAN", "2", "LEAN=2 is neither 0 nor 1"),
     ],
 )
 def test_a_wrong_value_is_an_error_that_says_what_is_right(

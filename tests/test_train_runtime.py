@@ -1,0 +1,70 @@
+"""What the runtime may change of a stage, and what not."""
+
+import shutil
+
+import pytest
+import small
+import torch
+from msgspec.structs import replace
+from test_train import run, stopped_after
+
+from qkd.begin import teacher_at_start
+from qkd.history import parents
+from qkd.loop import Stopped
+from qkd.phases import TUTORING
+from qkd.train import run_stage
+
+CPU = torch.device("cpu")
+
+
+def test_lean_changes_no_bit(trained, runtime, tmp_path):
+    stage = small.stage(*small.CO_STUDIED)
+    store = small.beginning(trained, tmp_path, *parents(stage))
+    record = run(stage, store, replace(runtime, lean=True))
+    small.assert_same_end(record, trained.record(stage.history))
+    assert record.read_json(record.environment_file)["lean"] is True
+
+
+def test_lean_and_compile_exclude_each_other(runtime):
+    with pytest.raises(ValueError, match="leave LEAN out"):
+        replace(runtime, lean=True, compile=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the compiler's own
+def test_a_compiled_stage_ends_near_the_other_and_goes_on_compiled(trained, runtime, tmp_path):
+    stage = small.stage(*small.TUTORED)
+    store = small.beginning(trained, tmp_path, *parents(stage))
+    compiled = replace(runtime, compile=True)
+    with pytest.raises(Stopped):
+        run_stage(stage, store, compiled, should_stop=stopped_after(6))
+    assert small.loaded(store.record(stage.history))["step"] == 46
+    record = run(stage, store, runtime)  # not asked for this time
+    assert record.read_json(record.environment_file)["compile"] is True
+    result = record.read_json(record.result_file)
+    assert 0 < result["compile_seconds"] <= result["seconds"]
+    ours, eager = (small.lines(s.record(stage.history)) for s in (store, trained))
+    for one, other in zip(ours, eager, strict=True):
+        assert one["losses"] == pytest.approx(other["losses"], rel=0.02)
+
+
+def test_a_frozen_teacher_may_be_less_precise_and_is_another_history(trained):
+    stages = [
+        small.stage((TUTORING, 5), frozen_teacher_precision=precision)
+        for precision in (None, "bfloat16")
+    ]
+    assert len({stage.history.digest for stage in stages}) == 2
+    images = torch.randn(4, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    whole, coarse = (teacher_at_start(s, trained, CPU).forward(images, 0, 0) for s in stages)
+    assert (whole.dtype, coarse.dtype) == (torch.float32, torch.bfloat16)
+    assert not torch.equal(whole, coarse.float())
+    torch.testing.assert_close(coarse.float(), whole, rtol=0.1, atol=0.1)
+
+
+def test_what_a_frozen_teacher_says_can_be_learned_from(trained):
+    # It runs in inference mode, whose tensors autograd refuses to keep.
+    stage = small.stage((TUTORING, 5))
+    logits = teacher_at_start(stage, trained, CPU).forward(torch.zeros(2, 1, 16, 16), 0, 0)
+    assert not logits.is_inference()
+    assert not logits.requires_grad
