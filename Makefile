@@ -27,7 +27,7 @@ RUN := .venv/bin/python
 LAUNCH := $(RUN) -m slurm.launch
 READY := .venv/ready
 
-.PHONY: help setup ablation run plan status retry report doctor test lint \
+.PHONY: help setup ablation run plan status retry report doctor speed test lint \
 	clean clean-checkpoints clean-environment clean-data clean-records
 .DEFAULT_GOAL := help
 
@@ -41,6 +41,7 @@ help:
 ## make retry              clear failures, so that the next run tries again
 ## make report             rebuild the report from the records
 ## make doctor             is everything there? says what is missing and what mends it
+## make speed             how fast training is here, against float and other libraries (20 min)
 ## make setup              install into .venv (every other target does it where needed)
 ## make test, make lint    pytest; ruff and mypy
 ## make clean              caches; clean-checkpoints: weights no stage needs any more;
@@ -75,6 +76,9 @@ plan status retry doctor clean-checkpoints: $(READY)
 
 report: $(READY)
 	@$(RUN) -m report
+
+speed: $(READY)
+	@$(RUN) -m slurm.speed
 
 test: $(READY)
 	@$(RUN) -m pytest

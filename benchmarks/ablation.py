@@ -124,7 +124,7 @@ _SCALES: dict[ScaleName, tuple[Pair, Recipe]] = {
             log_every=460,
             batch=128,
         ),
-        Recipe(horizon=400, log_every=20),
+        Recipe(horizon=400, log_every=80),
     ),
     "paper": (
         pretrained_pair(

@@ -52,6 +52,7 @@ class Training:
     def __init__(
         self, stage: Stage, store: Store, record: Record, runtime: Runtime, claim: Claim
     ) -> None:
+        self._began = time.monotonic()
         self.stage, self.history, self.recipe = stage, stage.history, stage.history.recipe
         self.store, self.record, self.claim = store, record, claim
         record.open(stage)
@@ -87,6 +88,7 @@ class Training:
         self.best: dict[str, Any] = past["best"] if past else {"top1": None, "step": None}
         self.seconds: float = own["seconds"] if own else 0.0
         self.compile_seconds: float = own.get("compile_seconds", 0.0) if own else 0.0
+        self._wall_before: float = own.get("wall_seconds", 0.0) if own else 0.0
         self.metrics_length: int = own["metrics_length"] if own else 0
         self.record.cut_metrics(self.metrics_length)
         if own is None:
@@ -205,6 +207,7 @@ class Training:
                 "window": self.window.state(),
                 "best": dict(self.best),
                 "seconds": self.seconds,
+                "wall_seconds": self._wall(),
                 "compile": self.runtime.compile,
                 "compile_seconds": self.compile_seconds,
                 "metrics_length": self.metrics_length,
@@ -229,9 +232,14 @@ class Training:
         }
         if self.teacher is not None and self.teacher.optimiser is not None:
             result["teacher"] = self._accuracy(self.teacher, self.test).as_json()
+        result["wall_seconds"] = self._wall()
         log(self.record, f"done: test top-1 {result['student']['top1']:.2f} %")
         self.claim.check()
         self.record.write_json(self.record.result_file, result)
+
+    def _wall(self) -> float:
+        """Seconds of the stage so far: loading, training, evaluation, saving."""
+        return self._wall_before + time.monotonic() - self._began
 
 
 def _peak_memory() -> float:

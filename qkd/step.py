@@ -38,7 +38,8 @@ class Side:
         self._call: Callable[[Tensor], Tensor] = self.network
         self.network.train(self.optimiser is not None)
         parameters = dict(self.network.named_parameters())
-        self._floored = [(parameters[name], floor) for name, floor in self.floors.items()]
+        self._floored: list[Tensor] = [parameters[name] for name in self.floors]
+        self._floors = torch.stack(list(self.floors.values())) if self.floors else torch.empty(0)
 
     def compile(self) -> None:
         """From now on the forward pass of training is compiled; evaluation stays as it is.
@@ -91,10 +92,11 @@ class Side:
             group["lr"] = group["initial_lr"] * factor * self.learning_rate_factor
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
-        with torch.no_grad():
-            for parameter, floor in self._floored:
-                self.floor_hits = self.floor_hits + (parameter < floor).sum()
-                parameter.clamp_(min=floor)
+        if self.floors:
+            with torch.no_grad():
+                below = torch.stack(self._floored) < self._floors
+                self.floor_hits = self.floor_hits + below.sum()
+                torch._foreach_maximum_(self._floored, list(self._floors.unbind()))
 
 
 def optimiser_of(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:

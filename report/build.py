@@ -13,6 +13,7 @@ from report.page import render
 from report.paper import Claim, Number, PaperError, paper_file, read_paper
 from report.section import Content, SectionView, section_view
 from report.sources import REFERENCE, Found, Run, Shown, find
+from report.speed import speed_views
 from report.summary import Summary, summaries
 
 
@@ -42,7 +43,8 @@ def build(results: Path, output: Path, reference: Path = REFERENCE) -> Report:
     output.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(output.with_name("cells.csv"), cells_csv(report))
     write_atomically(output.with_name("summary.csv"), summary_csv(report))
-    write_atomically(output, render(sections, report.problems))
+    speed, unreadable = speed_views(results)
+    write_atomically(output, render(sections, (*report.problems, *unreadable), speed))
     return report
 
 

@@ -56,6 +56,18 @@ COST = (
     "one."
 )
 
+SPEED = (
+    "Measured by `make speed`: two pieces of work in turn, round by round, in one process; the "
+    "ratio is the median over the rounds, with the middle half of them. A quantized step at 4 bits "
+    "stands against the float step of the same network, each with its losses, its backward pass "
+    "and its optimiser."
+)
+GROWTH = (
+    "How cost grows. Width, depth, batch and bits: time of a quantized step on 28 x 28 images, "
+    "relative to ResNet-14 of width 8 at batch 64 and W4A4. Cells: counted cost of the ablation's "
+    "first methods in runs of plain QAT, equal stages trained once (shared) or by each method."
+)
+
 
 def fixed(value: float | None, digits: int = 2) -> str:
     """``92.31``; a dash where it is not known; a true minus sign, and none before zero."""

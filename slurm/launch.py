@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
@@ -24,7 +25,8 @@ from qkd.runtime import Runtime
 from qkd.value import digest
 from slurm.cleaning import clean_data, clean_records
 from slurm.doctor import examine
-from slurm.estimate import in_words, speed_of
+from slurm.estimate import A100, gpu_hours, in_words, speed_of
+from slurm.launches import Launch, note, now, taken
 from slurm.matrices import build, is_file, remember
 from slurm.schedule import Schedule, Status, statuses
 
@@ -91,8 +93,21 @@ def _train(work: Work) -> Schedule:
     ):
         schedule = Schedule(work.plan, work.store, executor, display.listen)
         display.watch(schedule)
+        began = time.monotonic()
         schedule.run()
+        _note(work, schedule, jobs, time.monotonic() - began)
     return schedule
+
+
+def _note(work: Work, schedule: Schedule, jobs: int, seconds: float) -> None:
+    """What the launch took, for `make speed` and the report."""
+    training, proof = taken(work.plan, work.store, schedule.trained)
+    launch = Launch(
+        matrix=work.matrix.name, scale=work.settings.scale, time=now(), workers=jobs,
+        stages=len(schedule.trained), wall_seconds=seconds, training_seconds=training,
+        proof_seconds=proof,
+    )  # fmt: skip
+    note(work.settings.results, launch)
 
 
 def _build_networks(work: Work) -> None:
@@ -188,6 +203,11 @@ def show_plan(work: Work) -> int:
         f"cost with sharing: {work.plan.macs:.3g} multiply-accumulates, "
         f"without: {work.plan.unshared_macs:.3g} (sharing saves "
         f"{100 * (1 - work.plan.macs / (work.plan.unshared_macs or 1)):.0f} %)"
+    )
+    print(
+        f"on one {A100.name}: {gpu_hours(work.plan.macs):.3g} hours, without sharing "
+        f"{gpu_hours(work.plan.unshared_macs):.3g} (supposed: {100 * A100.utilisation:.0f} % of "
+        "its peak in float32)"
     )
     jobs = _jobs(work.settings)
     if not todo:

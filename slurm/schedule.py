@@ -98,6 +98,7 @@ class Schedule:
         self._plan, self._store, self._executor, self._listen = plan, store, executor, listen
         self.status = statuses(plan, store)
         self.reasons: dict[str, str] = {}
+        self.trained: set[str] = set()
         self._lost: Counter[str] = Counter()
         self._not_before: dict[str, float] = {}
         self._order = sorted(plan.stages, key=_urgency(plan).__getitem__, reverse=True)
@@ -132,6 +133,7 @@ class Schedule:
         if event.kind == "done":
             self._store.refresh()
             self.status[event.digest] = Status.DONE
+            self.trained.add(event.digest)
         elif event.kind == "failed":
             self._fail(event)
         elif event.kind == "lost":

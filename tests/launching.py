@@ -72,7 +72,14 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) ->
 
 def results_of(folder: Path) -> dict[str, bytes]:
     """Each done stage's final numbers; seconds, memory and the file of weights aside."""
-    aside = ("seconds", "images_per_second", "peak_memory_mib", "checkpoint_")
+    aside = (
+        "seconds",
+        "wall_seconds",
+        "compile_seconds",
+        "images_per_second",
+        "peak_memory_mib",
+        "checkpoint_",
+    )
     found = {}
     for file in folder.glob("stages/*/result.json"):
         content = {k: v for k, v in json.loads(file.read_text()).items() if not k.startswith(aside)}

@@ -1,0 +1,149 @@
+"""What `make speed` is made of. No time is asserted here: ratios are the command's own business."""
+
+import json
+from itertools import pairwise
+
+import msgspec
+import pytest
+import torch
+from torch import nn
+
+from benchmarks.speed import Figure, Machine, Point, Speed, judged
+from qkd.quantizers import IntervalQuantizer
+from qkd.value import decode, encode
+from slurm.estimate import Gpu, gpu_hours
+from slurm.launches import FILE, Launch, launches, note
+from slurm.speed import side_by_side
+from slurm.speed.growth import _cells
+from slurm.speed.records import _of_launch, _of_stages
+from slurm.speed.steps import CASES, LAPTOP, Case, lean, quantized, saved_bytes, step_of
+from slurm.speed.timing import WARM_UP, Times, in_turn
+
+CPU = torch.device("cpu")
+SMALL = LAPTOP._replace(shape=(4, 1, 16, 16))
+
+
+def test_the_two_are_timed_in_turn():
+    order = []
+    times = in_turn(lambda: order.append("base"), lambda: order.append("other"), rounds=5)
+    assert order == ["base", "other"] * (WARM_UP + 5)
+    assert len(times.base) == len(times.other) == 5
+
+
+def test_a_figure_is_the_median_of_the_rounds_ratios_with_their_middle_half():
+    # Ratios 1.0, 1.1, 1.2, 1.3, 1.9: the middle half of five lies between the second and fourth.
+    times = Times([1.0, 2.0, 1.0, 2.0, 1.0], [1.0, 2.2, 1.2, 2.6, 1.9])
+    figure = times.figure("group", "name", goal=1.15)
+    assert (figure.ratio, figure.low, figure.high) == pytest.approx((1.2, 1.1, 1.3))
+    assert figure.met is False
+    assert times.figure("group", "name", goal=1.2).met is True
+    assert times.figure("group", "name").met is None
+
+
+def test_a_goal_may_be_a_floor():
+    figure = Figure(group="g", name="n", ratio=30, low=29, high=31, goal=20, better="higher")
+    assert judged(figure).met is True
+    assert judged(msgspec.structs.replace(figure, ratio=19)).met is False
+
+
+def test_saved_bytes_by_hand():
+    # x (4, 3) is kept by the first layer, its output (4, 5) by the second; the weights (5, 3) and
+    # (2, 5) too, where they are needed: the first layer's input needs no gradient.
+    network = nn.Sequential(nn.Linear(3, 5, bias=False), nn.Linear(5, 2, bias=False))
+    case = Case("by hand", lambda: network, (4, 3, 1, 1), 2)
+    case_batch = (torch.zeros(4, 3), torch.zeros(4, dtype=torch.int64))
+
+    class Flat(Case):
+        def batch(self, device):
+            return case_batch
+
+    assert saved_bytes(network, Flat(*case), CPU) == 4 * (4 * 3 + 4 * 5 + 2 * 5)
+
+
+def test_lean_keeps_no_more_than_float_training():
+    kept = saved_bytes(SMALL.make(), SMALL, CPU)
+    whole = saved_bytes(quantized(SMALL, CPU), SMALL, CPU)
+    made_anew = saved_bytes(lean(quantized(SMALL, CPU)), SMALL, CPU)
+    assert made_anew < 1.05 * kept < whole
+
+
+def test_a_measured_step_trains():
+    step = step_of(quantized(SMALL, CPU), SMALL, CPU)
+    before = [p.detach().clone() for p in step.student.network.parameters()]
+    step()
+    moved = [not torch.equal(a, b) for a, b in zip(before, step.student.network.parameters())]  # noqa: B905
+    assert sum(moved) > 0.7 * len(moved)  # a bias before a batch norm, say, has no gradient
+
+
+@pytest.mark.parametrize("case", [case.name for case in CASES])
+def test_every_measured_network_is_quantized_to_four_bits(case):
+    case = next(one for one in CASES if one.name == case)
+    case = case._replace(shape=(2, *case.shape[1:3], case.shape[3]))
+    network = quantized(case, CPU)
+    bits = [m.bits for m in network.modules() if isinstance(m, IntervalQuantizer)]
+    assert bits.count(4) > 0.8 * len(bits)
+
+
+@pytest.mark.slow
+def test_processes_side_by_side_are_counted(monkeypatch):
+    monkeypatch.setattr(side_by_side, "SECONDS", 0.5)
+    assert side_by_side._throughput(2, 1, "cpu") > 0
+
+
+def test_sharing_never_costs_more_and_saves_more_the_more_methods_there_are():
+    points = {(p.axis, int(p.value)): p.ratio for p in _cells()}
+    counts = sorted(count for axis, count in points if axis == "cells, shared")
+    for count in counts:
+        assert points["cells, shared", count] <= points["cells, each alone", count] * (1 + 1e-12)
+    saved = [points["cells, each alone", n] - points["cells, shared", n] for n in counts]
+    assert all(later >= earlier - 1e-9 for earlier, later in pairwise(saved))
+    assert saved[-1] > 0
+
+
+LAUNCH = Launch(
+    matrix="ablation", scale="laptop", time="2026-01-02T03:04:05Z", workers=2, stages=3,
+    wall_seconds=66.0, training_seconds=100.0, proof_seconds=20.0,
+)  # fmt: skip
+
+
+def test_a_launch_is_noted_and_read_back_past_damaged_lines(tmp_path):
+    assert launches(tmp_path) == []
+    note(tmp_path, LAUNCH)
+    with (tmp_path / FILE).open("a") as file:
+        file.write('{"matrix": 3}\n{"half')
+        file.write("\n")
+    note(tmp_path, msgspec.structs.replace(LAUNCH, stages=5))
+    assert [launch.stages for launch in launches(tmp_path)] == [3, 5]
+
+
+def test_a_launchs_overhead_by_hand():
+    figure = _of_launch(LAUNCH)  # 66 / (120 / 2)
+    assert figure.ratio == pytest.approx(1.10)
+    assert figure.met is True
+
+
+def test_a_stages_overhead_by_hand_leaves_short_ones_out():
+    results = [
+        {"wall_seconds": 100.0, "seconds": 90.0, "integer": {"seconds": 6.0}},
+        {"wall_seconds": 59.0, "seconds": 1.0},
+        {"seconds": 90.0},
+        {},
+    ]
+    (figure,) = _of_stages(results)
+    assert figure.ratio == pytest.approx(0.04)
+
+
+def test_gpu_hours_by_hand():
+    assert gpu_hours(3.6e15, Gpu("toy", 1e12, 0.5)) == pytest.approx(2.0)
+
+
+def test_what_was_measured_is_read_back():
+    machine = Machine(
+        name="toy", processor="Toy", device="cpu", cores=2, threads=1, torch="2", date="2026-01-02"
+    )
+    figure = Figure(group="g", name="n", ratio=1.0, low=0.9, high=1.1)
+    speed = Speed(
+        machine=machine, figures=(figure,), growth=(Point(axis="width", value="8", ratio=1.0),)
+    )
+    assert decode(encode(speed), Speed) == speed
+    assert json.loads(encode(speed))["figures"][0]["met"] is None
