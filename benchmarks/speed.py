@@ -2,7 +2,11 @@
 
 from typing import Literal
 
+from msgspec.structs import replace
+
 from qkd.value import NotNegative, Value
+
+FOLDER = "speed"
 
 
 class Figure(Value, kw_only=True):
@@ -45,7 +49,7 @@ class Machine(Value, kw_only=True):
     date: str
 
 
-class Speed(Value, kw_only=True):
+class MachineSpeed(Value, kw_only=True):
     """All that one run of `make speed` found.
 
     ``workers`` is how many processes side by side gave a device (a CPU: the machine) the highest
@@ -61,8 +65,6 @@ class Speed(Value, kw_only=True):
 
 def judged(figure: Figure) -> Figure:
     """The figure with ``met`` following from its ratio and goal."""
-    from msgspec.structs import replace
-
     if figure.goal is None:
         return replace(figure, met=None)
     below = figure.ratio <= figure.goal

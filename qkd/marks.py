@@ -85,8 +85,8 @@ def marks() -> tuple[Marked, ...]:
                "assumed", "not stated"),
         _field(Bits, "edge", "bits of the first and last layer", "assumed",
                "the practice of its day; the first layer's pixels stay exact"),
-        Marked("batch norm", "in float, not folded while training", quantize, "assumed",
-               "not stated"),
+        Marked("batch norm", "in float, not folded while training (a frozen teacher's is)",
+               quantize, "assumed", "not stated"),
         _field(Recipe, "learning_rate", "learning rate of the weights", "second-hand",
                "one source"),
         _field(Recipe, "weight_interval_learning_rate", "learning rate of weight intervals",
@@ -104,6 +104,8 @@ def marks() -> tuple[Marked, ...]:
         Marked("schedule", "cosine over the whole run", "qkd.step.cosine", "assumed",
                "not stated"),
         _field(Recipe, "precision", "precision of training", "assumed", "not stated"),
+        _field(Recipe, "frozen_teacher_precision", "precision of a frozen teacher (none: that of "
+               "training)", "assumed", "not stated"),
         Marked("pre-training", f"{PRE_TRAINING.name}: 200 epochs at full length, learning rate "
                "0.1, weight decay 5e-4, cosine", "benchmarks.pairs.pretraining", "assumed",
                "the paper starts from full-precision networks and does not say whose"),

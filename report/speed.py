@@ -8,14 +8,13 @@ import seaborn as sns
 from markupsafe import Markup
 from matplotlib.figure import Figure as Drawing
 
-from benchmarks.speed import Figure, Point, Speed
+from benchmarks.speed import FOLDER, Figure, MachineSpeed, Point
 from qkd.value import decode
 from report.drawing import STUDENT, as_svg, style
 from report.outcomes import BAD_FILE, reason
 from report.sources import REFERENCE
 from report.words import fixed
 
-FOLDER = "speed"
 COMMITTED = REFERENCE.parent / FOLDER
 WIDTH, HEIGHT, PANELS = 9.5, 2.3, 3
 
@@ -51,14 +50,14 @@ def speed_views(results: Path, committed: Path = COMMITTED) -> tuple[list[Machin
             files.setdefault(path.name, path)
     for place, path in enumerate(files.values()):
         try:
-            speed = decode(path.read_bytes(), Speed)
+            speed = decode(path.read_bytes(), MachineSpeed)
             views.append(_view(speed, f"speed-{place}"))
         except BAD_FILE as error:
             problems.append(f"{FOLDER}/{path.name} cannot be read: {reason(error)}")
     return views, problems
 
 
-def _view(speed: Speed, name: str) -> MachineView:
+def _view(speed: MachineSpeed, name: str) -> MachineView:
     machine = speed.machine
     groups: dict[str, list[FigureRow]] = {}
     for figure in speed.figures:

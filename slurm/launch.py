@@ -3,8 +3,6 @@
 The commands stand at the end of this file; `make help` explains them.
 """
 
-import os
-import shutil
 import signal
 import sys
 import time
@@ -29,6 +27,7 @@ from slurm.estimate import A100, gpu_hours, in_words, speed_of
 from slurm.launches import Launch, note, now, taken
 from slurm.matrices import build, is_file, remember
 from slurm.schedule import Schedule, Status, statuses
+from slurm.workers import workers
 
 SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -77,7 +76,7 @@ def _train(work: Work) -> Schedule:
         load(grid.pair.data, settings.data)
     _build_networks(work)
     show_plan(work)
-    jobs = _jobs(settings)
+    jobs = workers(settings)
     runtime = Runtime(
         data=str(settings.data),
         threads=settings.threads,
@@ -128,26 +127,6 @@ def _build_networks(work: Work) -> None:
             build(learner, 0, "check", torch.device("cpu"))
         except Exception as error:
             raise ValueError(f"the network {learner.network.name}: {error}") from error
-
-
-def _jobs(settings: Settings) -> int:
-    """Workers: as asked for, else one for each GPU, else one for each core."""
-    if settings.jobs:
-        return settings.jobs
-    gpus = _gpus()
-    if gpus:
-        return gpus
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, (cores or 1) // settings.threads)
-
-
-def _gpus() -> int:
-    """How many GPUs there are; torch, slow to import, is asked only where a driver is there."""
-    if shutil.which("nvidia-smi") is None:
-        return 0
-    import torch
-
-    return torch.cuda.device_count()
 
 
 def _conclude(work: Work, found: dict[str, Status], reasons: dict[str, str]) -> int:
@@ -209,7 +188,7 @@ def show_plan(work: Work) -> int:
         f"{gpu_hours(work.plan.unshared_macs):.3g} (supposed: {100 * A100.utilisation:.0f} % of "
         "its peak in float32)"
     )
-    jobs = _jobs(work.settings)
+    jobs = workers(work.settings)
     if not todo:
         print("time: nothing to do")
     elif speed is None:

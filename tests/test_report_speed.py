@@ -4,7 +4,7 @@ import json
 
 from msgspec.structs import replace
 
-from benchmarks.speed import Figure, Machine, Point, Speed, judged
+from benchmarks.speed import Figure, Machine, MachineSpeed, Point, judged
 from qkd.value import encode
 from report.build import build
 from report.speed import speed_views
@@ -15,7 +15,7 @@ MACHINE = Machine(
 )  # fmt: skip
 STEP = Figure(group="quantized step", name="ResNet-20", ratio=1.1, low=1.0, high=1.2, goal=1.12)
 SLOW = replace(STEP, name="slow <script>", ratio=1.5)
-SPEED = Speed(
+SPEED = MachineSpeed(
     machine=MACHINE,
     figures=(judged(STEP), judged(SLOW)),
     growth=(Point(axis="width", value="4", ratio=0.5), Point(axis="width", value="8", ratio=1.0)),

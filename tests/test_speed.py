@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.speed import Figure, Machine, Point, Speed, judged
+from benchmarks.speed import Figure, Machine, MachineSpeed, Point, judged
 from qkd.quantizers import IntervalQuantizer
 from qkd.value import decode, encode
 from slurm.estimate import Gpu, gpu_hours
@@ -18,6 +18,7 @@ from slurm.speed.growth import _cells
 from slurm.speed.records import _of_launch, _of_stages
 from slurm.speed.steps import CASES, LAPTOP, Case, lean, quantized, saved_bytes, step_of
 from slurm.speed.timing import WARM_UP, Times, in_turn
+from slurm.workers import workers_of
 
 CPU = torch.device("cpu")
 SMALL = LAPTOP._replace(shape=(4, 1, 16, 16))
@@ -142,8 +143,21 @@ def test_what_was_measured_is_read_back():
         name="toy", processor="Toy", device="cpu", cores=2, threads=1, torch="2", date="2026-01-02"
     )
     figure = Figure(group="g", name="n", ratio=1.0, low=0.9, high=1.1)
-    speed = Speed(
+    speed = MachineSpeed(
         machine=machine, figures=(figure,), growth=(Point(axis="width", value="8", ratio=1.0),)
     )
-    assert decode(encode(speed), Speed) == speed
+    assert decode(encode(speed), MachineSpeed) == speed
     assert json.loads(encode(speed))["figures"][0]["met"] is None
+
+
+def test_a_launch_takes_the_number_of_workers_that_was_measured_best(tmp_path):
+    (tmp_path / "speed").mkdir()
+    (tmp_path / "speed" / "a.json").write_text("{}")  # damaged: as if it were not there
+    machine = Machine(
+        name="b", processor="GPU 7", device="cuda:0", cores=2, threads=1, torch="2", date=""
+    )
+    (tmp_path / "speed" / "b.json").write_bytes(
+        encode(MachineSpeed(machine=machine, figures=(), workers=3))
+    )
+    assert workers_of(tmp_path, "GPU 7") == 3
+    assert workers_of(tmp_path, "another") == workers_of(tmp_path / "none", "GPU 7") == 1

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.settings import from_environment
-from benchmarks.speed import Figure, Machine, Speed
+from benchmarks.speed import FOLDER, Figure, Machine, MachineSpeed
 from qkd import environment
 from qkd.files import write_atomically
 from qkd.runtime import Runtime
@@ -51,12 +51,12 @@ def main() -> int:
     points = tuple(growth(device))
     best = max(found, key=lambda one: one[0].ratio)[1]
     speed = validated(
-        Speed(
+        MachineSpeed(
             machine=_machine(runtime, device), figures=tuple(figures), growth=points,
             workers=best, skipped=skipped,
         )
     )  # fmt: skip
-    path = settings.results / "speed" / f"{speed.machine.name}.json"
+    path = settings.results / FOLDER / f"{speed.machine.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, encode(speed))
     _show(speed)
@@ -94,7 +94,7 @@ def _machine(runtime: Runtime, device: torch.device) -> Machine:
     )  # fmt: skip
 
 
-def _show(speed: Speed) -> None:
+def _show(speed: MachineSpeed) -> None:
     table = Table(title=f"Speed of {speed.machine.processor}, {speed.machine.threads} thread")
     for column in ("measured", "ratio", "middle half", "goal", ""):
         table.add_column(column, justify="left" if column == "measured" else "right")
