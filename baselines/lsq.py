@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.uniform import RivalQuantizer, require_rule, round_uniformly, widened
+from qkd.codes import Codes, uniform_codes
 
 
 class LSQWeights(RivalQuantizer):
@@ -64,6 +65,11 @@ class LSQWeights(RivalQuantizer):
         return round_uniformly(
             widened(x), self.interval, self.lowest, self.highest, gradient_scale=scale
         )
+
+    @torch.no_grad()
+    def codes(self, x: Tensor) -> Codes:
+        """What `forward` returns, as integers."""
+        return uniform_codes(widened(x), self.interval, self.lowest, self.highest)
 
 
 class LSQ(LSQWeights):

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from baselines.lsq import LSQ, LSQWeights
 from baselines.uniform import RivalQuantizer, require_rule, round_uniformly, widened
+from qkd.codes import Codes, uniform_codes
 
 ELEMENTS = 2**16
 CANDIDATES = 32
@@ -103,3 +104,8 @@ class LSQPlus(LSQ):
         return round_uniformly(
             widened(x), self.interval, 0, self.highest, offset=self.offset, gradient_scale=scale
         )
+
+    @torch.no_grad()
+    def codes(self, x: Tensor) -> Codes:
+        """What `forward` returns, as integers."""
+        return uniform_codes(widened(x), self.interval, 0, self.highest, self.offset)

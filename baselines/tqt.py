@@ -30,6 +30,7 @@ from baselines.uniform import (
     round_uniformly,
     widened,
 )
+from qkd.codes import Codes, uniform_codes
 
 
 class TQTWeights(RivalQuantizer):
@@ -68,6 +69,11 @@ class TQTWeights(RivalQuantizer):
         return round_uniformly(
             widened(x), self._step(), self.lowest, self.highest, rounded_bounds=True
         )
+
+    @torch.no_grad()
+    def codes(self, x: Tensor) -> Codes:
+        """What `forward` returns, as integers."""
+        return uniform_codes(widened(x), self._step(), self.lowest, self.highest)
 
     def _step(self) -> Tensor:
         """s, an exact power of two; its derivative by log2 t is s ln 2."""

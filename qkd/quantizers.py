@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from qkd.calibration import INITIAL_INTERVALS
+from qkd.codes import Codes, uniform_codes
 
 
 def flat(tensor: Tensor, like: Tensor) -> Tensor:
@@ -109,6 +110,13 @@ class IntervalQuantizer(nn.Module):
         x = x.to(torch.promote_types(x.dtype, torch.float32))
         quantized: Tensor = _Quantize.apply(x, self.interval, self.steps, self.signed)
         return quantized
+
+    @torch.no_grad()
+    def codes(self, x: Tensor) -> Codes:
+        """What `forward` returns, as integers."""
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        lowest = -self.steps if self.signed else 0
+        return uniform_codes(x, self.interval / self.steps, lowest, self.steps)
 
     def extra_repr(self) -> str:
         """The arguments, as print shows them."""
