@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from baselines.uniform import RivalQuantizer, round_uniformly
+from qkd.codes import Codes, uniform_codes
 from qkd.rounding import widened
 
 
@@ -30,13 +31,24 @@ class DoReFaWeights(RivalQuantizer):
 
     def forward(self, x: Tensor) -> Tensor:
         """The quantized weights, of x's shape, in float32 (float64 stays)."""
+        normalised, step, offset = self._levels_of(x)
+        steps = self.levels - 1
+        # The ends, 1 and -1, lie within the rounded bounds: no gradient is lost.
+        return round_uniformly(normalised, step, 0, steps, offset=offset, rounded_bounds=True)
+
+    @torch.no_grad()
+    def codes(self, x: Tensor) -> Codes:
+        """What `forward` returns, as integers; nothing is ever clipped."""
+        normalised, step, offset = self._levels_of(x)
+        return uniform_codes(normalised, step, 0, self.levels - 1, offset)
+
+    def _levels_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The weights within [-1, 1], the distance of two levels, and the lowest level."""
         bent = widened(x).tanh()
         tiny = torch.finfo(bent.dtype).tiny
         normalised = bent / bent.abs().max().clamp(min=tiny)
-        steps = self.levels - 1
-        step, offset = normalised.new_full((), 2 / steps), normalised.new_full((), -1.0)
-        # The ends, 1 and -1, lie within the rounded bounds: no gradient is lost.
-        return round_uniformly(normalised, step, 0, steps, offset=offset, rounded_bounds=True)
+        step = normalised.new_full((), 2 / (self.levels - 1))
+        return normalised, step, normalised.new_full((), -1.0)
 
 
 class DoReFa(RivalQuantizer):
@@ -47,8 +59,17 @@ class DoReFa(RivalQuantizer):
     def forward(self, x: Tensor) -> Tensor:
         """The quantized tensor, of x's shape, in float32 (float64 stays)."""
         x = widened(x)
-        steps = self.levels - 1
-        span = 2.0 if self.signed else 1.0
-        step = x.new_full((), span / steps)
-        offset = x.new_full((), -1.0) if self.signed else None
-        return round_uniformly(x, step, 0, steps, offset=offset)
+        step, offset = self._levels_like(x)
+        return round_uniformly(x, step, 0, self.levels - 1, offset=offset)
+
+    @torch.no_grad()
+    def codes(self, x: Tensor) -> Codes:
+        """What `forward` returns, as integers."""
+        x = widened(x)
+        step, offset = self._levels_like(x)
+        return uniform_codes(x, step, 0, self.levels - 1, offset)
+
+    def _levels_like(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The distance of two levels and the lowest level (None: 0), in x's type."""
+        step = x.new_full((), (2.0 if self.signed else 1.0) / (self.levels - 1))
+        return step, x.new_full((), -1.0) if self.signed else None

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from baselines.lsq import LSQ, LSQWeights
 from baselines.uniform import RivalQuantizer, require_rule, round_uniformly
+from qkd.codes import Codes, uniform_codes
 from qkd.rounding import widened
 
 ELEMENTS = 2**16
@@ -104,3 +105,8 @@ class LSQPlus(LSQ):
             widened(x), self.interval, 0, self.highest,
             offset=self.offset, gradient_scale=self.gradient_scale(x),
         )  # fmt: skip
+
+    @torch.no_grad()
+    def codes(self, x: Tensor) -> Codes:
+        """What `forward` returns, as integers."""
+        return uniform_codes(widened(x), self.interval, 0, self.highest, self.offset)

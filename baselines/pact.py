@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from baselines.uniform import RivalQuantizer, clipping_value, require_rule, round_uniformly
+from qkd.codes import Codes, uniform_codes
 from qkd.rounding import widened
 
 SAWB_COEFFICIENTS = {
@@ -68,6 +69,13 @@ class SAWB(RivalQuantizer):
         alpha = self.clipping(x.detach())
         steps = self.levels - 1
         return round_uniformly(x, 2 * alpha / steps, 0, steps, offset=-alpha)
+
+    @torch.no_grad()
+    def codes(self, x: Tensor) -> Codes:
+        """What `forward` returns, as integers."""
+        x = widened(x)
+        alpha, steps = self.clipping(x), self.levels - 1
+        return uniform_codes(x, 2 * alpha / steps, 0, steps, -alpha)
 
 
 class _Pact(torch.autograd.Function):
@@ -131,3 +139,9 @@ class PACT(RivalQuantizer):
         """The quantized and dequantized tensor, of x's shape, in float32 (float64 stays)."""
         quantized: Tensor = _Pact.apply(widened(x), self.interval, self.steps, self.signed)
         return quantized
+
+    @torch.no_grad()
+    def codes(self, x: Tensor) -> Codes:
+        """What `forward` returns, as integers."""
+        lowest = -self.steps if self.signed else 0
+        return uniform_codes(widened(x), self.interval / self.steps, lowest, self.steps)

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from baselines.uniform import RivalQuantizer, clipping_value, require_rule
+from qkd.codes import Codes
 from qkd.rounding import widened
 
 EXPONENT_FLOOR = 0.1
@@ -115,6 +116,20 @@ class _LearnedIntervalQuantizer(RivalQuantizer):
             widened(x), self.centre, self.interval, self.exponent(), self.steps, self.signed
         )
         return quantized
+
+    @torch.no_grad()
+    def codes(self, x: Tensor) -> Codes:
+        """What `forward` returns, as integers; what is pruned is not clipped."""
+        x = widened(x)
+        gamma = self.exponent()
+        positions = _transform(x, self.centre, self.interval, self.signed).clamp_(min=0)
+        if gamma is not None:
+            positions.pow_(gamma)
+        positions.mul_(self.steps)
+        if self.signed:
+            positions.mul_(x.sign())
+        lowest = -self.steps if self.signed else 0
+        return Codes(positions, x.new_full((), 1 / self.steps), None, lowest, self.steps)
 
 
 class QILWeights(_LearnedIntervalQuantizer):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from qkd import checkpoint
+from qkd.audit import audit
 from qkd.data.batches import TrainingBatches
 from qkd.data.streams import seed_of
 from qkd.folding import folded
@@ -66,6 +67,7 @@ def student_at_start(
     if learner.quantization is not None:
         images, _ = batches.batch(0)
         set_intervals(network, images, learner.quantization)
+        audit(network, images)  # what it would refuse at the end, before hours of training
     return Side(
         "student",
         network,

@@ -22,7 +22,8 @@ from qkd.claim import Claim
 from qkd.data.batches import TrainingBatches, evaluation_batches, held_out
 from qkd.data.cache import load
 from qkd.data.images import Images
-from qkd.evaluate import Accuracy, evaluate
+from qkd.evaluate import Accuracy, Answers, answers
+from qkd.evidence import evidence
 from qkd.history import before, continues
 from qkd.quantize import interval_parameters, quantized_layers
 from qkd.record import Record, Store
@@ -149,14 +150,16 @@ class Training:
         return Progress(self.history.digest, self.step - begin, self.stage.steps, speed, last)
 
     def _accuracy(self, side: Side, images: Images) -> Accuracy:
-        batches = evaluation_batches(images, self.history.data, self.device)
-        accuracy = evaluate(side.network, batches)
-        if not math.isfinite(accuracy.loss):
+        return self._answers(side, images).accuracy
+
+    def _answers(self, side: Side, images: Images) -> Answers:
+        found = answers(side.network, evaluation_batches(images, self.history.data, self.device))
+        if not math.isfinite(found.accuracy.loss):
             raise NotFinite(
                 f"the {side.name}'s loss on images that it was not trained on became "
-                f"{accuracy.loss} at step {self.step}: lower the learning rate"
+                f"{found.accuracy.loss} at step {self.step}: lower the learning rate"
             )
-        return accuracy
+        return found
 
     def _write_metrics(self) -> None:
         """One line: what was learned since the last, and where the held-out images stand."""
@@ -217,10 +220,11 @@ class Training:
     def _finish(self) -> None:
         """The last save, the test set once, and result.json, which makes the stage done."""
         sha256 = self._save()
+        tested = self._answers(self.student, self.test)
         result: dict[str, Any] = {
             "steps": self.history.steps,
             "trained_steps": self.stage.steps,
-            "student": self._accuracy(self.student, self.test).as_json(),
+            "student": tested.as_json(),
             "held_out": dict(self.best),
             "seconds": self.seconds,
             "compile_seconds": self.compile_seconds,
@@ -232,6 +236,8 @@ class Training:
         }
         if self.teacher is not None and self.teacher.optimiser is not None:
             result["teacher"] = self._accuracy(self.teacher, self.test).as_json()
+        if self.history.student.quantization is not None:
+            result |= evidence(self.student.network, self.test, self.history.data, tested)
         result["wall_seconds"] = self._wall()
         log(self.record, f"done: test top-1 {result['student']['top1']:.2f} %")
         self.claim.check()

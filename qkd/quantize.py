@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
+from qkd.codes import Codes
 from qkd.imports import QUANTIZERS, resolve
 from qkd.rounding import round_layer, rounding_again
 from qkd.signs import layers_in_order, non_negative_nodes, trace
@@ -28,8 +29,18 @@ class Quantizer(Protocol):
     where they differ.
     """
 
+    bits: int
+    signed: bool
+
+    @property
+    def levels(self) -> int:
+        """The number of distinct values that the output can take."""
+
     def initialise(self, tensor: Tensor, rule: str) -> None:
         """Gives the parameters their initial values."""
+
+    def codes(self, x: Tensor) -> Codes:
+        """What its ``forward`` returns, as integers."""
 
 
 class QuantizedConv2d(nn.Conv2d):
@@ -104,7 +115,8 @@ def quantize(network: nn.Module, quantization: Quantization) -> nn.Module:
 
     Raises:
         ValueError: the network cannot be traced, has fewer than two layers to quantize, one that
-            is of a subclass, or a convolution or linear layer of a kind that would stay in float.
+            is of a subclass, or a convolution or linear layer of a kind that would stay in float;
+            or the quantizer cannot give its output as integers.
     """
     graph = trace(network)
     _refuse_what_stays_in_float(graph)
@@ -126,10 +138,10 @@ def quantize(network: nn.Module, quantization: Quantization) -> nn.Module:
         weight_bits = bits.edge if is_edge else bits.weight
         activation_bits = bits.edge if is_edge else bits.activation
         layer.__class__ = _quantized_class(name, layer)
-        layer.weight_quantizer = of_weights(weight_bits, True)
+        layer.weight_quantizer = _built(of_weights, weight_bits, True)
         exact = name == names[0]
         layer.input_quantizer = (
-            nn.Identity() if exact else quantizer(activation_bits, name in signed)
+            nn.Identity() if exact else _built(quantizer, activation_bits, name in signed)
         )
     return network
 
@@ -146,6 +158,16 @@ def _refuse_what_stays_in_float(graph: fx.GraphModule) -> None:
                 f"{node.name} is a {name}, which would stay in float: a network to be quantized is "
                 "made of nn.Conv2d and nn.Linear"
             )
+
+
+def _built(factory: QuantizerFactory, bits: int, signed: bool) -> nn.Module:
+    quantizer = factory(bits, signed)
+    if not callable(getattr(quantizer, "codes", None)):
+        raise ValueError(
+            f"the quantizer {type(quantizer).__name__} has no method codes(x), which gives its "
+            "output as integers: inherit one, or write it as baselines/README.md says"
+        )
+    return quantizer
 
 
 def _quantized_class(name: str, layer: nn.Module) -> type[nn.Module]:

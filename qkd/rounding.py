@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from qkd.codes import Codes, uniform_codes
+
 
 class Scale(NamedTuple):
     """Evenly spaced levels: interval / ``unit`` times the whole numbers from lowest to highest.
@@ -126,6 +128,13 @@ class ScaledQuantizer(nn.Module):
     def scale(self, x: Tensor) -> tuple[Tensor, Scale]:
         """The interval and its levels, for this tensor."""
         raise NotImplementedError
+
+    @torch.no_grad()
+    def codes(self, x: Tensor) -> Codes:
+        """What `forward` returns, as integers."""
+        x = widened(x)
+        interval, scale = self.scale(x)
+        return uniform_codes(x, interval / scale.unit, scale.lowest, scale.highest)
 
     def forward(self, x: Tensor) -> Tensor:
         """The quantized and dequantized tensor, of x's shape, in float32 (float64 stays)."""

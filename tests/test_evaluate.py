@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from qkd.evaluate import Accuracy, evaluate
+from qkd.evaluate import Accuracy, answers, evaluate
 from qkd.window import NotFinite, Window
 
 
@@ -61,6 +61,16 @@ def test_an_accuracy_as_json():
     assert Accuracy(1, 2, 4, 0.5).as_json() == {
         "correct1": 1, "correct5": 2, "images": 4, "loss": 0.5, "top1": 25.0, "top5": 50.0,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_the_answers_of_each_image_by_hand_whatever_the_batch(size):
+    found = answers(Table(), batches_of(LOGITS, [0, 4, 5, 5], size))
+    assert found.predictions.tolist() == [0, 0, 5, 0]
+    assert found.correct.tolist() == [True, False, True, False]
+    # The first image is the highest bit of the first byte: 1010 0000 is "oA==" in base64.
+    assert found.as_json() == {**found.accuracy.as_json(), "correct": "oA=="}
+    assert found.accuracy == evaluate(Table(), batches_of(LOGITS, [0, 4, 5, 5], size))
 
 
 def values(**numbers):
