@@ -27,7 +27,7 @@ RUN := .venv/bin/python
 LAUNCH := $(RUN) -m slurm.launch
 READY := .venv/ready
 
-.PHONY: help setup ablation run plan status retry report doctor speed test lint \
+.PHONY: help setup ablation rivals run plan status retry report doctor speed test lint \
 	clean clean-checkpoints clean-environment clean-data clean-records
 .DEFAULT_GOAL := help
 
@@ -35,7 +35,8 @@ help:
 	@sed -n 's/^## //p' Makefile
 
 ## make ablation           the ablation matrix, then report/index.html (half an hour on two cores)
-## make run MATRIX=...     any matrix: ablation, or the path of a .py file of your own
+## make rivals             quantizers of others under plain QAT and QKD (half an hour likewise)
+## make run MATRIX=...     any matrix: ablation, rivals, or the path of a .py file of your own
 ## make plan               what would run, and what it costs with and without sharing
 ## make status             what is done, running, missing, failed, blocked
 ## make retry              clear failures, so that the next run tries again
@@ -63,12 +64,15 @@ $(READY): requirements.lock pyproject.toml
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
-ifneq ($(filter ablation,$(MAKECMDGOALS)),)
-ifneq ($(filter-out ablation,$(value MATRIX)),)
-$(error make ablation runs the ablation: for another matrix, make run MATRIX=...)
+NAMED := $(filter ablation rivals,$(MAKECMDGOALS))
+ifneq ($(NAMED),)
+ifneq ($(filter-out $(NAMED),$(value MATRIX)),)
+$(error make $(NAMED) runs the matrix of that name: for another one, make run MATRIX=...)
 endif
 endif
-ablation run: $(READY)
+ablation: export QKD_MATRIX := ablation
+rivals: export QKD_MATRIX := rivals
+ablation rivals run: $(READY)
 	@$(LAUNCH) run; code=$$?; [ $$code -ge 2 ] || $(RUN) -m report || code=1; exit $$code
 
 plan status retry doctor clean-checkpoints: $(READY)

@@ -1,10 +1,11 @@
 """A matrix: cells with a lab label (torch-free)."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
+from benchmarks.contrasts import PHASES, Contrast
 from qkd.history import grown
 from qkd.phases import RUN_EPOCHS
 from qkd.spec import Bits, Data, History, Learner, Method, Network, Quantization, Recipe
@@ -87,6 +88,25 @@ class Grid(Value, kw_only=True):
             if skip.bits.lower() not in labels:
                 raise ValueError(f"a skip names unknown bits {skip.bits!r}: {labels[1:]}")
 
+    def cells(self, numerics: int) -> "Iterator[Cell]":
+        """Every cell, skipped ones included: first those in full precision, then bits by bits."""
+        for method in self.methods:
+            if method.quantizer is None:
+                yield from _cells(self, None, method, numerics)
+        for bits in self.bits:
+            for method in self.methods:
+                if method.quantizer is not None:
+                    yield from _cells(self, bits, method, numerics)
+
+    def comparable(self, other: "Grid") -> bool:
+        """Whether the methods of both can be compared, seed by seed: the same networks, from the
+        same starts, see the same images in the same order for as long, and no two methods have the
+        same name. The rest of the recipe may differ."""
+        ours, theirs = self.recipe, other.recipe
+        same = (ours.horizon, ours.batch) == (theirs.horizon, theirs.batch)
+        names = {method.name for method in self.methods}
+        return same and self.pair == other.pair and names.isdisjoint(m.name for m in other.methods)
+
 
 class Cell(NamedTuple):
     """One (pair, bits, method, seed). ``bits`` is None in full precision."""
@@ -112,7 +132,8 @@ class Cell(NamedTuple):
 class Matrix(Value, kw_only=True):
     """The cells of a table or figure, at one scale.
 
-    ``numerics`` is that of the code which trains it: the launcher sets it.
+    ``numerics`` is that of the code which trains it: the launcher sets it. ``contrasts`` are those
+    that the report shows; None: those of the phases.
     """
 
     name: Name
@@ -120,17 +141,39 @@ class Matrix(Value, kw_only=True):
     label: Label
     grids: tuple[Grid, ...]
     numerics: Count = 1
+    contrasts: tuple[Contrast, ...] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        names: dict[int, set[str]] = {}
+        for place, grid in zip(self.places(), self.grids, strict=True):
+            names.setdefault(place, set()).update(method.name for method in grid.methods)
+        for one in self.contrasts or ():
+            if not any({one.first, one.second} <= group for group in names.values()):
+                raise ValueError(
+                    f"the contrast {one.first} - {one.second} needs two methods that can be "
+                    f"compared: they are {[sorted(group) for group in names.values()]}"
+                )
+
+    def places(self) -> tuple[int, ...]:
+        """For each grid the number of the first one that it is compared with; often its own."""
+        groups: dict[int, list[Grid]] = {}
+        places = []
+        for number, grid in enumerate(self.grids):
+            fits = (place for place, group in groups.items() if all(map(grid.comparable, group)))
+            places.append(next(fits, number))
+            groups.setdefault(places[-1], []).append(grid)
+        return tuple(places)
+
+    def contrasts_among(self, methods: Container[str]) -> tuple[Contrast, ...]:
+        """The contrasts whose two methods are both among these."""
+        every = PHASES if self.contrasts is None else self.contrasts
+        return tuple(one for one in every if one.first in methods and one.second in methods)
 
     def cells(self) -> Iterator[Cell]:
         """Every cell, skipped ones included, in the order of pairs, bits, methods and seeds."""
         for grid in self.grids:
-            full_precision = [m for m in grid.methods if m.quantizer is None]
-            quantized = [m for m in grid.methods if m.quantizer is not None]
-            for method in full_precision:
-                yield from _cells(grid, None, method, self.numerics)
-            for bits in grid.bits:
-                for method in quantized:
-                    yield from _cells(grid, bits, method, self.numerics)
+            yield from grid.cells(self.numerics)
 
 
 def _cells(grid: Grid, bits: Bits | None, method: Method, numerics: int) -> Iterator[Cell]:

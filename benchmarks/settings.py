@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, get_args
 
-from benchmarks.matrix import DEFAULT_SEEDS, ScaleName
+from benchmarks.matrix import ScaleName
 
 VARIABLES = (
     "MATRIX", "SCALE", "DATA", "RESULTS", "REPORT", "SEEDS", "ONLY", "JOBS", "THREADS",
@@ -22,7 +22,8 @@ class SettingsError(ValueError):
 
 
 class Settings(NamedTuple):
-    """What a command was asked for. ``jobs`` is 0 where the executor is to choose."""
+    """What a command was asked for. ``seeds`` is empty where the matrix's own are meant, ``jobs``
+    is 0 where the executor is to choose."""
 
     matrix: str
     scale: ScaleName
@@ -58,7 +59,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         data=Path(value("DATA", "data")),
         results=Path(value("RESULTS", "results")),
         report=Path(value("REPORT", "report/index.html")),
-        seeds=_seeds(value("SEEDS", "")) or DEFAULT_SEEDS[scale],
+        seeds=_seeds(value("SEEDS", "")),
         only=value("ONLY", ""),
         jobs=_count("JOBS", value("JOBS", "")),
         threads=_count("THREADS", value("THREADS", "1")),

@@ -2,33 +2,21 @@
 
 from typing import NamedTuple
 
-import msgspec
-
-from benchmarks.matrix import Cell, Grid
+from benchmarks.matrix import Cell
 from benchmarks.plan import Plan, plan
 from qkd.history import prefix
-from qkd.spec import Bits, History
+from qkd.spec import History
 from report.outcomes import Outcome, Records, Status
+from report.setting import Setting, setting_of, stands
 from report.sources import Run
-
-
-class Setting(NamedTuple):
-    """Cells that are compared with each other: of one grid, at the same bits.
-
-    Where a grid has only one choice of bits, its full-precision cells stand in the same setting.
-    Elsewhere theirs has no bits.
-    """
-
-    place: int
-    bits: Bits | None
-    label: str
 
 
 class Reading(NamedTuple):
     """A cell and its outcome. The top-1s are in percent and None unless the cell is done.
 
     ``teacher_top1`` is of the teacher in the state that it had at the end, ``teacher_before`` of
-    the state that it began with; None where the method has no teacher.
+    the state that it began with; None where the method has no teacher. ``recipe`` is what the
+    recipe of its grid has of its own in the setting.
     """
 
     cell: Cell
@@ -40,6 +28,7 @@ class Reading(NamedTuple):
     best_top1: float | None = None
     teacher_top1: float | None = None
     teacher_before: float | None = None
+    recipe: str = ""
 
 
 class Readings(NamedTuple):
@@ -52,21 +41,18 @@ class Readings(NamedTuple):
 
 def read(run: Run) -> Readings:
     """Every cell of the run; one that two grids share stands where it comes first."""
-    placed: dict[tuple[str, str], tuple[Cell, Setting]] = {}
-    for place, grid in enumerate(run.matrix.grids):
-        for cell in msgspec.structs.replace(run.matrix, grids=(grid,)).cells():
+    placed: dict[tuple[str, str], tuple[Cell, Setting, str]] = {}
+    for stand, grid in zip(stands(run.matrix), run.matrix.grids, strict=True):
+        for cell in grid.cells(run.matrix.numerics):
             name = cell.history.digest, cell.method.name
-            placed.setdefault(name, (cell, _setting(place, grid, cell)))
-    planned = plan([cell for cell, _ in placed.values()])
+            placed.setdefault(name, (cell, setting_of(stand, grid, cell), stand.recipe))
+    planned = plan([cell for cell, _, _ in placed.values()])
     failed = _failed_and_after(planned, run.records)
-    cells = [_reading(*at, run.records, failed) for at in placed.values()]
+    cells = [
+        _reading(cell, setting, run.records, failed)._replace(recipe=recipe)
+        for cell, setting, recipe in placed.values()
+    ]
     return Readings(run, tuple(cells), planned)
-
-
-def _setting(place: int, grid: Grid, cell: Cell) -> Setting:
-    bits = cell.bits or (grid.bits[0] if len(grid.bits) == 1 else None)
-    width = bits.label if bits else "full precision"
-    return Setting(place, bits, f"{grid.pair.label} on {grid.pair.data.name}, {width}")
 
 
 def _failed_and_after(planned: Plan, records: Records) -> set[str]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from report.cells import Setting
+from report.setting import Setting
 from report.statistics import Interval, welch_interval
 from report.summary import Summary, not_there
 from report.verdicts import IDENTICAL, MARGIN, NOT_RUN, equivalence, overall

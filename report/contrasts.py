@@ -1,11 +1,13 @@
-"""The contrasts that were fixed before any run, and the exploratory ones."""
+"""The contrasts of a setting: the differences with their tests, and a sentence for each."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from benchmarks.contrasts import Contrast
+from report.mcnemar import SeedTest, by_seed
 from report.statistics import Paired, holm, paired_difference, power_paired
 from report.summary import COMPARED_SCALE, Summary
-from report.words import MINUS, NO_BREAK, bracket
+from report.words import FAMILY, NO_BREAK, PAIRED, bracket
 
 ALPHA = 0.05
 EFFECT = 0.5
@@ -23,42 +25,13 @@ DISPLAY = {
 }
 
 
-class Contrast(NamedTuple):
-    """``first - second``, what it asks, and the sign that the paper's claim predicts (0: none)."""
-
-    first: str
-    second: str
-    asks: str
-    predicted: int = 1
-
-    @property
-    def label(self) -> str:
-        """As in the tables: ``qkd`` less ``qat``, with a minus sign."""
-        return f"{self.first} {MINUS} {self.second}"
-
-
-FIXED = (
-    Contrast("qkd", "qat", "QKD against plain QAT"),
-    Contrast("qkd", "kd", "QKD against plain KD"),
-    Contrast("qkd", "ss+tu", "what co-studying adds"),
-    Contrast("qkd", "cs+tu", "what self-studying adds"),
-    Contrast("qkd", "ss+cs", "what tutoring adds"),
-    Contrast("kd", "qat", "claim 2: KD alone does not help a quantized network", -1),
-)
-EXPLORATORY = (
-    Contrast("qkd", "qat-cost", "QKD against plain QAT at the same cost", 0),
-    Contrast("qkd", "qkd-ce", "what the student's pull on the teacher adds", 0),
-    Contrast("qat-cost", "qat", "what longer training adds to plain QAT", 0),
-    Contrast("fp-kd", "fp-tuned", "what KD adds in full precision", 0),
-)
-
-
 class Compared(NamedTuple):
     """A contrast in a setting, paired by seed; None where no seed has both methods.
 
     ``corrected`` is Holm's p over the fixed contrasts. ``power`` is the chance of an uncorrected
     test to see EFFECT points at the spread that was observed; ``corrected_power`` what is left of
-    it, at least, after Holm's correction, for a fixed contrast. ``differences`` are by seed.
+    it, at least, after Holm's correction, for a fixed contrast. ``differences`` are by seed, and
+    so are the ``tests`` of a fixed contrast on the same images.
     """
 
     contrast: Contrast
@@ -68,6 +41,7 @@ class Compared(NamedTuple):
     power: float | None = None
     corrected_power: float | None = None
     differences: dict[int, float] = {}  # noqa: RUF012 (never written to)
+    tests: tuple[SeedTest, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -86,41 +60,65 @@ class Compared(NamedTuple):
 
 
 def compare_all(
-    contrasts: tuple[Contrast, ...], methods: Sequence[Summary], scale: str
+    contrasts: Sequence[Contrast], methods: Sequence[Summary], scale: str
 ) -> list[Compared]:
-    """The contrasts among the methods of one setting, corrected as one family if they are fixed."""
-    by_name = {summary.name: summary.top1s for summary in methods}
-    compared = [_compared(contrast, by_name, scale) for contrast in contrasts]
-    known = {i: c.paired.p for i, c in enumerate(compared) if c.paired and c.paired.p is not None}
-    values = list(known.values())
-    corrected = holm(values, len(contrasts)) if contrasts is FIXED else values
-    for place, value in zip(known, corrected, strict=True):
-        compared[place] = compared[place]._replace(corrected=value)
+    """The contrasts among a setting's methods; the fixed ones are corrected as one family."""
+    by_name = {summary.name: summary for summary in methods}
+    family = sum(contrast.fixed for contrast in contrasts)
+    compared = [_compared(contrast, by_name, scale, family) for contrast in contrasts]
+    for fixed in (True, False):
+        known = {
+            place: one.paired.p
+            for place, one in enumerate(compared)
+            if one.contrast.fixed == fixed and one.paired and one.paired.p is not None
+        }
+        values = list(known.values())
+        corrected = holm(values, family) if fixed else values
+        for place, value in zip(known, corrected, strict=True):
+            compared[place] = compared[place]._replace(corrected=value)
     return compared
 
 
-def _compared(contrast: Contrast, by_name: dict[str, dict[int, float]], scale: str) -> Compared:
-    first, second = by_name.get(contrast.first, {}), by_name.get(contrast.second, {})
-    seeds = sorted(first.keys() & second.keys())
-    if not seeds:
+def _compared(contrast: Contrast, by_name: dict[str, Summary], scale: str, family: int) -> Compared:
+    """The contrast, not yet corrected; ``family`` is the number of fixed ones."""
+    first, second = by_name.get(contrast.first), by_name.get(contrast.second)
+    if first is None or second is None or first.top1s.keys().isdisjoint(second.top1s):
         return Compared(contrast, scale)
-    paired = paired_difference([first[s] for s in seeds], [second[s] for s in seeds])
-    differences = {seed: first[seed] - second[seed] for seed in seeds}
-    compared = Compared(contrast, scale, paired, differences=differences)
+    ours, theirs = first.top1s, second.top1s
+    seeds = sorted(ours.keys() & theirs.keys())
+    paired = paired_difference([ours[s] for s in seeds], [theirs[s] for s in seeds])
+    differences = {seed: ours[seed] - theirs[seed] for seed in seeds}
+    tests = by_seed(first, second) if contrast.fixed else ()
+    compared = Compared(contrast, scale, paired, differences=differences, tests=tests)
     if paired.p is None or paired.spread is None:
         return compared
     power = power_paired(paired.n, paired.spread, EFFECT, ALPHA)
+    if not contrast.fixed:
+        return compared._replace(power=power)
     # Holm's method rejects at least what Bonferroni's does
-    least = power_paired(paired.n, paired.spread, EFFECT, ALPHA / len(FIXED))
-    return compared._replace(power=power, corrected_power=least if contrast in FIXED else None)
+    least = power_paired(paired.n, paired.spread, EFFECT, ALPHA / family)
+    return compared._replace(power=power, corrected_power=least)
+
+
+def note(compared: Sequence[Compared]) -> str:
+    """How the contrasts of a setting are to be read; empty where there are none."""
+    fixed = [one.contrast for one in compared if one.contrast.fixed]
+    if not compared:
+        return ""
+    if not fixed:
+        return PAIRED
+    negative = [contrast.label for contrast in fixed if contrast.predicted < 0]
+    predicted = f" For {', '.join(negative)} the paper predicts a negative difference."
+    count = f"{len(fixed)} contrast{'s were' if len(fixed) > 1 else ' was'} fixed before any run"
+    return f"{PAIRED} {count}{FAMILY}{predicted if negative else ''}"
 
 
 def sentence(compared: Compared) -> str:
     """One sentence that states the difference and ends in what follows from it."""
     contrast, paired = compared.contrast, compared.paired
-    first = DISPLAY.get(contrast.first, contrast.first)
+    first = DISPLAY.get(contrast.first, "")
+    first = f"{first[0].upper()}{first[1:]}" if first else contrast.first
     second = DISPLAY.get(contrast.second, contrast.second)
-    first = f"{first[0].upper()}{first[1:]}"
     if paired is None:
         return f"{first} against {second}: not run."
     begin = f"{first} {_relation(paired, second)}"
@@ -128,7 +126,7 @@ def sentence(compared: Compared) -> str:
         return f"{begin} in a single run: undecided."
     if compared.corrected is None:
         return f"{begin} in each of {paired.n} runs: no spread to judge it by, undecided."
-    correction = "Holm p" if contrast in FIXED else "uncorrected p"
+    correction = "Holm p" if contrast.fixed else "uncorrected p"
     numbers = f"n = {paired.n}", f"{correction} {p_value(compared.corrected)}"
     test = ", ".join(number.replace(" ", NO_BREAK) for number in numbers)
     here = " here" if compared.verdict in ("higher", "lower") else ""

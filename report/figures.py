@@ -8,7 +8,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from report.contrasts import EFFECT, FIXED, Compared
+from report.contrasts import EFFECT, Compared
 from report.curves import Curves, Points
 from report.drawing import BAND, INK, MUTED, PAPER, STUDENT, TEACHER, as_svg, style
 from report.summary import Summary
@@ -60,8 +60,7 @@ def forest(compared: Sequence[Compared], name: str) -> Markup | None:
         _dots(axes, dots)
         for place, one in enumerate(shown):
             if one.paired:
-                filled = one.contrast in FIXED
-                _interval(axes, place, *one.paired[:3], filled=filled)
+                _interval(axes, place, *one.paired[:3], filled=one.contrast.fixed)
         widest = max(abs(value) for _, value in dots)
         axes.set_xlim(-1.6 * max(widest, EFFECT), 1.6 * max(widest, EFFECT))
         axes.set_xlabel(f"difference in test top-1, points (band: {EFFECT} points each way)")

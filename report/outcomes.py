@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
+import numpy
+import numpy.typing
 
 from qkd.record import Record, State, Store
 from qkd.spec import History, Stage
@@ -37,16 +39,40 @@ class Status(StrEnum):
 
 
 class Accuracy(Value, kw_only=True, forbid_unknown_fields=False):
-    """Right answers of ``images``; ``top1`` in percent, which must follow from the counts."""
+    """Right answers of ``images``; ``top1`` in percent, which must follow from the counts.
+
+    ``correct`` says which are right: one bit an image in the order of the test set, the first the
+    highest bit of the first byte (numpy.packbits), in base64; None where it was not recorded.
+    """
 
     correct1: Annotated[int, msgspec.Meta(ge=0)]
     images: Count
     top1: Percent
+    correct: bytes | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not math.isclose(self.top1, 100 * self.correct1 / self.images, abs_tol=1e-6):
             raise ValueError(f"top1 is {self.top1}, but {self.correct1} of {self.images} are right")
+        if self.correct is not None:
+            self._check(self.correct)
+
+    def _check(self, correct: bytes) -> None:
+        """Raises ValueError where the bits are not those of ``correct1`` of ``images``."""
+        if len(correct) != -(-self.images // 8):
+            raise ValueError(f"correct has {len(correct)} bytes for {self.images} images")
+        bits = numpy.unpackbits(numpy.frombuffer(correct, numpy.uint8))
+        if bits[self.images :].any():
+            raise ValueError(f"correct has a bit beyond the {self.images} images")
+        if int(bits.sum()) != self.correct1:
+            raise ValueError(f"correct has {bits.sum()} bits set, but {self.correct1} are right")
+
+    def right(self) -> "numpy.typing.NDArray[numpy.bool_] | None":
+        """Whether each image (images,) is right; None where it was not recorded."""
+        if self.correct is None:
+            return None
+        bits = numpy.unpackbits(numpy.frombuffer(self.correct, numpy.uint8), count=self.images)
+        return bits.astype(bool)
 
 
 class HeldOut(Value, kw_only=True, forbid_unknown_fields=False):

@@ -11,7 +11,10 @@ from qkd.spec import History
 from report.cells import Reading, Readings
 from report.curves import chain
 from report.outcomes import Environment, Outcome, Records
-from report.words import duration, fixed
+from report.statistics import noise_band
+from report.words import bracket, duration, fixed
+
+TARGETS = ("ablation", "rivals")
 
 
 class Link(NamedTuple):
@@ -23,13 +26,15 @@ class Link(NamedTuple):
 
 
 class RunView(NamedTuple):
-    """A line of the list of runs. ``anchor`` is its permalink on the page."""
+    """A line of the list of runs. ``anchor`` is its permalink on the page, ``band`` the noise of
+    the test set."""
 
     anchor: str
     name: str
     setting: str
     status: str
     top1: str
+    band: str
     seconds: str
     speed: str
     digest: str
@@ -69,9 +74,10 @@ def _view(
     return RunView(
         anchor=anchor,
         name=f"{cell.method.name}{bits}, seed {cell.seed}",
-        setting=reading.setting.label,
+        setting="; ".join(filter(None, (reading.setting.label, reading.recipe))),
         status=reading.status.value,
         top1=fixed(reading.top1),
+        band=_band(reading),
         seconds=duration(sum(seconds)) if result else fixed(None),
         speed=f"{result.images_per_second:.0f}" if result else fixed(None),
         digest=digest,
@@ -83,11 +89,24 @@ def _view(
     )
 
 
+def _band(reading: Reading) -> str:
+    """The noise of the test set on a cell that is done; empty where it is not."""
+    if reading.top1 is None or reading.outcome.result is None:
+        return ""
+    student = reading.outcome.result.student
+    return bracket(*noise_band(student.correct1, student.images)[1:3])
+
+
 def _command(reading: Reading, readings: Readings, varied: list[str]) -> str:
     """What runs the cell, or goes on with it, from a shell in the repository."""
     values = cell_values(reading.cell)
     only = " ".join(f"{key}={values[key]}" for key in varied)
     return f"{command(*readings.run.key)} ONLY='{only}' SEEDS={reading.cell.seed}"
+
+
+def shortest_command(matrix: str, scale: str) -> str:
+    """As `command`, by the matrix's own target where it has one."""
+    return f"make {matrix}" if matrix in TARGETS and scale == "laptop" else command(matrix, scale)
 
 
 def command(matrix: str, scale: str) -> str:

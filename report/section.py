@@ -7,22 +7,25 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from benchmarks.matrix import Label
-from report.cells import Readings, Setting
+from report.cells import Readings
 from report.comparison import Against
-from report.contrasts import EXPLORATORY, FIXED, Contrast, compare_all, sentence
+from report.contrasts import compare_all, note, sentence
 from report.curves import Curves, curves
 from report.figures import accuracy, accuracy_curves, forest, learning_rates, loss_curves
 from report.outcomes import Environment, Outcome, Status
 from report.paper import Claim, Number
-from report.runs import RunView, command, hardware, local_changes, run_views
+from report.runs import RunView, hardware, local_changes, run_views, shortest_command
+from report.setting import Setting
 from report.summary import COMPARED_SCALE, Summary
 from report.tables import (
     ContrastRow,
     MethodRow,
     ReferenceRow,
+    SeedTestRow,
     contrast_row,
     method_rows,
     reference_row,
+    seed_test_rows,
 )
 from report.words import SCALE_NOTES, duration, listed
 
@@ -32,8 +35,10 @@ class SettingView(NamedTuple):
 
     label: str
     sentences: tuple[str, ...]
+    note: str
     fixed: tuple[ContrastRow, ...]
     exploratory: tuple[ContrastRow, ...]
+    seed_tests: tuple[SeedTestRow, ...]
     forest: Markup | None
     methods: tuple[MethodRow, ...]
     accuracy: Markup | None
@@ -84,7 +89,7 @@ def section_view(
         scale=run.matrix.scale,
         label=run.matrix.label,
         note=SCALE_NOTES[run.matrix.scale],
-        command=_command(*run.key),
+        command=shortest_command(*run.key),
         is_reference=content.is_reference,
         has_claims=run.matrix.scale == COMPARED_SCALE,
         facts=tuple(_facts(content.readings)),
@@ -98,36 +103,27 @@ def section_view(
     )
 
 
-def _command(matrix: str, scale: str) -> str:
-    """The shortest command that makes a run of one's own."""
-    return "make ablation" if (matrix, scale) == ("ablation", "laptop") else command(matrix, scale)
-
-
 def _setting_view(
     group: list[Summary], content: Content, paper: dict[Claim, Number], name: str
 ) -> SettingView:
-    quantized = any(summary.cells[0].cell.bits for summary in group)
-    scale = content.readings.run.matrix.scale
-    fixed = compare_all(FIXED, group, scale) if quantized else []
-    exploratory = compare_all(_asked(EXPLORATORY, group), group, scale)
-    records = content.readings.run.records
+    matrix, records = content.readings.run.matrix, content.readings.run.records
+    contrasts = matrix.contrasts_among({summary.name for summary in group})
+    compared = compare_all(contrasts, group, matrix.scale)
+    fixed = [one for one in compared if one.contrast.fixed]
+    exploratory = [one for one in compared if not one.contrast.fixed]
     measured = [found for found in (curves(summary, records) for summary in group) if found]
     return SettingView(
         label=group[0].setting.label,
         sentences=tuple(sentence(one) for one in fixed),
+        note=note(compared),
         fixed=tuple(contrast_row(one) for one in fixed),
         exploratory=tuple(contrast_row(one) for one in exploratory),
+        seed_tests=tuple(row for one in fixed for row in seed_test_rows(one)),
         forest=forest([*fixed, *exploratory], f"{name}-forest"),
-        methods=tuple(method_rows(group, scale, paper)),
+        methods=tuple(method_rows(group, matrix.scale, paper)),
         accuracy=accuracy(group, f"{name}-accuracy"),
         curves=tuple(_curve_figures(measured, name)),
     )
-
-
-def _asked(contrasts: tuple[Contrast, ...], group: list[Summary]) -> tuple[Contrast, ...]:
-    """The contrasts that have a method in the setting."""
-    names = {summary.name for summary in group}
-    return tuple(one for one in contrasts if names & {one.first, one.second})
 
 
 def _curve_figures(measured: list[Curves], name: str) -> list[tuple[str, Markup]]:

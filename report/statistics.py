@@ -1,4 +1,5 @@
-"""Intervals, paired differences, Holm's correction and power: pure functions of numbers.
+"""Intervals, paired differences, McNemar's test, Holm's correction and power: pure functions of
+numbers.
 
 Everything is in percentage points of top-1 unless a docstring says otherwise.
 """
@@ -62,6 +63,32 @@ def paired_difference(
         return Paired(mean, mean, mean, n, 0.0, None)
     statistic = abs(mean) * math.sqrt(n) / spread
     return Paired(mean, low, high, n, spread, float(2 * stats.t.sf(statistic, n - 1)))
+
+
+def noise_band(right: int, images: int, confidence: float = 0.95) -> Interval:
+    """The top-1 of one network with Wilson's interval of a binomial share (Wilson 1927): how far
+    it may lie from its top-1 on all images of the kind. ``n`` is the number of images.
+
+    Wilson's rather than Clopper and Pearson's, whose interval holds more than its confidence.
+    Raises ValueError where there are no images, or more right than there are.
+    """
+    if not 0 <= right <= images or images < 1:
+        raise ValueError(f"{right} of {images} images cannot be right")
+    found = stats.binomtest(right, images).proportion_ci(confidence, method="wilson")
+    return Interval(100 * right / images, 100 * float(found.low), 100 * float(found.high), images)
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """The two-sided p of McNemar's test in its exact, binomial form (McNemar 1947).
+
+    Of two networks on the same images: ``only_first`` images that only the first has right, and
+    ``only_second``. 1 where there is no such image. Raises ValueError for a negative count.
+    """
+    if min(only_first, only_second) < 0:
+        raise ValueError(f"{only_first} and {only_second} are no two counts of images")
+    if not only_first + only_second:
+        return 1.0
+    return float(stats.binomtest(only_first, only_first + only_second).pvalue)
 
 
 def holm(values: Sequence[float], family: int | None = None) -> list[float]:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from report.cells import Reading, Setting
+from report.cells import Reading
 from report.outcomes import Status
 from report.paper import Claim, Number, claim
+from report.setting import Setting
 from report.statistics import Interval, mean_interval
 from report.verdicts import FAILED, NOT_COMPARED, NOT_RUN, equivalence
 

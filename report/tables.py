@@ -31,11 +31,23 @@ class ContrastRow(NamedTuple):
     verdict: str
 
 
+class SeedTestRow(NamedTuple):
+    """McNemar's test of a contrast's two networks of one seed."""
+
+    label: str
+    seed: str
+    only_first: str
+    only_second: str
+    p: str
+
+
 class MethodRow(NamedTuple):
-    """A method in a setting, and the claimed number that it is set beside."""
+    """A method in a setting, and the claimed number that it is set beside. ``recipe`` is what its
+    grid's recipe has of its own."""
 
     name: str
     note: str
+    recipe: str
     bits: str
     phases: str
     steps: str
@@ -83,6 +95,20 @@ def contrast_row(compared: Compared) -> ContrastRow:
     )
 
 
+def seed_test_rows(compared: Compared) -> list[SeedTestRow]:
+    """A row for each seed whose records say which images are right."""
+    return [
+        SeedTestRow(
+            label=compared.contrast.label,
+            seed=str(test.seed),
+            only_first=str(test.only_first),
+            only_second=str(test.only_second),
+            p=_p(test.p),
+        )
+        for test in compared.tests
+    ]
+
+
 def _p(value: float | None) -> str:
     return NONE if value is None else p_value(value).removeprefix("= ")
 
@@ -122,6 +148,7 @@ def _method_row(
     return MethodRow(
         name=summary.name,
         note=cell.method.note,
+        recipe=summary.cells[0].recipe,
         bits=cell.bits.label if cell.bits else "fp",
         phases=", ".join(
             f"{SHORT.get(part.phase.name, part.phase.name)}{NO_BREAK}{part.steps}" for part in parts

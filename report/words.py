@@ -32,14 +32,22 @@ SELECTION = (
 )
 TUNING = (
     "None of the settings was tuned here: they are the paper's, second-hand or assumed values, as "
-    "listed below, the same for every method."
+    "listed below, the same for every method but where its row says otherwise."
 )
-CONTRASTS = (
-    "Six contrasts were fixed before any run; they are paired by seed, with a two-sided paired t "
-    "test, and corrected by Holm's method over all six, those not run among them. For the last "
-    "the paper predicts a negative difference. The power is the chance of an uncorrected test of "
-    "this design to see a true difference of 0.5 points at the spread that was observed. The "
-    "intervals are not corrected, so that one may exclude 0 where the corrected p decides nothing."
+PAIRED = (
+    "Contrasts are paired by seed, with a two-sided paired t test. The power is the chance of an "
+    "uncorrected test of this design to see a true difference of 0.5 points at the spread that was "
+    "observed."
+)
+FAMILY = ", and corrected as one family by Holm's method, those not run among them."
+MCNEMAR = (
+    "McNemar's exact, two-sided test on the same test images, uncorrected. It is conditional on "
+    "the two trained networks of a seed: it says whether these two differ on other images of the "
+    "kind, and nothing about the methods, which the differences over seeds are for."
+)
+BAND = (
+    "In brackets the noise of the test set: Wilson's 95 % interval of a share of so many images, "
+    "for this one trained network."
 )
 FIXED = (
     "Corrected: the lower bound of the power after Holm's correction. The intervals are not "

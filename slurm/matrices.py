@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.matrix import Grid, Matrix
+from benchmarks.matrix import DEFAULT_SEEDS, Grid, Matrix
 from benchmarks.settings import Settings, SettingsError
 from qkd.data.cache import identify, load
 from qkd.data.images import DataError
@@ -18,7 +18,7 @@ from qkd.spec import NUMERICS, Data
 from qkd.value import decode, encode, validated
 
 MATRICES = "matrices"
-BUILT_IN = ("ablation",)
+BUILT_IN = ("ablation", "rivals")
 
 
 def is_file(name: str) -> bool:
@@ -32,29 +32,36 @@ def build(settings: Settings) -> Matrix:
 
     Raises SettingsError for an unknown name, and DataError where data is needed and not there.
     """
-    if is_file(settings.matrix):
-        path = Path(settings.matrix)
-        if not path.is_file():
-            raise SettingsError(f"MATRIX={settings.matrix}: there is no such file")
-        function = getattr(_of_the_user(path, lambda: load_file(path)), "matrix", None)
-        if function is None:
-            raise SettingsError(f"MATRIX={settings.matrix} has no function matrix(scale, seeds)")
-    elif settings.matrix in BUILT_IN:
-        function = import_module(f"benchmarks.{settings.matrix}").matrix
-    else:
-        names = ", ".join(BUILT_IN)
-        raise SettingsError(
-            f"MATRIX={settings.matrix} is unknown: it may be {names}, or the path of a .py file"
-        )
-    matrix = _of_the_user(Path(settings.matrix), lambda: function(settings.scale, settings.seeds))
+    path = Path(settings.matrix)
+    module = _module(settings.matrix)
+    if getattr(module, "matrix", None) is None:
+        raise SettingsError(f"MATRIX={settings.matrix} has no function matrix(scale, seeds)")
+    seeds = settings.seeds or _of_the_user(path, lambda: _own_seeds(module, settings))
+    matrix = _of_the_user(path, lambda: module.matrix(settings.scale, seeds))
     if not isinstance(matrix, Matrix):
         raise SettingsError(f"MATRIX={settings.matrix}: matrix() returned no Matrix")
     matrix = msgspec.structs.replace(matrix, numerics=NUMERICS)
     identified = _identified(validated(matrix), settings.data)
-    counted: Matrix = _of_the_user(
-        Path(settings.matrix), lambda: _counted(identified, settings.data)
-    )
+    counted: Matrix = _of_the_user(path, lambda: _counted(identified, settings.data))
     return counted
+
+
+def _module(name: str) -> Any:
+    """The module that MATRIX names: a user's file, or one of ours."""
+    if is_file(name):
+        path = Path(name)
+        if not path.is_file():
+            raise SettingsError(f"MATRIX={name}: there is no such file")
+        return _of_the_user(path, lambda: load_file(path))
+    if name in BUILT_IN:
+        return import_module(f"benchmarks.{name}")
+    names = ", ".join(BUILT_IN)
+    raise SettingsError(f"MATRIX={name} is unknown: it may be {names}, or the path of a .py file")
+
+
+def _own_seeds(module: Any, settings: Settings) -> tuple[int, ...]:
+    """The seeds of a scale: the module's DEFAULT_SEEDS where it has some, else those of all."""
+    return tuple(getattr(module, "DEFAULT_SEEDS", DEFAULT_SEEDS)[settings.scale])
 
 
 def _of_the_user(path: Path, call: Callable[[], Any]) -> Any:

@@ -43,6 +43,28 @@ def test_a_damaged_memory_is_written_anew(tmp_path: Path) -> None:
     assert decode(file.read_bytes(), Matrix).grids[0].seeds == (1,)
 
 
+SEEDED = """
+from benchmarks import ablation
+
+DEFAULT_SEEDS = {"smoke": [7, 5]}
+
+def matrix(scale, seeds):
+    return ablation.matrix(scale, seeds)
+"""
+
+
+def test_a_matrix_may_have_seeds_of_its_own_which_seeds_given_override(user_file) -> None:
+    def seeds(**variables: str) -> tuple[int, ...]:
+        return build(settings(SCALE="smoke", **variables)).grids[0].seeds
+
+    file = user_file("seeded_matrix.py", SEEDED)
+    assert seeds() == (0, 1)
+    assert seeds(MATRIX=str(file)) == (7, 5)
+    assert seeds(MATRIX=str(file), SEEDS="3") == (3,)
+    with pytest.raises(SettingsError, match=r"seeded_matrix\.py.*KeyError: 'laptop'"):
+        build(settings(MATRIX=str(file), SCALE="laptop"))
+
+
 UNCOUNTED = """
 import torch
 from benchmarks.matrix import Grid, Label, Matrix

@@ -1,14 +1,18 @@
 import pytest
 from report_records import KD, QAT, QKD, SS_CS, matrix, write_run
 
+from benchmarks.contrasts import PHASES, Contrast, explored
 from report.cells import read
-from report.contrasts import EXPLORATORY, FIXED, compare_all, sentence
+from report.contrasts import compare_all, note, sentence
 from report.curves import curves, thinned
 from report.sources import find
 from report.statistics import Interval, power_paired
 from report.summary import summaries
 from report.tables import contrast_row
 from report.verdicts import equivalence
+
+FIXED = tuple(contrast for contrast in PHASES if contrast.fixed)
+EXPLORATORY = tuple(contrast for contrast in PHASES if not contrast.fixed)
 
 
 def summarised(tmp_path, top1s):
@@ -26,7 +30,8 @@ def test_fixed_contrasts_are_paired_by_seed_and_corrected_over_all_six(tmp_path)
     top1s = values(qkd=[71.0, 72.0, 73.0], qat=[70.0, 70.0, 70.0], kd=[70.0, 71.5, 72.0])
     del top1s["kd", 2]
     methods, _ = summarised(tmp_path, top1s)
-    compared = {one.contrast.label[6:]: one for one in compare_all(FIXED, methods, "paper")[:2]}
+    assert len(FIXED) == 6
+    compared = {one.contrast.label[6:]: one for one in compare_all(PHASES, methods, "paper")[:2]}
     against_qat, against_kd = compared["qat"], compared["kd"]
     assert against_qat.differences == {0: 1.0, 1: 2.0, 2: 3.0}
     assert against_qat.paired.p == pytest.approx(0.07418, abs=1e-5)
@@ -77,14 +82,9 @@ def test_the_power_is_given_before_and_after_correction(tmp_path):
     text = f"was {one.power:.2f}, at least {one.corrected_power:.2f} after correction."
     assert sentence(one).endswith(f"undecided; the power to see 0.5 points {text}")
     assert contrast_row(one).corrected_power == f"{one.corrected_power:.2f}"
-    alone = replace_first(EXPLORATORY[0], "qkd", "qat")
-    (explored,) = compare_all((alone,), methods, "laptop")
-    assert explored.power == one.power
-    assert explored.corrected_power is None
-
-
-def replace_first(contrast, first, second):
-    return contrast._replace(first=first, second=second)
+    (alone,) = compare_all((explored("qkd", "qat", "?"),), methods, "laptop")
+    assert alone.power == one.power
+    assert alone.corrected_power is None
 
 
 def test_a_lower_mean_is_stated_with_the_interval_of_what_is_stated(tmp_path):
@@ -106,6 +106,33 @@ def test_identical_differences_are_undecided_without_a_warning(tmp_path):
 def test_exploratory_contrasts_are_not_corrected(tmp_path):
     methods, _ = summarised(tmp_path, values(qkd=[71.0, 72.0, 73.0], qat=[70.0, 70.0, 70.0]))
     assert all(one.paired is None for one in compare_all(EXPLORATORY, methods, "paper"))
+    both = Contrast(first="qkd", second="qat"), explored("qkd", "qat", "the same, explored")
+    kept, found = compare_all((*both, Contrast(first="qkd", second="kd")), methods, "laptop")[:2]
+    assert kept.paired.p == found.paired.p == pytest.approx(0.07418, abs=1e-5)
+    # A family of two, one of which was not run.
+    assert kept.corrected == pytest.approx(2 * 0.07418, abs=1e-4)
+    assert kept.corrected_power == pytest.approx(power_paired(3, 1.0, 0.5, 0.05 / 2))
+    assert found.corrected == found.paired.p
+
+
+def test_the_note_counts_the_fixed_contrasts_and_names_the_sign_that_is_predicted(tmp_path):
+    methods, _ = summarised(tmp_path, values(qkd=[71.0], qat=[70.0]))
+    text = note(compare_all(PHASES, methods, "paper"))
+    assert "6 contrasts were fixed before any run, and corrected as one family" in text
+    assert "For kd \N{MINUS SIGN} qat the paper predicts a negative difference." in text
+    text = note(compare_all(FIXED[:1], methods, "paper"))
+    assert "1 contrast was fixed before any run" in text
+    assert "negative" not in text
+    assert "fixed" not in note(compare_all(EXPLORATORY, methods, "paper"))
+    assert note([]) == ""
+
+
+def test_a_method_without_words_of_its_own_is_named_as_it_is(tmp_path):
+    methods, _ = summarised(tmp_path, values(qkd=[71.0], kd=[70.0]))
+    contrast = Contrast(first="ss+cs", second="fp")
+    assert sentence(compare_all((contrast,), methods, "smoke")[0]) == "SS+CS against fp: not run."
+    contrast = Contrast(first="qkd-lsq", second="kd")
+    assert sentence(compare_all((contrast,), methods, "smoke")[0]).startswith("qkd-lsq against")
 
 
 def test_a_curve_runs_along_the_path_of_stages(tmp_path):

@@ -2,6 +2,7 @@ import json
 from html.parser import HTMLParser
 
 import pytest
+from msgspec.structs import replace
 from report_records import (
     FP,
     FP_TUNED,
@@ -20,6 +21,7 @@ from report_records import (
     write_run,
 )
 
+from benchmarks.contrasts import Contrast
 from benchmarks.plan import plan
 from qkd.marks import marks
 from qkd.spec import Bits, Method
@@ -104,7 +106,7 @@ def test_what_the_page_says(tmp_path, full):
     for text in (
         "QKD is higher than plain QAT by 1.75 points [1.13, 2.37]",
         "QKD is higher than SS+CS by 1.00 points in each of 3 runs: no spread",
-        "QKD against SS+TU: not run.",
+        "4 contrasts were fixed before any run",
         "Smoke scale: synthetic images",
         "the paper predicts a negative difference",
         "one may exclude 0 where Holm's p decides nothing".replace("'", "&#39;"),
@@ -117,6 +119,9 @@ def test_what_the_page_says(tmp_path, full):
         cell_of(full, "qkd", 2).history.digest,
     ):
         assert text in page.replace("\N{NO-BREAK SPACE}", " "), text
+    # Contrasts of methods that the matrix does not have are not asked.
+    assert "SS+TU" not in page
+    assert "qat-cost" not in page
     assert ">None<" not in page
     assert all(mark.reason.split("'")[0] in page for mark in marks())
 
@@ -194,6 +199,7 @@ def test_nothing_that_a_record_says_is_taken_for_markup(tmp_path):
     noted = Method(name="qat", shares=QAT.shares, note=ATTACK)
     toy = matrix(methods=(QKD, noted), seeds=(0, 1))
     toy = renamed(toy, title=ATTACK, question=ATTACK, cost=ATTACK, deviations=(ATTACK,))
+    toy = replace(toy, contrasts=(Contrast(first="qkd", second="qat", asks=ATTACK),))
     write_run(tmp_path / "results", toy, {("qkd", 0): 70.0, ("qat", 0): 69.0, ("qat", 1): 69.5})
     stages = {p.digest: p.stage for p in plan(toy.cells()).stages.values()}
     write_failed(tmp_path / "results", stages[cell_of(toy, "qkd", 1).history.digest], ATTACK)
@@ -210,7 +216,7 @@ def test_nothing_that_a_record_says_is_taken_for_markup(tmp_path):
     page = built(tmp_path)
     assert checked(page).scripts == 1
     assert "alert('x')" not in page
-    assert page.count("&lt;script&gt;alert(&#39;x&#39;)") >= 8
+    assert page.count("&lt;script&gt;alert(&#39;x&#39;)") >= 9
 
 
 def test_two_matrices_that_share_a_stage_have_each_their_permalink(tmp_path):

@@ -3,6 +3,7 @@ from pathlib import Path
 from report_records import KD, QAT, QKD, matrix, write_run
 
 from report.build import build, collect
+from report.runs import shortest_command
 
 SEEDS = (0, 1, 2)
 
@@ -124,6 +125,12 @@ def test_the_references_rows_are_left_out_of_the_csv_where_there_is_a_run(tmp_pa
     _, cells = built(tmp_path)
     assert cells.count("toy,smoke,") == cells.count("other,smoke,") == 9
     assert cells.count(",done,") == 3 + 9
+
+
+def test_a_matrix_with_a_target_of_its_own_is_named_by_it():
+    assert shortest_command("rivals", "laptop") == "make rivals"
+    assert shortest_command("rivals", "smoke") == "make run MATRIX=rivals SCALE=smoke"
+    assert shortest_command("mine", "laptop") == "make run MATRIX=path/to/mine.py SCALE=laptop"
 
 
 def test_no_path_of_the_reference_need_exist(tmp_path):

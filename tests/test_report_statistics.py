@@ -1,4 +1,5 @@
 from itertools import pairwise
+from math import comb
 
 import pytest
 from hypothesis import given
@@ -6,7 +7,9 @@ from hypothesis import strategies as st
 
 from report.statistics import (
     holm,
+    mcnemar,
     mean_interval,
+    noise_band,
     paired_difference,
     power_paired,
     welch_interval,
@@ -76,6 +79,11 @@ def test_the_power_of_three_seeds_and_of_eight():
     assert power_paired(8, spread=0.3, effect=0.5) == pytest.approx(0.98, abs=0.001)
 
 
+def test_the_power_of_a_published_example():
+    # G*Power's manual, means of two dependent groups: dz 0.5, alpha 0.05, n 34
+    assert power_paired(34, spread=1.0, effect=0.5) == pytest.approx(0.8077775, abs=1e-6)
+
+
 def test_the_power_of_no_effect_is_alpha():
     assert power_paired(5, spread=1.0, effect=0.0, alpha=0.05) == pytest.approx(0.05)
 
@@ -115,3 +123,50 @@ def test_a_welch_interval_needs_two_values_on_both_sides():
     assert welch_interval([2.0], [1.0, 1.0]) == (1.0, None, None, 1)
     with pytest.raises(ValueError, match="on both sides"):
         welch_interval([], [1.0])
+
+
+@pytest.mark.parametrize(
+    ("right", "images", "low", "high"),
+    # Newcombe 1998, table I, method 3 (Wilson's interval without continuity correction)
+    [(81, 263, 25.53, 36.62), (15, 148, 6.24, 16.05), (0, 20, 0.0, 16.11), (1, 29, 0.61, 17.18)],
+)
+def test_the_noise_band_of_published_examples(right, images, low, high):
+    band = noise_band(right, images)
+    assert band == (
+        pytest.approx(100 * right / images), pytest.approx(low, abs=0.005),
+        pytest.approx(high, abs=0.005), images,
+    )  # fmt: skip
+
+
+def test_the_noise_band_by_hand():
+    # p 0.9, n 10,000, z 1.959964: (p + z^2 / 2n -+ z sqrt(p q / n + z^2 / 4n^2)) / (1 + z^2 / n)
+    band = noise_band(9_000, 10_000)
+    assert (band.low, band.high) == pytest.approx((89.39656, 90.57272), abs=1e-5)
+
+
+@pytest.mark.parametrize(("right", "images"), [(-1, 5), (6, 5), (0, 0)])
+def test_there_is_no_noise_band_of_what_cannot_be(right, images):
+    with pytest.raises(ValueError, match="cannot be right"):
+        noise_band(right, images)
+
+
+@given(st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_the_noise_band_holds_the_top1_and_lies_within_0_and_100(counts):
+    mean, low, high, _ = noise_band(*counts)
+    assert 0 <= low <= mean <= high <= 100
+    assert noise_band(counts[1] - counts[0], counts[1]).low == pytest.approx(100 - high, abs=1e-9)
+
+
+def test_mcnemars_test_by_hand():
+    # Ten images on which the two differ, one of them the first's: 2 (1 + 10) / 2^10
+    assert mcnemar(1, 9) == pytest.approx(22 / 1024)
+    assert mcnemar(9, 1) == mcnemar(1, 9)
+    assert mcnemar(3, 2) == mcnemar(4, 4) == mcnemar(0, 0) == 1.0
+    with pytest.raises(ValueError, match="no two counts"):
+        mcnemar(-1, 3)
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_mcnemars_test_is_twice_a_binomial_tail(b, c):
+    tail = sum(comb(b + c, k) for k in range(min(b, c) + 1)) / 2 ** (b + c)
+    assert mcnemar(b, c) == pytest.approx(min(1.0, 2 * tail), rel=1e-9)

@@ -1,0 +1,50 @@
+"""What is compared with what: contrasts as data, and those of the phases (torch-free)."""
+
+from typing import Literal
+
+from qkd.value import Name, Value
+
+MINUS = "\N{MINUS SIGN}"
+
+
+class Contrast(Value, kw_only=True):
+    """The difference ``first - second`` of two methods' top-1.
+
+    ``asks`` says what it is for. ``predicted`` is the sign that the paper's claim predicts (0: it
+    predicts none). ``fixed`` contrasts are decided upon before any run and corrected as one family;
+    the others are exploratory.
+    """
+
+    first: Name
+    second: Name
+    asks: str = ""
+    predicted: Literal[-1, 0, 1] = 0
+    fixed: bool = True
+
+    @property
+    def label(self) -> str:
+        """As in the tables: ``qkd`` less ``qat``, with a minus sign."""
+        return f"{self.first} {MINUS} {self.second}"
+
+
+def _claimed(first: str, second: str, asks: str, predicted: Literal[-1, 1] = 1) -> Contrast:
+    return Contrast(first=first, second=second, asks=asks, predicted=predicted)
+
+
+def explored(first: str, second: str, asks: str) -> Contrast:
+    """A contrast that was not fixed beforehand."""
+    return Contrast(first=first, second=second, asks=asks, fixed=False)
+
+
+PHASES = (
+    _claimed("qkd", "qat", "QKD against plain QAT"),
+    _claimed("qkd", "kd", "QKD against plain KD"),
+    _claimed("qkd", "ss+tu", "what co-studying adds"),
+    _claimed("qkd", "cs+tu", "what self-studying adds"),
+    _claimed("qkd", "ss+cs", "what tutoring adds"),
+    _claimed("kd", "qat", "claim 2: KD alone does not help a quantized network", -1),
+    explored("qkd", "qat-cost", "QKD against plain QAT at the same cost"),
+    explored("qkd", "qkd-ce", "what the student's pull on the teacher adds"),
+    explored("qat-cost", "qat", "what longer training adds to plain QAT"),
+    explored("fp-kd", "fp-tuned", "what KD adds in full precision"),
+)
