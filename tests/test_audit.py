@@ -72,7 +72,8 @@ def test_a_layer_that_is_called_twice_is_counted_over_both():
     row = next(row for row in audit(network, images_of(8)) if row["layer"] == "twice")
     seen = []
     network.twice.input_quantizer.register_forward_hook(lambda _m, _i, out: seen.append(out))
-    network(images_of(8))
+    with torch.no_grad():
+        network(images_of(8))
     assert len(seen) == 2
     assert row["activations"]["levels"] == len(torch.cat([x.flatten() for x in seen]).unique())
     assert isinstance(network, Unusual)
