@@ -1,6 +1,6 @@
 # QKD, reproduced. `make` alone prints this help. Needs git, make, Python 3.11 or newer with venv.
 
-VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY JOBS THREADS PYTHON
+VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY JOBS THREADS STAGE PYTHON
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES) MAKECMDGOALS,$(GIVEN))
 ifneq ($(UNKNOWN),)
@@ -19,13 +19,14 @@ export QKD_SEEDS := $(value SEEDS)
 export QKD_ONLY := $(value ONLY)
 export QKD_JOBS := $(value JOBS)
 export QKD_THREADS := $(value THREADS)
+export QKD_STAGE := $(value STAGE)
 export QKD_PYTHON := $(or $(value PYTHON),python3)
 
 RUN := .venv/bin/python
 LAUNCH := $(RUN) -m slurm.launch
 READY := .venv/ready
 
-.PHONY: help setup ablation run plan status retry report doctor test lint \
+.PHONY: help setup ablation run plan status retry report export doctor test lint \
 	clean clean-checkpoints clean-environment clean-data clean-records
 .DEFAULT_GOAL := help
 
@@ -38,6 +39,7 @@ help:
 ## make status             what is done, running, missing, failed, blocked
 ## make retry              clear failures, so that the next run tries again
 ## make report             rebuild the report from the records
+## make export STAGE=...   a done stage's networks as ONNX, packed integers and safetensors, checked
 ## make doctor             is everything there? says what is missing and what mends it
 ## make setup              install into .venv (every other target does it where needed)
 ## make test, make lint    pytest; ruff and mypy
@@ -48,6 +50,7 @@ help:
 ## Variables: MATRIX=ablation  SCALE=smoke|laptop|paper (laptop)  DATA=data  RESULTS=results
 ##            REPORT=report/index.html  SEEDS=0,1,2  ONLY='method=qkd,qat bits=w2a2'
 ##            JOBS= (workers; one for each GPU, else each core)  THREADS=1 (of each, on a CPU)
+##            STAGE= (a stage's digest, or its record's name or folder)
 
 setup: $(READY)
 
@@ -66,7 +69,7 @@ endif
 ablation run: $(READY)
 	@$(LAUNCH) run; code=$$?; [ $$code -ge 2 ] || $(RUN) -m report || code=1; exit $$code
 
-plan status retry doctor clean-checkpoints: $(READY)
+plan status retry export doctor clean-checkpoints: $(READY)
 	@$(LAUNCH) $@
 
 report: $(READY)

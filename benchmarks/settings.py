@@ -11,7 +11,7 @@ from typing import NamedTuple, get_args
 from benchmarks.matrix import DEFAULT_SEEDS, ScaleName
 
 VARIABLES = (
-    "MATRIX", "SCALE", "DATA", "RESULTS", "REPORT", "SEEDS", "ONLY", "JOBS", "THREADS",
+    "MATRIX", "SCALE", "DATA", "RESULTS", "REPORT", "SEEDS", "ONLY", "JOBS", "THREADS", "STAGE",
 )  # fmt: skip
 SCALES: tuple[ScaleName, ...] = get_args(ScaleName)
 
@@ -21,7 +21,9 @@ class SettingsError(ValueError):
 
 
 class Settings(NamedTuple):
-    """What a command was asked for. ``jobs`` is 0 where the executor is to choose."""
+    """What a command was asked for. ``jobs`` is 0 where the executor is to choose, ``stage`` names
+    a record by its digest, name or folder.
+    """
 
     matrix: str
     scale: ScaleName
@@ -32,6 +34,7 @@ class Settings(NamedTuple):
     only: str
     jobs: int
     threads: int
+    stage: str
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -59,6 +62,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         only=value("ONLY", ""),
         jobs=_count("JOBS", value("JOBS", "")),
         threads=_count("THREADS", value("THREADS", "1")),
+        stage=value("STAGE", ""),
     )
 
 
