@@ -1,6 +1,6 @@
 # QKD, reproduced. `make` alone prints this help. Needs git, make, Python 3.11 or newer with venv.
 
-VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY JOBS THREADS COMPILE LEAN PYTHON
+VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY JOBS THREADS COMPILE LEAN STAGE PYTHON
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES) MAKECMDGOALS,$(GIVEN))
 ifneq ($(UNKNOWN),)
@@ -21,13 +21,14 @@ export QKD_JOBS := $(value JOBS)
 export QKD_THREADS := $(value THREADS)
 export QKD_COMPILE := $(value COMPILE)
 export QKD_LEAN := $(value LEAN)
+export QKD_STAGE := $(value STAGE)
 export QKD_PYTHON := $(or $(value PYTHON),python3)
 
 RUN := .venv/bin/python
 LAUNCH := $(RUN) -m slurm.launch
 READY := .venv/ready
 
-.PHONY: help setup ablation rivals run plan status retry report doctor speed test lint \
+.PHONY: help setup ablation rivals run plan status retry report export doctor speed test lint \
 	clean clean-checkpoints clean-environment clean-data clean-records
 .DEFAULT_GOAL := help
 
@@ -41,6 +42,7 @@ help:
 ## make status             what is done, running, missing, failed, blocked
 ## make retry              clear failures, so that the next run tries again
 ## make report             rebuild the report from the records
+## make export STAGE=...   a done stage's networks as ONNX, packed integers and safetensors, checked
 ## make doctor             is everything there? says what is missing and what mends it
 ## make speed             how fast training is here, against float and other libraries (20 min)
 ## make setup              install into .venv (every other target does it where needed)
@@ -54,6 +56,7 @@ help:
 ##            JOBS= (workers; one for each GPU, else each core)  THREADS=1 (of each, on a CPU)
 ##            COMPILE=0|1 (torch.compile: for long runs; needs a C++ compiler and Python's headers)
 ##            LEAN=0|1 (float training's memory for some more time; the same numbers)
+##            STAGE= (a stage's digest, or its record's name or folder)
 
 setup: $(READY)
 
@@ -75,7 +78,7 @@ rivals: export QKD_MATRIX := rivals
 ablation rivals run: $(READY)
 	@$(LAUNCH) run; code=$$?; [ $$code -ge 2 ] || $(RUN) -m report || code=1; exit $$code
 
-plan status retry doctor clean-checkpoints: $(READY)
+plan status retry export doctor clean-checkpoints: $(READY)
 	@$(LAUNCH) $@
 
 report: $(READY)

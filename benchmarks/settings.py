@@ -12,7 +12,7 @@ from benchmarks.matrix import ScaleName
 
 VARIABLES = (
     "MATRIX", "SCALE", "DATA", "RESULTS", "REPORT", "SEEDS", "ONLY", "JOBS", "THREADS",
-    "COMPILE", "LEAN",
+    "COMPILE", "LEAN", "STAGE",
 )  # fmt: skip
 SCALES: tuple[ScaleName, ...] = get_args(ScaleName)
 
@@ -23,7 +23,8 @@ class SettingsError(ValueError):
 
 class Settings(NamedTuple):
     """What a command was asked for. ``seeds`` is empty where the matrix's own are meant, ``jobs``
-    is 0 where the executor is to choose."""
+    is 0 where the executor is to choose, ``stage`` names a record by its digest, name or folder.
+    """
 
     matrix: str
     scale: ScaleName
@@ -36,6 +37,7 @@ class Settings(NamedTuple):
     threads: int
     compile: bool
     lean: bool
+    stage: str
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -65,6 +67,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         threads=_count("THREADS", value("THREADS", "1")),
         compile=_switch("COMPILE", value("COMPILE", "0")),
         lean=_switch("LEAN", value("LEAN", "0")),
+        stage=value("STAGE", ""),
     )
 
 

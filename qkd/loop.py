@@ -19,6 +19,7 @@ from qkd.begin import (
     teacher_at_start,
 )
 from qkd.claim import Claim
+from qkd.cost import cost
 from qkd.data.batches import TrainingBatches, evaluation_batches, held_out
 from qkd.data.cache import load
 from qkd.data.images import Images
@@ -226,6 +227,7 @@ class Training:
             "trained_steps": self.stage.steps,
             "student": tested.as_json(),
             "held_out": dict(self.best),
+            "cost": cost(self.student.network, self.test.images.shape[1:])._asdict(),
             "seconds": self.seconds,
             "compile_seconds": self.compile_seconds,
             "images_per_second": self.stage.steps * self.recipe.batch / self.seconds,

@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from report.contrasts import EFFECT, Compared
 from report.curves import Curves, Points
 from report.drawing import BAND, INK, MUTED, PAPER, STUDENT, TEACHER, as_svg, style
+from report.pareto import Measure, Point, description, front
+from report.statistics import Interval
 from report.summary import Summary
 
 WIDTH = 8.5
@@ -32,16 +34,19 @@ def accuracy(methods: Sequence[Summary], name: str) -> Markup | None:
         for place, method in enumerate(shown):
             if method.interval:
                 _interval(axes, place, method.interval.mean, *method.interval[1:3], filled=True)
-        values = [value for _, value in dots]
-        axes.set_xlim(*_around(min(values), max(values), shown))
+        intervals = [method.interval for method in shown if method.interval]
+        axes.set_xlim(*_around(intervals, [value for _, value in dots]))
         axes.set_xlabel("test top-1, %")
         return as_svg(figure, name, "Test top-1 of each method: mean, interval and each seed")
 
 
-def _around(low: float, high: float, methods: Sequence[Summary]) -> tuple[float, float]:
-    """The seeds' range widened by the intervals, but no wider than half of itself on each side."""
-    lows = [m.interval.low for m in methods if m.interval and m.interval.low is not None]
-    highs = [m.interval.high for m in methods if m.interval and m.interval.high is not None]
+def _around(intervals: Sequence[Interval], values: Sequence[float] = ()) -> tuple[float, float]:
+    """The means' and values' range widened by the intervals, but no wider than half of itself on
+    each side."""
+    inner = [*values, *(interval.mean for interval in intervals)]
+    low, high = min(inner), max(inner)
+    lows = [interval.low for interval in intervals if interval.low is not None]
+    highs = [interval.high for interval in intervals if interval.high is not None]
     room = max(0.5, (high - low) / 2)
     left = max(low - room, min([low, *lows]) - room / 8)
     return left, min(high + room, max([high, *highs]) + room / 8)
@@ -65,6 +70,63 @@ def forest(compared: Sequence[Compared], name: str) -> Markup | None:
         axes.set_xlim(-1.6 * max(widest, EFFECT), 1.6 * max(widest, EFFECT))
         axes.set_xlabel(f"difference in test top-1, points (band: {EFFECT} points each way)")
         return as_svg(figure, name, "Paired differences between methods with their intervals")
+
+
+def pareto(candidates: Sequence[Point], measure: Measure, name: str) -> Markup | None:
+    """Test top-1 against a cost, the Pareto front as diamonds on a stepped line. None where all
+    cost the same."""
+    if len({point.cost for point in candidates}) < 2:
+        return None
+    best = front(candidates)
+    with style():
+        figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
+        axes = figure.subplots()
+        axes.plot(*_means(best), color=STUDENT, linewidth=1, drawstyle="steps-post", zorder=2)
+        for point in candidates:
+            _top1(axes, point, on_front=point in best)
+        axes.set_xscale("log")
+        ticks = _apart([point.cost for point in candidates])
+        axes.set_xticks(ticks, [measure.text(tick) for tick in ticks])
+        axes.set_xticks([], minor=True)
+        axes.margins(x=0.2)  # room for the first label
+        axes.set_ylim(*_around([point.top1 for point in candidates]))
+        axes.grid(axis="y")
+        axes.tick_params(length=0)
+        axes.set_xlabel(f"{measure.name}, {measure.unit} (logarithmic)")
+        axes.set_ylabel("test top-1, %")
+        sns.despine(ax=axes, left=True)
+        return as_svg(figure, name, description(candidates, measure))
+
+
+def _means(shown: Sequence[Point]) -> tuple[list[float], list[float]]:
+    return [point.cost for point in shown], [point.top1.mean for point in shown]
+
+
+def _top1(axes: Axes, point: Point, *, on_front: bool) -> None:
+    mean, low, high, _ = point.top1
+    color = STUDENT if on_front else MUTED
+    if low is not None and high is not None:
+        axes.plot([point.cost] * 2, [low, high], color=color, linewidth=0.8, zorder=2)
+    marker, face, size = ("D", STUDENT, 6) if on_front else ("o", PAPER, 4)
+    axes.plot(
+        [point.cost], [mean], marker, color=color, markerfacecolor=face, markersize=size, zorder=3
+    )
+    if on_front:
+        axes.annotate(
+            point.label, (point.cost, mean), (-6, 4), textcoords="offset points", size=8,
+            ha="right", va="bottom", zorder=4,
+        )  # fmt: skip
+
+
+def _apart(costs: Sequence[float]) -> list[float]:
+    """Of the costs, ascending, those far enough apart to be written under a logarithmic axis."""
+    ordered = sorted(set(costs))
+    room = (ordered[-1] / ordered[0]) ** 0.08
+    kept = [ordered[0]]
+    for cost in ordered[1:]:
+        if cost >= kept[-1] * room:
+            kept.append(cost)
+    return kept
 
 
 def _rows(count: int) -> tuple[Figure, Axes]:

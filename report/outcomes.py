@@ -81,8 +81,30 @@ class HeldOut(Value, kw_only=True, forbid_unknown_fields=False):
     top1: Percent | None
 
 
+Amount = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+Bytes = Annotated[int, msgspec.Meta(ge=1, le=2**62)]
+
+
+class Cost(Value, kw_only=True, forbid_unknown_fields=False):
+    """What the student costs: see `qkd.cost`. Operations are those of one image."""
+
+    parameters: Amount
+    packed_bytes: Bytes
+    float32_bytes: Bytes
+    macs: Amount
+    bit_operations: Amount
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.macs <= self.bit_operations <= 32 * 32 * self.macs:
+            raise ValueError(
+                f"bit_operations is {self.bit_operations}: {self.macs} multiply-accumulates at 1 "
+                f"to 32 bits are {self.macs} to {1024 * self.macs}"
+            )
+
+
 class Result(Value, kw_only=True, forbid_unknown_fields=False):
-    """The part of result.json that the report reads."""
+    """The part of result.json that the report reads; ``cost`` is None in older records."""
 
     steps: Count
     student: Accuracy
@@ -90,6 +112,7 @@ class Result(Value, kw_only=True, forbid_unknown_fields=False):
     seconds: NotNegative
     images_per_second: NotNegative
     teacher: Accuracy | None = None
+    cost: Cost | None = None
 
 
 class Line(Value, kw_only=True, forbid_unknown_fields=False):

@@ -11,9 +11,17 @@ from report.cells import Readings
 from report.comparison import Against
 from report.contrasts import compare_all, note, sentence
 from report.curves import Curves, curves
-from report.figures import accuracy, accuracy_curves, forest, learning_rates, loss_curves
+from report.figures import (
+    accuracy,
+    accuracy_curves,
+    forest,
+    learning_rates,
+    loss_curves,
+    pareto,
+)
 from report.outcomes import Environment, Outcome, Status
 from report.paper import Claim, Number
+from report.pareto import MEASURES, points
 from report.runs import RunView, hardware, local_changes, run_views, shortest_command
 from report.setting import Setting
 from report.summary import COMPARED_SCALE, Summary
@@ -41,6 +49,7 @@ class SettingView(NamedTuple):
     seed_tests: tuple[SeedTestRow, ...]
     forest: Markup | None
     methods: tuple[MethodRow, ...]
+    has_sizes: bool
     accuracy: Markup | None
     curves: tuple[tuple[str, Markup], ...]
 
@@ -58,6 +67,7 @@ class SectionView(NamedTuple):
     has_claims: bool
     facts: tuple[tuple[str, str], ...]
     settings: tuple[SettingView, ...]
+    pareto: tuple[tuple[str, Markup], ...]
     runs: tuple[RunView, ...]
     reference_sentence: str
     reference: tuple[ReferenceRow, ...]
@@ -97,6 +107,7 @@ def section_view(
             _setting_view(group, content, paper, f"{anchor}-{place}")
             for place, group in enumerate(groups.values())
         ),
+        pareto=tuple(_pareto_figures(content.summaries, f"{anchor}-pareto")),
         runs=tuple(run_views(content.readings, page, taken)),
         reference_sentence=against.sentence if against else "",
         reference=tuple(reference_row(row) for row in against.rows) if against else (),
@@ -121,6 +132,7 @@ def _setting_view(
         seed_tests=tuple(row for one in fixed for row in seed_test_rows(one)),
         forest=forest([*fixed, *exploratory], f"{name}-forest"),
         methods=tuple(method_rows(group, matrix.scale, paper)),
+        has_sizes=any(summary.packed_bytes is not None for summary in group),
         accuracy=accuracy(group, f"{name}-accuracy"),
         curves=tuple(_curve_figures(measured, name)),
     )
@@ -142,6 +154,19 @@ def _curve_figures(measured: list[Curves], name: str) -> list[tuple[str, Markup]
             learning_rates(measured, f"{name}-rates"),
         ),
     ]
+    return [(caption, figure) for caption, figure in figures if figure is not None]
+
+
+def _pareto_figures(found: list[Summary], name: str) -> list[tuple[str, Markup]]:
+    """One figure for each data set and measure of cost that has several costs to show."""
+    groups: dict[str, list[Summary]] = {}
+    for summary in found:
+        groups.setdefault(summary.cells[0].cell.pair.data.name, []).append(summary)
+    figures = []
+    for place, (data, group) in enumerate(groups.items()):
+        for number, measure in enumerate(MEASURES):
+            drawn = pareto(points(group, measure), measure, f"{name}-{place}-{number}")
+            figures.append((f"{data}: test top-1 against {measure.name}.", drawn))
     return [(caption, figure) for caption, figure in figures if figure is not None]
 
 

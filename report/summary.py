@@ -5,7 +5,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from report.cells import Reading
-from report.outcomes import Status
+from report.outcomes import Cost, Status
 from report.paper import Claim, Number, claim
 from report.setting import Setting
 from report.statistics import Interval, mean_interval
@@ -34,6 +34,21 @@ class Summary(NamedTuple):
     def top1s(self) -> dict[int, float]:
         """The test top-1 by seed of the cells that are done."""
         return {r.cell.seed: r.top1 for r in self.cells if r.top1 is not None}
+
+    @property
+    def packed_bytes(self) -> float | None:
+        """Bytes of the packed student, mean over seeds; None where not recorded."""
+        return _mean([cost.packed_bytes for cost in self._costs])
+
+    @property
+    def bit_operations(self) -> float | None:
+        """The student's bit operations on one image, mean over seeds; None where not recorded."""
+        return _mean([cost.bit_operations for cost in self._costs])
+
+    @property
+    def _costs(self) -> list[Cost]:
+        results = [r.outcome.result for r in self.cells if r.top1 is not None]
+        return [result.cost for result in results if result and result.cost]
 
     @property
     def status(self) -> str:
@@ -75,7 +90,7 @@ def _interval(group: list[Reading]) -> Interval | None:
     return mean_interval(values) if values else None
 
 
-def _mean(values: list[float | None]) -> float | None:
+def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return fmean(known) if known else None
 

@@ -11,7 +11,7 @@ from report.figures import SHORT
 from report.outcomes import Status
 from report.paper import Claim, Number
 from report.summary import Summary, compare
-from report.words import NO_BREAK, NONE, bracket, fixed, signed
+from report.words import NO_BREAK, NONE, bracket, fixed, kilobytes, millions, signed
 
 BASE = "qat"
 
@@ -53,6 +53,8 @@ class MethodRow(NamedTuple):
     steps: str
     teacher_steps: str
     cost: str
+    packed: str
+    bit_operations: str
     mean: str
     half: str
     n: str
@@ -156,6 +158,8 @@ def _method_row(
         steps=str(sum(part.steps for part in parts)),
         teacher_steps=str(sum(part.steps for part in parts if part.phase.trains_teacher)),
         cost=relative,
+        packed=kilobytes(summary.packed_bytes),
+        bit_operations=millions(summary.bit_operations),
         mean=fixed(interval.mean if interval else None),
         half=fixed(half) if half is not None else "",
         n=str(interval.n if interval else 0),

@@ -75,6 +75,18 @@ GROWTH = (
     "relative to ResNet-14 of width 8 at batch 64 and W4A4. Cells: counted cost of the ablation's "
     "first methods in runs of plain QAT, equal stages trained once (shared) or by each method."
 )
+SIZES = (
+    "Packed: bytes of the student in a file with its quantized weights at their true width, the "
+    "header included; bit operations: for one image, multiply-accumulates times the bits of the "
+    "weight times those of the input, a layer's own (the first layer's pixels 8), 32 x 32 in full "
+    "precision."
+)
+FRONT = (
+    "Every method at every bit width, mean over seeds with its 95 % interval. Filled diamonds and "
+    "the stepped line: the Pareto front, where no other is both as cheap and as accurate; it goes "
+    "by the means, and neighbours whose intervals overlap may change places. An interval may run "
+    "out of the figure."
+)
 
 
 def fixed(value: float | None, digits: int = 2) -> str:
@@ -96,6 +108,16 @@ def signed(value: float | None) -> str:
 def bracket(low: float | None, high: float | None) -> str:
     """``[0.30, 1.34]``; a dash where there is no interval."""
     return NONE if low is None or high is None else f"[{fixed(low)}, {fixed(high)}]"
+
+
+def kilobytes(value: float | None) -> str:
+    """``81.2``, of 1,000 bytes; a dash where it is not known."""
+    return fixed(None if value is None else value / 1e3, 1)
+
+
+def millions(value: float | None) -> str:
+    """``14.1``; a dash where it is not known."""
+    return fixed(None if value is None else value / 1e6, 1)
 
 
 def duration(seconds: float) -> str:

@@ -24,6 +24,7 @@ from qkd.value import digest
 from slurm.cleaning import clean_data, clean_records
 from slurm.doctor import examine
 from slurm.estimate import A100, gpu_hours, in_words, speed_of
+from slurm.exporting import export_stage
 from slurm.launches import Launch, note, now, taken
 from slurm.matrices import build, is_file, remember
 from slurm.schedule import Schedule, Status, statuses
@@ -264,6 +265,7 @@ COMMANDS: dict[str, Callable[[Work], int]] = {
     "clean-checkpoints": clean_checkpoints,
 }
 WITHOUT_MATRIX: dict[str, Callable[[Settings], int]] = {
+    "export": export_stage,
     "doctor": examine,
     "clean-data": clean_data,
     "clean-records": clean_records,

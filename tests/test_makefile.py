@@ -77,6 +77,18 @@ def test_a_folder_with_spaces_and_dollars_is_taken_as_it_is(tmp_path: Path) -> N
     assert page.exists()
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [("", "make export STAGE=...: a stage's digest"), ("$(shell touch {0})", "is no stage of")],
+)
+def test_export_wants_a_stage_that_is_there(tmp_path: Path, given: str, says: str) -> None:
+    proof = tmp_path / "proof"
+    done = make("export", f"STAGE={given.format(proof)}", f"RESULTS={tmp_path / 'none'}")
+    assert done.returncode != 0
+    assert says in done.stderr
+    assert not proof.exists()
+
+
 def test_clean_leaves_records_alone() -> None:
     recipes = (ROOT / "Makefile").read_text()
     clean = recipes[recipes.index("\nclean:") : recipes.index("\nclean-environment:")]

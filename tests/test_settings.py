@@ -13,7 +13,7 @@ def test_without_variables_the_defaults_hold() -> None:
     assert settings.scale == "laptop"
     assert settings.seeds == ()  # the matrix's own
     assert (settings.results, settings.report) == (Path("results"), Path("report/index.html"))
-    assert (settings.jobs, settings.threads, settings.only) == (0, 1, "")
+    assert (settings.jobs, settings.threads, settings.only, settings.stage) == (0, 1, "", "")
 
 
 def test_an_empty_variable_is_at_its_default() -> None:
