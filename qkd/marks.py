@@ -32,7 +32,13 @@ def _default(kind: type[Value], name: str) -> Any:
 
 def _field(kind: type[Value], name: str, what: str, mark: Mark, reason: str) -> Marked:
     value = _default(kind, name)
-    return Marked(what, str(value), f"qkd.spec.{kind.__name__}.{name}", mark, reason)
+    return Marked(
+        what,
+        "none" if value is None else str(value),
+        f"qkd.spec.{kind.__name__}.{name}",
+        mark,
+        reason,
+    )
 
 
 def _options(phase: Phase, name: str) -> str:
