@@ -12,6 +12,7 @@ from report.comparison import Against
 from report.contrasts import compare_all, note, sentence
 from report.curves import Curves, curves
 from report.figures import accuracy, accuracy_curves, forest, learning_rates, loss_curves
+from report.integers import of_all
 from report.outcomes import Environment, Outcome, Status
 from report.paper import Claim, Number
 from report.runs import RunView, hardware, local_changes, run_views, shortest_command
@@ -160,6 +161,7 @@ def _facts(readings: Readings) -> list[tuple[str, str]]:
         ("Cells", f"{len(readings.cells)}: {', '.join(words)}"),
         ("Stages", f"{len(done)} of {len(stages)} done; equal stages are trained once"),
         ("Seeds", listed([str(seed) for seed in seeds], none="none")),
+        ("Integer proof", of_all(readings.cells)),
         ("Compute", f"{duration(total)} of training, {duration(before)} of it pre-training"),
         ("Hardware", _hardware(outcomes)),
         ("Software", listed([f"torch {e.torch}" for e in environments if e.torch])),
