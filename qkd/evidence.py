@@ -12,7 +12,7 @@ from qkd.integer import prove
 from qkd.spec import Data
 
 AUDITED = 128
-BATCH = 50  # few, so that float64 activations stay in a core's cache
+BATCH = 25  # few, so that float64 activations stay in a core's cache
 
 
 def evidence(network: nn.Module, images: Images, data: Data, tested: Answers) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
+from qkd.codes import TOLERANCE, Codes
 from qkd.quantize import QuantizedConv2d, QuantizedLinear, Quantizer
 from qkd.signs import trace
 
@@ -35,14 +36,13 @@ class NoProof(ValueError):
 class IntegerLayer(nn.Module):
     """A quantized layer in integers, with the batch norm that follows it.
 
-    With k_x, k_w the codes, s_x, s_w the scales, b_x, b_w the offsets of inputs and weights, and *
-    the layer's own convolution or product, the quantized layer is
+    With k_x, k_w the codes, s_x, s_w the scales, b_x the offset of the inputs, and * the layer's
+    own convolution or product, the quantized layer is
 
-        (s_x k_x + b_x) * (s_w k_w + b_w) = s_x s_w A(k_x) + b_x s_w A(1)
-        A(k) = k * k_w + b_w / s_w (k * 1)
+        (s_x k_x + b_x) * (s_w k_w) = s_x s_w (k_x * k_w) + b_x s_w (1 * k_w)
 
-    where k * 1 sums each window and 1 is 1 inside the image and 0 in its padding: a padded zero is
-    the float zero, whatever the offset. A(1) is the same for all images.
+    where 1 is 1 inside the image and 0 in its padding: a padded zero is the float zero, whatever
+    the offset. The last term is the same for all images: a shift that varies along the border.
 
     Integers are summed in float32 or float64, which are faster than torch's integers and exact,
     for no sum can leave the whole numbers that the type holds.
@@ -53,7 +53,7 @@ class IntegerLayer(nn.Module):
         norm: follows the layer; in eval mode and float64.
 
     Raises:
-        NoProof: a sum may leave int32.
+        NoProof: a sum may leave int32, or the weights' levels are no integers of any scale.
     """
 
     factor: Tensor
@@ -69,21 +69,21 @@ class IntegerLayer(nn.Module):
         super().__init__()
         self.layer = layer
         codes = cast(Quantizer, layer.weight_quantizer).codes(layer.weight)
-        self.sees_pixels = isinstance(layer.input_quantizer, nn.Identity)
-        self.register_buffer("weight", codes.integers)
-        self.ratio = None if codes.offset is None else codes.offset / codes.scale
+        integers, scale = _without_offset(name, codes)
         factor, shift = _normalisation(layer, norm)
         shape = (-1, 1, 1) if isinstance(layer, QuantizedConv2d) else (-1,)
-        self.register_buffer("factor", (factor * codes.scale).view(shape))
+        self.register_buffer("weight", integers)
+        self.register_buffer("factor", (factor * scale).view(shape))
         self.register_buffer("shift", shift.view(shape))
+        self.sees_pixels = isinstance(layer.input_quantizer, nn.Identity)
         self.number = torch.float64 if self.sees_pixels else self._number(name)
+        self.is_checked = False
 
     def _number(self, name: str) -> torch.dtype:
         """The fastest type in which every sum is exact, whatever the input's codes are."""
         quantizer = cast(Quantizer, self.layer.input_quantizer)
         _, _, _, lowest, highest = quantizer.codes(self.weight.new_zeros(1))
-        largest = self.weight.abs() if self.ratio is None else self.weight.abs().clamp(min=1)
-        bound = int(largest.flatten(1).sum(1).max()) * max(-lowest, highest)
+        bound = int(self.weight.abs().flatten(1).sum(1).max()) * max(-lowest, highest)
         if bound >= INT32:
             raise NoProof(f"a sum of layer {name} may reach {bound}, which int32 cannot hold")
         return torch.float32 if bound < EXACT_IN_FLOAT32 else torch.float64
@@ -93,34 +93,46 @@ class IntegerLayer(nn.Module):
         if self.sees_pixels:
             return torch.addcmul(self.shift, self.sums(x), self.factor)
         codes = cast(Quantizer, self.layer.input_quantizer).codes(x)
-        shift = self.shift
+        sums, shift = self.sums(codes.integers), self.shift
         if codes.offset is not None:
             shift = shift + codes.offset * self.factor * self.sums(torch.ones_like(x[:1]))
-        return torch.addcmul(shift, self.sums(codes.integers), codes.scale * self.factor)
+        return torch.addcmul(shift, sums, codes.scale * self.factor)
 
     def sums(self, integers: Tensor) -> Tensor:
-        """A of the inputs' codes: float64 (batch, channels, ...)."""
-        sums = self._product(integers, self.weight)
-        if self.ratio is None:
-            return sums
-        groups = self.layer.groups if isinstance(self.layer, QuantizedConv2d) else 1
-        window = self._product(integers, torch.ones_like(self.weight[:groups]))
-        return sums.add_(self.ratio * window.repeat_interleave(len(self.weight) // groups, dim=1))
+        """k_x * k_w as float64 (batch, channels, ...): of codes whole numbers, exact.
 
-    def _product(self, integers: Tensor, weight: Tensor) -> Tensor:
-        """The layer's convolution or product: whole numbers, exact, as float64."""
-        product = self._computed(integers, weight, self.number)
-        if self.number == torch.float32 and bool((product != product.round()).any()):
-            # This machine's convolution is no sum of products (Winograd's, or by Fourier).
-            product = self._computed(integers, weight, torch.float64)
-        return product.double()
+        Those of the first batch are computed in float64 too: a machine's float32 convolution may be
+        no sum of products (Winograd's, or by Fourier), and then float64 is used.
+        """
+        sums = self._computed(integers, self.number).double()
+        if self.number == torch.float32 and not self.is_checked:
+            exact = self._computed(integers, torch.float64)
+            self.number = torch.float32 if torch.equal(sums, exact) else torch.float64
+            self.is_checked, sums = True, exact
+        return sums
 
-    def _computed(self, integers: Tensor, weight: Tensor, number: torch.dtype) -> Tensor:
-        integers, weight = integers.to(number), weight.to(number)
+    def _computed(self, integers: Tensor, number: torch.dtype) -> Tensor:
+        integers, weight = integers.to(number), self.weight.to(number)
         if isinstance(self.layer, QuantizedConv2d):
             convolved: Tensor = self.layer._conv_forward(integers, weight, None)
             return convolved
         return functional.linear(integers, weight)
+
+
+def _without_offset(name: str, codes: Codes) -> tuple[Tensor, Tensor]:
+    """Integers and scale of weights: an offset of half a step makes odd integers of half the scale.
+
+    Raises NoProof for any other offset.
+    """
+    if codes.offset is None:
+        return codes.integers, codes.scale
+    halves = 2 * codes.offset / codes.scale
+    if abs(halves - halves.round()) > TOLERANCE * TOLERANCE:
+        raise NoProof(
+            f"the weights of layer {name} have an offset of {float(halves / 2):.6g} steps: they "
+            "are integers only where it is a multiple of a half"
+        )
+    return 2 * codes.integers + halves.round(), codes.scale / 2
 
 
 def _normalisation(
@@ -147,7 +159,7 @@ def as_integers(network: nn.Module) -> fx.GraphModule:
         network: quantized, in float64 and eval mode; it is left as it is.
 
     Raises:
-        NoProof: a sum may leave int32.
+        NoProof: see `IntegerLayer`.
         ValueError: it cannot be traced.
     """
     whole = trace(network)
@@ -207,7 +219,7 @@ def prove(
         float32: the network's own predictions for the same images: int64 (images).
 
     Raises:
-        NoProof: a sum may leave int32.
+        NoProof: see `IntegerLayer`.
         ValueError: it cannot be traced.
     """
     began = time.monotonic()
@@ -226,7 +238,10 @@ def compared(
     """The predictions of both networks, and the given ones, set beside each other."""
     counts, images = [0, 0, 0, 0], 0
     for pixels, labels in batches:
-        found, expected = (net(pixels.double()).argmax(1) for net in (integer, reference))
+        exact = pixels.double()
+        expected = reference(exact).argmax(1)
+        # Faster for the float32 convolutions, slower for the float64 ones
+        found = integer(exact.to(memory_format=torch.channels_last)).argmax(1)
         given = float32[images : images + len(labels)].to(found.device)
         pairs = [(found, expected), (found, given), (found, labels), (expected, labels)]
         equal = torch.stack([(a == b).sum() for a, b in pairs]).tolist()

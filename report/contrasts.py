@@ -7,6 +7,7 @@ from benchmarks.contrasts import Contrast
 from report.mcnemar import SeedTest, by_seed
 from report.statistics import Paired, holm, paired_difference, power_paired
 from report.summary import COMPARED_SCALE, Summary
+from report.verdicts import NO_PROOF
 from report.words import FAMILY, NO_BREAK, PAIRED, bracket
 
 ALPHA = 0.05
@@ -31,7 +32,8 @@ class Compared(NamedTuple):
     ``corrected`` is Holm's p over the fixed contrasts. ``power`` is the chance of an uncorrected
     test to see EFFECT points at the spread that was observed; ``corrected_power`` what is left of
     it, at least, after Holm's correction, for a fixed contrast. ``differences`` are by seed, and
-    so are the ``tests`` of a fixed contrast on the same images.
+    so are the ``tests`` of a fixed contrast on the same images. ``is_proven``: the quantized cells
+    of both methods run as integers.
     """
 
     contrast: Contrast
@@ -42,11 +44,13 @@ class Compared(NamedTuple):
     corrected_power: float | None = None
     differences: dict[int, float] = {}  # noqa: RUF012 (never written to)
     tests: tuple[SeedTest, ...] = ()
+    is_proven: bool = True
 
     @property
     def verdict(self) -> str:
         """Not run, single run, undecided, higher or lower. At the paper's scale, and only there,
-        supported or contradicted where the paper predicts a sign."""
+        supported or contradicted where the paper predicts a sign; without integer proofs neither.
+        """
         if self.paired is None:
             return "not run"
         if self.paired.n < 2:
@@ -55,6 +59,8 @@ class Compared(NamedTuple):
             return "undecided"
         if not self.contrast.predicted or self.scale != COMPARED_SCALE:
             return "higher" if self.paired.mean > 0 else "lower"
+        if not self.is_proven:
+            return NO_PROOF
         agrees = self.paired.mean * self.contrast.predicted > 0
         return "supported" if agrees else "contradicted"
 
@@ -89,7 +95,10 @@ def _compared(contrast: Contrast, by_name: dict[str, Summary], scale: str, famil
     paired = paired_difference([ours[s] for s in seeds], [theirs[s] for s in seeds])
     differences = {seed: ours[seed] - theirs[seed] for seed in seeds}
     tests = by_seed(first, second) if contrast.fixed else ()
-    compared = Compared(contrast, scale, paired, differences=differences, tests=tests)
+    compared = Compared(
+        contrast, scale, paired,
+        differences=differences, tests=tests, is_proven=first.is_proven and second.is_proven,
+    )  # fmt: skip
     if paired.p is None or paired.spread is None:
         return compared
     power = power_paired(paired.n, paired.spread, EFFECT, ALPHA)

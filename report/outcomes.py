@@ -10,7 +10,7 @@ import numpy
 import numpy.typing
 
 from qkd.record import Record, State, Store
-from qkd.spec import History, Stage
+from qkd.spec import BitCount, History, Stage
 from qkd.value import Count, NotNegative, Value
 
 # What a file that is not as it should be may raise, wherever its content is used
@@ -24,6 +24,7 @@ def reason(error: Exception) -> str:
 
 
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class Status(StrEnum):
@@ -103,8 +104,61 @@ class Cost(Value, kw_only=True, forbid_unknown_fields=False):
             )
 
 
+class Quantized(Value, kw_only=True, forbid_unknown_fields=False):
+    """What a quantizer was seen to do: its learned scalars by name, the distinct levels counted,
+    those it declares, and the share of the elements that it clips."""
+
+    bits: BitCount
+    signed: bool
+    learned: dict[str, float]
+    levels: Annotated[int, msgspec.Meta(ge=0)]
+    levels_declared: Count
+    clipped: Share
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.levels <= self.levels_declared <= 2**self.bits:
+            raise ValueError(
+                f"{self.levels} levels of {self.levels_declared} declared on {self.bits} bits: "
+                "such a stage fails its audit"
+            )
+
+
+class Layer(Value, kw_only=True, forbid_unknown_fields=False):
+    """A layer's audit; without ``activations`` where its inputs are exact."""
+
+    layer: str
+    weights: Quantized
+    activations: Quantized | None
+
+
+class Proof(Value, kw_only=True, forbid_unknown_fields=False):
+    """The network of integers beside the fake-quantized one in float64, the reference; agreements
+    are shares of the images, top-1s in percent. They must follow from counts of images."""
+
+    agreement: Share
+    agreement_float32: Share
+    top1: Percent
+    top1_reference: Percent
+    images: Count
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for share in (self.agreement, self.agreement_float32, self.top1 / 100,
+                      self.top1_reference / 100):  # fmt: skip
+            if not math.isclose(share * self.images, round(share * self.images), abs_tol=1e-6):
+                raise ValueError(f"{share} of {self.images} images is no whole number of them")
+        apart = abs(self.top1 - self.top1_reference) / 100
+        if apart > 1 - self.agreement + 1e-9:
+            raise ValueError(
+                f"top1 is {self.top1} and top1_reference {self.top1_reference}, but "
+                f"{self.agreement} of the predictions agree"
+            )
+
+
 class Result(Value, kw_only=True, forbid_unknown_fields=False):
-    """The part of result.json that the report reads; ``cost`` is None in older records."""
+    """The part of result.json that the report reads; ``cost`` is None in older records. Of a
+    quantized stage it holds an audit and a proof, or why there is none, likewise."""
 
     steps: Count
     student: Accuracy
@@ -113,6 +167,17 @@ class Result(Value, kw_only=True, forbid_unknown_fields=False):
     images_per_second: NotNegative
     teacher: Accuracy | None = None
     cost: Cost | None = None
+    audit: tuple[Layer, ...] = ()
+    integer: Proof | None = None
+    integer_refused: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.integer is not None and self.integer.images != self.student.images:
+            raise ValueError(
+                f"the integer proof is of {self.integer.images} images, the test of "
+                f"{self.student.images}"
+            )
 
 
 class Line(Value, kw_only=True, forbid_unknown_fields=False):

@@ -10,6 +10,7 @@ from benchmarks.matrix import cell_values
 from qkd.spec import History
 from report.cells import Reading, Readings
 from report.curves import chain
+from report.integers import LayerRow, in_full, in_short, layer_rows
 from report.outcomes import Environment, Outcome, Records
 from report.statistics import noise_band
 from report.words import bracket, duration, fixed
@@ -27,7 +28,7 @@ class Link(NamedTuple):
 
 class RunView(NamedTuple):
     """A line of the list of runs. ``anchor`` is its permalink on the page, ``band`` the noise of
-    the test set."""
+    the test set; ``integers``, ``proof`` and ``layers`` say what is known of its bits."""
 
     anchor: str
     name: str
@@ -43,6 +44,9 @@ class RunView(NamedTuple):
     chain: tuple[Link, ...]
     command: str
     environment: tuple[str, ...]
+    integers: str
+    proof: str
+    layers: tuple[LayerRow, ...]
 
 
 def run_views(readings: Readings, page: Path, taken: set[str]) -> list[RunView]:
@@ -86,6 +90,9 @@ def _view(
         chain=tuple(_link(outcome, page) for outcome in _starts(cell.history, records) + path),
         command=_command(reading, readings, varied),
         environment=tuple(_environment(reading.outcome)),
+        integers=in_short(reading),
+        proof=in_full(reading),
+        layers=tuple(layer_rows(reading)),
     )
 
 

@@ -19,6 +19,7 @@ from report.figures import (
     loss_curves,
     pareto,
 )
+from report.integers import of_all
 from report.outcomes import Environment, Outcome, Status
 from report.paper import Claim, Number
 from report.pareto import MEASURES, points
@@ -185,6 +186,7 @@ def _facts(readings: Readings) -> list[tuple[str, str]]:
         ("Cells", f"{len(readings.cells)}: {', '.join(words)}"),
         ("Stages", f"{len(done)} of {len(stages)} done; equal stages are trained once"),
         ("Seeds", listed([str(seed) for seed in seeds], none="none")),
+        ("Integer proof", of_all(readings.cells)),
         ("Compute", f"{duration(total)} of training, {duration(before)} of it pre-training"),
         ("Hardware", _hardware(outcomes)),
         ("Software", listed([f"torch {e.torch}" for e in environments if e.torch])),

@@ -5,11 +5,12 @@ from statistics import fmean
 from typing import NamedTuple
 
 from report.cells import Reading
+from report.integers import is_proven
 from report.outcomes import Cost, Status
 from report.paper import Claim, Number, claim
 from report.setting import Setting
 from report.statistics import Interval, mean_interval
-from report.verdicts import FAILED, NOT_COMPARED, NOT_RUN, equivalence
+from report.verdicts import FAILED, NO_PROOF, NOT_COMPARED, NOT_RUN, equivalence
 
 COMPARED_SCALE = "paper"
 
@@ -49,6 +50,11 @@ class Summary(NamedTuple):
     def _costs(self) -> list[Cost]:
         results = [r.outcome.result for r in self.cells if r.top1 is not None]
         return [result.cost for result in results if result and result.cost]
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether every cell that is done, and quantized, runs as integers."""
+        return all(is_proven(reading) for reading in self.cells if reading.top1 is not None)
 
     @property
     def status(self) -> str:
@@ -96,7 +102,8 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def compare(summary: Summary, scale: str, paper: dict[Claim, Number]) -> Comparison:
-    """A method's mean against the claimed number; smaller scales are never set against one."""
+    """A method's mean against the claimed number; smaller scales are never set against one, and
+    cells that do not all run as integers get no verdict."""
     if scale != COMPARED_SCALE:
         return Comparison(None, None, NOT_COMPARED)
     cell = summary.cells[0].cell
@@ -116,6 +123,8 @@ def compare(summary: Summary, scale: str, paper: dict[Claim, Number]) -> Compari
     difference = summary.interval.mean - number.top1
     if not number.table:
         return Comparison(number, difference, NOT_COMPARED)
+    if not summary.is_proven:
+        return Comparison(number, difference, NO_PROOF)
     differences = [value - number.top1 for value in summary.top1s.values()]
     return Comparison(number, difference, equivalence(mean_interval(differences, 0.90)))
 

@@ -3,6 +3,7 @@
 from report.statistics import Interval
 
 MARGIN = 0.5
+PROVEN = 0.9999  # of the predictions, as a share: the least agreement of a network of integers
 
 REPRODUCED = "reproduced"
 NOT_REPRODUCED = "not reproduced"
@@ -12,6 +13,7 @@ SINGLE_RUN = "single run"
 FAILED = "failed"
 NOT_RUN = "not run"
 NOT_COMPARED = "not compared"
+NO_PROOF = "no integer proof"
 
 
 def equivalence(difference: Interval, margin: float = MARGIN) -> str:

@@ -56,7 +56,17 @@ FIXED = (
 EXPLORATORY = "Not fixed beforehand: uncorrected, and to be read as suggestions for another run."
 VERDICTS = (
     "Against a claimed number: reproduced if the 90 % interval of the difference lies within 0.5 "
-    "points of it, not reproduced if it lies wholly outside, else inconclusive."
+    "points of it, not reproduced if it lies wholly outside, else inconclusive. Quantized cells "
+    "need their integer proofs for a verdict."
+)
+INTEGERS = (
+    "Bits: of a quantized network the distinct levels of weights and of one batch's inputs are "
+    "counted, and more than its bits allow fail it. It is then run as integers on every test "
+    "image: weights and inputs as codes, 32-bit sums, one multiply-add per channel for scales, "
+    "bias and batch norm; residual sums, pooling and activation functions stay in float, and so "
+    "does the first layer's input, the exact image. At least 99.99 % of its predictions must be "
+    "those of the fake-quantized network in float64; without that proof a cell gets no verdict "
+    "against the paper."
 )
 COST = (
     "Cost: multiply-accumulates of training, relative to plain QAT in the same setting, the "
