@@ -28,7 +28,7 @@ RUN := .venv/bin/python
 LAUNCH := $(RUN) -m slurm.launch
 READY := .venv/ready
 
-.PHONY: help setup ablation rivals run plan status retry report export doctor speed test lint \
+.PHONY: help setup ablation rivals run plan status retry report export doctor speed peers test lint \
 	clean clean-checkpoints clean-environment clean-data clean-records
 .DEFAULT_GOAL := help
 
@@ -44,7 +44,8 @@ help:
 ## make report             rebuild the report from the records
 ## make export STAGE=...   a done stage's networks as ONNX, packed integers and safetensors, checked
 ## make doctor             is everything there? says what is missing and what mends it
-## make speed             how fast training is here, against float and other libraries (20 min)
+## make speed              how fast training is here, against float and other libraries (20 min)
+## make peers              install the other libraries that make speed measures beside ours
 ## make setup              install into .venv (every other target does it where needed)
 ## make test, make lint    pytest; ruff and mypy
 ## make clean              caches; clean-checkpoints: weights no stage needs any more;
@@ -86,6 +87,10 @@ report: $(READY)
 
 speed: $(READY)
 	@$(RUN) -m slurm.speed
+
+peers: $(READY)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r requirements-peers.lock
 
 test: $(READY)
 	@$(RUN) -m pytest
