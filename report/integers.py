@@ -6,7 +6,7 @@ from typing import NamedTuple
 from report.cells import Reading
 from report.outcomes import Layer, Quantized, Result
 from report.verdicts import PROVEN
-from report.words import MINUS, fixed
+from report.words import MINUS, NO_BREAK, fixed
 
 
 class LayerRow(NamedTuple):
@@ -29,7 +29,7 @@ def is_proven(reading: Reading) -> bool:
 
 def in_short(reading: Reading) -> str:
     """``levels ok, clipped at most 3.1 %, integer agreement 100.00 %``; empty where there is
-    nothing to audit."""
+    nothing to audit. The share is the largest that a layer's weights or inputs are clipped by."""
     result = reading.outcome.result
     if reading.cell.bits is None or result is None:
         return ""
@@ -37,18 +37,18 @@ def in_short(reading: Reading) -> str:
 
 
 def _audit(result: Result) -> str:
-    """The largest share that any quantizer clips; more levels than declared are no record."""
+    """The levels are: a stage with more than declared fails, and such a record is unreadable."""
     if not result.audit:
         return ""
     largest = max(one.clipped for layer in result.audit for one in _quantizers(layer).values())
-    return f"levels ok, clipped at most {fixed(100 * largest, 1)} %, "
+    return f"levels ok, clipped at most {_percent(largest, 1)}, "
 
 
 def _proof(result: Result) -> str:
     proof = result.integer
     if proof is None:
         return "no proof" if result.integer_refused else "no proof recorded"
-    agreement = f"integer agreement {fixed(100 * proof.agreement)} %"
+    agreement = f"integer agreement {_percent(proof.agreement)}"
     return agreement if proof.agreement >= PROVEN else f"proof failed, {agreement}"
 
 
@@ -60,11 +60,15 @@ def in_full(reading: Reading) -> str:
         refused = result.integer_refused if result else ""
         return f"It could not be run as integers: {refused}" if refused else ""
     return (
-        f"Run as integers, {fixed(100 * proof.agreement)} % of {proof.images} test images get the "
-        "class that the fake-quantized network in float64 gives them "
-        f"({fixed(100 * proof.agreement_float32)} % that of float32); top-1 "
-        f"{fixed(proof.top1)} %, in float64 {fixed(proof.top1_reference)} %."
+        f"Run as integers, {_percent(proof.agreement)} of {proof.images} test images get the class "
+        "that the fake-quantized network in float64 gives them "
+        f"({_percent(proof.agreement_float32)} that of float32); top-1 "
+        f"{_percent(proof.top1 / 100)}, in float64 {_percent(proof.top1_reference / 100)}."
     )
+
+
+def _percent(share: float, digits: int = 2) -> str:
+    return f"{fixed(100 * share, digits)}{NO_BREAK}%"
 
 
 def of_all(cells: Iterable[Reading]) -> str:
