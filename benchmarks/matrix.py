@@ -63,7 +63,7 @@ class Grid(Value, kw_only=True):
     """The product of one pair with bits, methods and seeds.
 
     ``recipe.horizon`` is the length in steps of a method of 200 epochs; each method's own horizon
-    follows from its epochs.
+    follows from its epochs. Cells of an ``optional`` grid run only where ONLY= names their method.
     """
 
     pair: Pair
@@ -72,6 +72,7 @@ class Grid(Value, kw_only=True):
     seeds: tuple[int, ...]
     recipe: Recipe
     skips: tuple[Skip, ...] = ()
+    optional: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -117,6 +118,7 @@ class Cell(NamedTuple):
     seed: int
     history: History
     skipped: str
+    optional: bool = False
 
     @property
     def weight_bits(self) -> int:
@@ -171,7 +173,7 @@ class Matrix(Value, kw_only=True):
         return tuple(one for one in every if one.first in methods and one.second in methods)
 
     def cells(self) -> Iterator[Cell]:
-        """Every cell, skipped ones included, in the order of pairs, bits, methods and seeds."""
+        """Every cell, skipped and optional ones too, by pairs, bits, methods and seeds."""
         for grid in self.grids:
             yield from grid.cells(self.numerics)
 
@@ -183,14 +185,15 @@ def _cells(grid: Grid, bits: Bits | None, method: Method, numerics: int) -> Iter
         for skip in grid.skips
         if skip.method == method.name and skip.bits.lower() in ("", label)
     ]
+    said = "".join(reasons[:1]), grid.optional
     start = grid.pair.student_start
     if not method.shares:
         if start is not None:
-            yield Cell(grid.pair, bits, method, start.seed, start, "".join(reasons[:1]))
+            yield Cell(grid.pair, bits, method, start.seed, start, *said)
         return
     for seed in grid.seeds:
         history = history_of(grid, bits, method, seed, numerics)
-        yield Cell(grid.pair, bits, method, seed, history, "".join(reasons[:1]))
+        yield Cell(grid.pair, bits, method, seed, history, *said)
 
 
 def history_of(
@@ -251,7 +254,8 @@ def cell_values(cell: Cell) -> dict[str, str]:
 
 def select(cells: list[Cell], only: str) -> list[Cell]:
     """The cells that ``only`` picks: ``key=value`` words, all of which must hold; a value may list
-    several, comma-separated. Capitals and small letters are the same.
+    several, comma-separated. Capitals and small letters are the same. An optional cell is picked
+    only where ``only`` names its method.
 
     Raises ValueError for an unknown key or a value that no cell has, listing the valid ones.
     """
@@ -269,7 +273,8 @@ def select(cells: list[Cell], only: str) -> list[Cell]:
     picked = [
         cell
         for cell in cells
-        if all(cell_values(cell)[key].lower() in values for key, values in wanted.items())
+        if ("method" in wanted or not cell.optional)
+        and all(cell_values(cell)[key].lower() in values for key, values in wanted.items())
     ]
     if not picked:
         raise ValueError(f"ONLY={only!r} picks no cell of the matrix")

@@ -1,10 +1,14 @@
 """Networks with their cost, and pairs that begin pre-trained (torch-free)."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from benchmarks.matrix import Pair
 from qkd.phases import PRE_TRAINING
-from qkd.spec import Data, History, Learner, Network, Part, Recipe
+from qkd.spec import Data, History, Learner, Network, Part, Recipe, Weights
+
+NONE_READY: Mapping[str, Weights] = MappingProxyType({})
 
 
 class Priced(NamedTuple):
@@ -58,13 +62,31 @@ def pretraining(
     )
 
 
+def from_file(network: Network, data: Data, weights: Weights) -> History:
+    """The history of a network that begins with ready weights; nothing of it is trained here.
+
+    ``data`` says how the network sees its images, and by which test images it is judged.
+    """
+    return History(
+        data=data,
+        student=Learner(network=network, weights=weights),
+        recipe=Recipe(horizon=1, log_every=1),  # of no step
+        seed=0,
+    )
+
+
 def pretrained_pair(
     student: Priced, teacher: Priced, data: Data, *, steps: int, log_every: int, batch: int,
-    seed: int = 0,
+    seed: int = 0, weights: Mapping[str, Weights] = NONE_READY,
 ) -> Pair:  # fmt: skip
-    """A pair whose networks both begin pre-trained for ``steps`` steps, with one seed."""
+    """A pair whose networks both begin pre-trained for ``steps`` steps, with one seed.
+
+    Those that ``weights`` has by name begin with ready weights instead.
+    """
 
     def begin(network: Network) -> History:
+        if network.name in weights:
+            return from_file(network, data, weights[network.name])
         return pretraining(network, data, steps=steps, log_every=log_every, batch=batch, seed=seed)
 
     return Pair(

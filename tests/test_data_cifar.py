@@ -1,18 +1,16 @@
 import hashlib
-import importlib.util
 import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 from torchvision import datasets
-from trees import pictures, write_tree
+from trees import pictures, real_cifar10, write_tree
 
 from qkd.data import cifar
 from qkd.data.images import DataError, Images, Split, content_digest
 from qkd.data.standard import CIFAR10
 
-UNPACK = Path(__file__).parents[2] / "shared" / "data" / "unpack_cifar10.py"
 # As the official batches.meta lists them, in the order of their labels.
 CIFAR10_NAMES = [
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
@@ -263,14 +261,12 @@ def test_what_cannot_be_fetched_says_where_it_was_looked_for(name, tmp_path, mon
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not UNPACK.is_file(), reason="the real CIFAR-10 is not on this machine")
 def test_the_real_images_have_the_digest_of_the_standard_set(tmp_path, monkeypatch):
-    spec = importlib.util.spec_from_file_location("unpack", UNPACK)
-    unpack = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(unpack)
-    with np.load(UNPACK.with_name("cifar10.npz")) as packed:
-        assert packed["classes"].tolist() == CIFAR10_NAMES
-        parts = {part: unpack.read_split(packed, part) for part in ("train", "test")}
+    found = real_cifar10()
+    if found is None:
+        pytest.skip("the real CIFAR-10 is not on this machine")
+    parts, names = found
+    assert names == CIFAR10_NAMES
     write_official(tmp_path, "cifar10", parts, monkeypatch)
     split = cifar.cifar10(tmp_path)
     assert content_digest(split) == CIFAR10.digest

@@ -1,7 +1,26 @@
-"""Writes trees of images for tests."""
+"""Images for tests: made-up ones as trees, and the real CIFAR-10 where it is at hand."""
+
+import importlib.util
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+def real_cifar10():
+    """(images uint8 (N, 32, 32, 3), official labels) by part, and the names of the classes; None
+    where the images are not on this machine."""
+    unpack = SHARED / "unpack_cifar10.py"
+    if not unpack.is_file():
+        return None
+    spec = importlib.util.spec_from_file_location("unpack", unpack)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with np.load(SHARED / "cifar10.npz") as packed:
+        names = packed["classes"].tolist()
+        return {part: module.read_split(packed, part) for part in ("train", "test")}, names
 
 
 def pictures(seed, *shape):
