@@ -1,6 +1,7 @@
 """A matrix: cells with a lab label (torch-free)."""
 
 from collections.abc import Container, Iterator
+from itertools import accumulate
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
@@ -206,20 +207,23 @@ def history_of(
     pair = grid.pair
     quantization = None
     if bits is not None and method.quantizer is not None:
-        quantization = Quantization(bits=bits, quantizer=method.quantizer)
-    total = steps_of(method.epochs, grid.recipe)
+        quantization = Quantization(
+            bits=bits, quantizer=method.quantizer, initial_interval=method.initial_interval
+        )
+    lengths = [steps_of(share.epochs, grid.recipe) for share in method.shares]
+    restarts = tuple(accumulate(lengths[:-1])) if method.schedule == "phase" else ()
     history = History(
         data=pair.data,
         student=Learner(network=pair.student, start=pair.student_start, quantization=quantization),
-        recipe=msgspec.structs.replace(grid.recipe, horizon=total),
+        recipe=msgspec.structs.replace(grid.recipe, horizon=sum(lengths), restarts=restarts),
         seed=seed,
         numerics=numerics,
     )
     teacher = Learner(network=pair.teacher, start=pair.teacher_start)
     if method.teacher == "self":
         teacher = Learner(network=pair.student, start=pair.student_start)
-    for share in method.shares:
-        history = grown(history, share.phase, steps_of(share.epochs, grid.recipe), teacher)
+    for share, length in zip(method.shares, lengths, strict=True):
+        history = grown(history, share.phase, length, teacher)
     return history
 
 

@@ -38,6 +38,40 @@ def cifar_resnet(depth: int, width: int, channels: int, classes: int, size: int)
     return Priced(network, macs)
 
 
+def cifar_mobilenet(width: float, channels: int, classes: int, size: int) -> Priced:
+    """A MobileNetV2 for ``size`` x ``size`` images, its convolutions and linear layer counted."""
+    before, side, last = _rounded(32 * width), size, _rounded(1280 * max(1.0, width))
+    macs = side * side * 9 * channels * before
+    for expansion, output, blocks, first_stride in _MOBILENET_GROUPS:
+        after = _rounded(output * width)
+        for stride in (first_stride, *[1] * (blocks - 1)):
+            hidden = expansion * before
+            macs += side * side * before * hidden * (expansion > 1)
+            side = -(-side // stride)
+            macs += side * side * (9 * hidden + hidden * after)
+            before = after
+    macs += side * side * before * last + last * classes
+    network = Network(
+        name=f"mobilenetv2-width{width:g}",
+        factory="qkd.models.mobilenet_cifar:mobilenet_v2",
+        arguments={"width": width, "channels": channels, "classes": classes},
+    )
+    return Priced(network, macs)
+
+
+# Of each group: expansion, channels at width 1, blocks, stride of the first.
+_MOBILENET_GROUPS = (
+    (1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)  # fmt: skip
+
+
+def _rounded(channels: float) -> int:
+    """The nearest multiple of 8, or the next above where that loses more than a tenth."""
+    near = max(8, int(channels + 4) // 8 * 8)
+    return near + 8 if near < 0.9 * channels else near
+
+
 def pretraining(
     network: Network, data: Data, *, steps: int, log_every: int, batch: int, seed: int = 0,
     learning_rate: float = 0.1, weight_decay: float = 5e-4,

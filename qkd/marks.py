@@ -109,6 +109,8 @@ def marks() -> tuple[Marked, ...]:
                "not stated"),
         Marked("schedule", "cosine over the whole run", "qkd.step.cosine", "assumed",
                "not stated"),
+        _field(Recipe, "restarts", "steps at which that cosine begins anew", "assumed",
+               "none; one cosine for each phase is a sensitivity run"),
         _field(Recipe, "precision", "precision of training", "assumed", "not stated"),
         _field(Recipe, "frozen_teacher_precision", "precision of a frozen teacher (none: that of "
                "training)", "assumed", "not stated"),

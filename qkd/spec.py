@@ -128,13 +128,16 @@ class Share(Value, kw_only=True):
 
 class Method(Value, kw_only=True):
     """A named tuple of phases (none: the student as it starts), and a quantizer (none: full
-    precision). ``teacher`` is the pair's, or the student's own full-precision self.
+    precision). ``teacher`` is the pair's, or the student's own full-precision self; ``schedule``
+    one cosine over the run, or one over each phase.
     """
 
     name: Name
     shares: tuple[Share, ...]
     quantizer: ImportPath | None = INTERVAL
     teacher: Literal["pair", "self"] = "pair"
+    initial_interval: Literal["mse", "minmax"] = "mse"
+    schedule: Literal["run", "phase"] = "run"
     note: str = ""
 
     @property
@@ -150,7 +153,8 @@ class Method(Value, kw_only=True):
 
 class Recipe(Value, kw_only=True):
     """How an optimiser steps. Learning rates are those of step 0; ``horizon`` is the cosine's
-    length in steps, ``log_every`` the steps between two lines of metrics.
+    length in steps, ``log_every`` the steps between two lines of metrics, ``restarts`` the steps
+    at which the learning rates begin anew, a cosine of its own up to each and to the horizon.
 
     ``precision`` is that of training; a frozen teacher's forward pass may have its own.
     """
@@ -165,6 +169,12 @@ class Recipe(Value, kw_only=True):
     weight_decay: NotNegative = 1e-4
     precision: Precision = "float32"
     frozen_teacher_precision: Precision | None = None
+    restarts: tuple[Count, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if list(self.restarts) != sorted({step for step in self.restarts if step < self.horizon}):
+            raise ValueError(f"restarts {self.restarts} must ascend, below horizon {self.horizon}")
 
 
 class Part(Value, kw_only=True):
