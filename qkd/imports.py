@@ -12,7 +12,7 @@ from typing import Any
 READERS = ("qkd.data.fashion_mnist", "qkd.data.cifar", "qkd.data.folder", "qkd.data.synthetic")
 FACTORIES = ("qkd.models",)
 LOSSES = ("qkd.losses", "baselines")
-QUANTIZERS = ("qkd.quantizers", "baselines")
+QUANTIZERS = ("qkd.quantizers", "qkd.variants", "baselines")
 
 _loaded: set[str] = set()
 

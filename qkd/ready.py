@@ -5,6 +5,7 @@ from pathlib import Path
 from qkd import checkpoint, environment
 from qkd.begin import build
 from qkd.claim import Claim
+from qkd.cost import cost
 from qkd.data.batches import evaluation_batches
 from qkd.data.cache import load
 from qkd.evaluate import evaluate
@@ -47,6 +48,7 @@ def take_in(stage: Stage, record: Record, runtime: Runtime, claim: Claim) -> Non
         "trained_steps": 0,
         "student": accuracy.as_json(),
         "held_out": {"top1": None, "step": None},
+        "cost": cost(network, test.images.shape[1:])._asdict(),
         "seconds": 0.0,
         "images_per_second": 0.0,
         "checkpoint_sha256": sha256,

@@ -19,7 +19,7 @@ from qkd.spec import NUMERICS, Data, Weights
 from qkd.value import decode, encode, validated
 
 MATRICES = "matrices"
-BUILT_IN = ("ablation", "rivals")
+BUILT_IN = ("ablation", "rivals", "cifar", "sensitivity")
 
 
 def is_file(name: str) -> bool:
