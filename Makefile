@@ -28,8 +28,8 @@ RUN := .venv/bin/python
 LAUNCH := $(RUN) -m slurm.launch
 READY := .venv/ready
 
-.PHONY: help setup ablation rivals run plan status retry report export doctor speed peers test lint \
-	clean clean-checkpoints clean-environment clean-data clean-records
+.PHONY: help setup ablation rivals reproduce-cifar run plan status retry report export doctor \
+	speed peers test lint clean clean-checkpoints clean-environment clean-data clean-records
 .DEFAULT_GOAL := help
 
 help:
@@ -37,7 +37,9 @@ help:
 
 ## make ablation           the ablation matrix, then report/index.html (half an hour on two cores)
 ## make rivals             quantizers of others under plain QAT and QKD (half an hour likewise)
-## make run MATRIX=...     any matrix: ablation, rivals, or the path of a .py file of your own
+## make reproduce-cifar    the CIFAR matrix, its images fetched or in DATA (a night on two cores)
+## make run MATRIX=...     any matrix: ablation, rivals, cifar, sensitivity, or the path of a .py file
+##                         of your own
 ## make plan               what would run, and what it costs with and without sharing
 ## make status             what is done, running, missing, failed, blocked
 ## make retry              clear failures, so that the next run tries again
@@ -68,15 +70,16 @@ $(READY): requirements.lock pyproject.toml
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
-NAMED := $(filter ablation rivals,$(MAKECMDGOALS))
+NAMED := $(filter ablation rivals reproduce-cifar,$(MAKECMDGOALS))
 ifneq ($(NAMED),)
-ifneq ($(filter-out $(NAMED),$(value MATRIX)),)
-$(error make $(NAMED) runs the matrix of that name: for another one, make run MATRIX=...)
+ifneq ($(filter-out $(NAMED:reproduce-%=%),$(value MATRIX)),)
+$(error make $(NAMED) runs one matrix, $(NAMED:reproduce-%=%): for another one, make run MATRIX=...)
 endif
 endif
 ablation: export QKD_MATRIX := ablation
 rivals: export QKD_MATRIX := rivals
-ablation rivals run: $(READY)
+reproduce-cifar: export QKD_MATRIX := cifar
+ablation rivals reproduce-cifar run: $(READY)
 	@$(LAUNCH) run; code=$$?; [ $$code -ge 2 ] || $(RUN) -m report || code=1; exit $$code
 
 plan status retry export doctor clean-checkpoints: $(READY)

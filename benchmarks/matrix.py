@@ -1,6 +1,7 @@
 """A matrix: cells with a lab label (torch-free)."""
 
 from collections.abc import Container, Iterator
+from itertools import accumulate
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
@@ -63,7 +64,7 @@ class Grid(Value, kw_only=True):
     """The product of one pair with bits, methods and seeds.
 
     ``recipe.horizon`` is the length in steps of a method of 200 epochs; each method's own horizon
-    follows from its epochs.
+    follows from its epochs. Cells of an ``optional`` grid run only where ONLY= names their method.
     """
 
     pair: Pair
@@ -72,6 +73,7 @@ class Grid(Value, kw_only=True):
     seeds: tuple[int, ...]
     recipe: Recipe
     skips: tuple[Skip, ...] = ()
+    optional: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -117,6 +119,7 @@ class Cell(NamedTuple):
     seed: int
     history: History
     skipped: str
+    optional: bool = False
 
     @property
     def weight_bits(self) -> int:
@@ -171,7 +174,7 @@ class Matrix(Value, kw_only=True):
         return tuple(one for one in every if one.first in methods and one.second in methods)
 
     def cells(self) -> Iterator[Cell]:
-        """Every cell, skipped ones included, in the order of pairs, bits, methods and seeds."""
+        """Every cell, skipped and optional ones too, by pairs, bits, methods and seeds."""
         for grid in self.grids:
             yield from grid.cells(self.numerics)
 
@@ -183,14 +186,15 @@ def _cells(grid: Grid, bits: Bits | None, method: Method, numerics: int) -> Iter
         for skip in grid.skips
         if skip.method == method.name and skip.bits.lower() in ("", label)
     ]
+    said = "".join(reasons[:1]), grid.optional
     start = grid.pair.student_start
     if not method.shares:
         if start is not None:
-            yield Cell(grid.pair, bits, method, start.seed, start, "".join(reasons[:1]))
+            yield Cell(grid.pair, bits, method, start.seed, start, *said)
         return
     for seed in grid.seeds:
         history = history_of(grid, bits, method, seed, numerics)
-        yield Cell(grid.pair, bits, method, seed, history, "".join(reasons[:1]))
+        yield Cell(grid.pair, bits, method, seed, history, *said)
 
 
 def history_of(
@@ -203,20 +207,23 @@ def history_of(
     pair = grid.pair
     quantization = None
     if bits is not None and method.quantizer is not None:
-        quantization = Quantization(bits=bits, quantizer=method.quantizer)
-    total = steps_of(method.epochs, grid.recipe)
+        quantization = Quantization(
+            bits=bits, quantizer=method.quantizer, initial_interval=method.initial_interval
+        )
+    lengths = [steps_of(share.epochs, grid.recipe) for share in method.shares]
+    restarts = tuple(accumulate(lengths[:-1])) if method.schedule == "phase" else ()
     history = History(
         data=pair.data,
         student=Learner(network=pair.student, start=pair.student_start, quantization=quantization),
-        recipe=msgspec.structs.replace(grid.recipe, horizon=total),
+        recipe=msgspec.structs.replace(grid.recipe, horizon=sum(lengths), restarts=restarts),
         seed=seed,
         numerics=numerics,
     )
     teacher = Learner(network=pair.teacher, start=pair.teacher_start)
     if method.teacher == "self":
         teacher = Learner(network=pair.student, start=pair.student_start)
-    for share in method.shares:
-        history = grown(history, share.phase, steps_of(share.epochs, grid.recipe), teacher)
+    for share, length in zip(method.shares, lengths, strict=True):
+        history = grown(history, share.phase, length, teacher)
     return history
 
 
@@ -251,7 +258,8 @@ def cell_values(cell: Cell) -> dict[str, str]:
 
 def select(cells: list[Cell], only: str) -> list[Cell]:
     """The cells that ``only`` picks: ``key=value`` words, all of which must hold; a value may list
-    several, comma-separated. Capitals and small letters are the same.
+    several, comma-separated. Capitals and small letters are the same. An optional cell is picked
+    only where ``only`` names its method.
 
     Raises ValueError for an unknown key or a value that no cell has, listing the valid ones.
     """
@@ -269,7 +277,8 @@ def select(cells: list[Cell], only: str) -> list[Cell]:
     picked = [
         cell
         for cell in cells
-        if all(cell_values(cell)[key].lower() in values for key, values in wanted.items())
+        if ("method" in wanted or not cell.optional)
+        and all(cell_values(cell)[key].lower() in values for key, values in wanted.items())
     ]
     if not picked:
         raise ValueError(f"ONLY={only!r} picks no cell of the matrix")

@@ -1,10 +1,14 @@
 """Networks with their cost, and pairs that begin pre-trained (torch-free)."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from benchmarks.matrix import Pair
 from qkd.phases import PRE_TRAINING
-from qkd.spec import Data, History, Learner, Network, Part, Recipe
+from qkd.spec import Data, History, Learner, Network, Part, Recipe, Weights
+
+NONE_READY: Mapping[str, Weights] = MappingProxyType({})
 
 
 class Priced(NamedTuple):
@@ -34,6 +38,40 @@ def cifar_resnet(depth: int, width: int, channels: int, classes: int, size: int)
     return Priced(network, macs)
 
 
+def cifar_mobilenet(width: float, channels: int, classes: int, size: int) -> Priced:
+    """A MobileNetV2 for ``size`` x ``size`` images, its convolutions and linear layer counted."""
+    before, side, last = _rounded(32 * width), size, _rounded(1280 * max(1.0, width))
+    macs = side * side * 9 * channels * before
+    for expansion, output, blocks, first_stride in _MOBILENET_GROUPS:
+        after = _rounded(output * width)
+        for stride in (first_stride, *[1] * (blocks - 1)):
+            hidden = expansion * before
+            macs += side * side * before * hidden * (expansion > 1)
+            side = -(-side // stride)
+            macs += side * side * (9 * hidden + hidden * after)
+            before = after
+    macs += side * side * before * last + last * classes
+    network = Network(
+        name=f"mobilenetv2-width{width:g}",
+        factory="qkd.models.mobilenet_cifar:mobilenet_v2",
+        arguments={"width": width, "channels": channels, "classes": classes},
+    )
+    return Priced(network, macs)
+
+
+# Of each group: expansion, channels at width 1, blocks, stride of the first.
+_MOBILENET_GROUPS = (
+    (1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)  # fmt: skip
+
+
+def _rounded(channels: float) -> int:
+    """The nearest multiple of 8, or the next above where that loses more than a tenth."""
+    near = max(8, int(channels + 4) // 8 * 8)
+    return near + 8 if near < 0.9 * channels else near
+
+
 def pretraining(
     network: Network, data: Data, *, steps: int, log_every: int, batch: int, seed: int = 0,
     learning_rate: float = 0.1, weight_decay: float = 5e-4,
@@ -58,13 +96,31 @@ def pretraining(
     )
 
 
+def from_file(network: Network, data: Data, weights: Weights) -> History:
+    """The history of a network that begins with ready weights; nothing of it is trained here.
+
+    ``data`` says how the network sees its images, and by which test images it is judged.
+    """
+    return History(
+        data=data,
+        student=Learner(network=network, weights=weights),
+        recipe=Recipe(horizon=1, log_every=1),  # of no step
+        seed=0,
+    )
+
+
 def pretrained_pair(
     student: Priced, teacher: Priced, data: Data, *, steps: int, log_every: int, batch: int,
-    seed: int = 0,
+    seed: int = 0, weights: Mapping[str, Weights] = NONE_READY,
 ) -> Pair:  # fmt: skip
-    """A pair whose networks both begin pre-trained for ``steps`` steps, with one seed."""
+    """A pair whose networks both begin pre-trained for ``steps`` steps, with one seed.
+
+    Those that ``weights`` has by name begin with ready weights instead.
+    """
 
     def begin(network: Network) -> History:
+        if network.name in weights:
+            return from_file(network, data, weights[network.name])
         return pretraining(network, data, steps=steps, log_every=log_every, batch=batch, seed=seed)
 
     return Pair(

@@ -61,7 +61,11 @@ def plan(cells: Iterable[Cell], wanted: Iterable[Cell] | None = None) -> Plan:
     chosen = every if wanted is None else [cell for cell in wanted if not cell.skipped]
     macs = _macs_of_networks(every)
     stages: dict[str, Planned] = {}
-    for root in _trees(_paths(every)):
+    paths = _paths(every)
+    for history in paths:
+        if history.student.weights is not None:
+            _add(stages, Stage(history=history, steps=0), macs)
+    for root in _trees(paths):
         for edge in root.values():
             _add_tree(stages, edge, macs)
     ends = [(cell, cell.history.digest) for cell in chosen]

@@ -30,7 +30,7 @@ from qkd.quantize import interval_parameters, quantized_layers
 from qkd.record import Record, Store
 from qkd.runtime import Runtime
 from qkd.spec import Stage
-from qkd.step import Side, cosine, train_step
+from qkd.step import Side, learning_rate_factor, train_step
 from qkd.window import NotFinite, Window
 
 
@@ -165,7 +165,7 @@ class Training:
     def _write_metrics(self) -> None:
         """One line: what was learned since the last, and where the held-out images stand."""
         self.window.require_finite(self.step)
-        factor = cosine(self.step - 1, self.recipe.horizon)
+        factor = learning_rate_factor(self.step - 1, self.recipe)
         line: dict[str, Any] = {
             "step": self.step,
             "phase": self.history.parts[-1].phase.name,

@@ -109,12 +109,22 @@ def marks() -> tuple[Marked, ...]:
                "not stated"),
         Marked("schedule", "cosine over the whole run", "qkd.step.cosine", "assumed",
                "not stated"),
+        _field(Recipe, "restarts", "steps at which that cosine begins anew", "assumed",
+               "none; one cosine for each phase is a sensitivity run"),
         _field(Recipe, "precision", "precision of training", "assumed", "not stated"),
         _field(Recipe, "frozen_teacher_precision", "precision of a frozen teacher (none: that of "
                "training)", "assumed", "not stated"),
         Marked("pre-training", f"{PRE_TRAINING.name}: 200 epochs at full length, learning rate "
                "0.1, weight decay 5e-4, cosine", "benchmarks.pairs.pretraining", "assumed",
                "the paper starts from full-precision networks and does not say whose"),
+        Marked("pairs, CIFAR", "ResNet-20 with ResNet-32 and ResNet-56; MobileNetV2 at width 1 and "
+               "0.5 with ResNet-56", "benchmarks.cifar", "assumed",
+               "ResNet-20 is second-hand; MobileNetV2 is the paper's, its teacher unknown"),
+        Marked("MobileNetV2 on small images", "stride 1 in the stem and the first two groups, no "
+               "dropout", "qkd.models.mobilenet_cifar", "assumed", "usual, and not stated"),
+        Marked("normalisation, CIFAR", "ImageNet's channel means and deviations",
+               "qkd.data.standard.CIFAR10", "assumed",
+               "that of ready networks as they are passed around"),
         _field(Data, "pad", "augmentation: pad, random crop", "assumed", "standard"),
         _field(Data, "flip", "augmentation: random horizontal flip", "assumed", "standard"),
         Marked("reported epoch", "the last, in float32", "qkd.train", "assumed", "not stated"),

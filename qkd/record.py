@@ -134,6 +134,8 @@ def readable_name(history: History) -> str:
     if quantization is not None and quantization.quantizer != INTERVAL:
         bits += f"-{quantization.quantizer.partition(':')[2].lower()}"
     parts = [f"{part.phase.name}{part.steps}" for part in history.parts]
+    if history.student.weights is not None:
+        parts.append("ready-weights")
     name = "-".join([history.student.network.name, bits, *parts, f"s{history.seed}"])
     return name.lower()[:120]
 

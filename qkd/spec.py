@@ -128,13 +128,16 @@ class Share(Value, kw_only=True):
 
 class Method(Value, kw_only=True):
     """A named tuple of phases (none: the student as it starts), and a quantizer (none: full
-    precision). ``teacher`` is the pair's, or the student's own full-precision self.
+    precision). ``teacher`` is the pair's, or the student's own full-precision self; ``schedule``
+    one cosine over the run, or one over each phase.
     """
 
     name: Name
     shares: tuple[Share, ...]
     quantizer: ImportPath | None = INTERVAL
     teacher: Literal["pair", "self"] = "pair"
+    initial_interval: Literal["mse", "minmax"] = "mse"
+    schedule: Literal["run", "phase"] = "run"
     note: str = ""
 
     @property
@@ -150,7 +153,8 @@ class Method(Value, kw_only=True):
 
 class Recipe(Value, kw_only=True):
     """How an optimiser steps. Learning rates are those of step 0; ``horizon`` is the cosine's
-    length in steps, ``log_every`` the steps between two lines of metrics.
+    length in steps, ``log_every`` the steps between two lines of metrics, ``restarts`` the steps
+    at which the learning rates begin anew, a cosine of its own up to each and to the horizon.
 
     ``precision`` is that of training; a frozen teacher's forward pass may have its own.
     """
@@ -165,6 +169,12 @@ class Recipe(Value, kw_only=True):
     weight_decay: NotNegative = 1e-4
     precision: Precision = "float32"
     frozen_teacher_precision: Precision | None = None
+    restarts: tuple[Count, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if list(self.restarts) != sorted({step for step in self.restarts if step < self.horizon}):
+            raise ValueError(f"restarts {self.restarts} must ascend, below horizon {self.horizon}")
 
 
 class Part(Value, kw_only=True):
@@ -174,25 +184,47 @@ class Part(Value, kw_only=True):
     steps: Count
 
 
+class Weights(Value, kw_only=True):
+    """A file of ready weights for a network in full precision.
+
+    ``source`` is ``file:PATH``, a path within the data folder unless it is absolute; ``sha256``
+    says which file that must be, empty until the launcher has read it. ``entry`` names the weights
+    among the file's entries (none: the file holds nothing else). ``rename`` maps beginnings of the
+    file's names to what stands in their place in the network's: ``{"module.": "", "fc.":
+    "linear."}``.
+    """
+
+    source: Annotated[str, msgspec.Meta(pattern=r"^file:.+$", extra=NOT_IDENTITY)]
+    sha256: Sha256 = ""
+    entry: str = ""
+    rename: dict[str, str] = {}  # noqa: RUF012 (likewise)
+
+
 class Learner(Value, kw_only=True):
-    """A network with its start (none: random weights from the history's seed) and, for a
-    quantized one, its quantization.
+    """A network with its start and, for a quantized one, its quantization.
+
+    It starts with the state that a history leads to, or with ready weights, or (none of both) with
+    random weights from the history's seed.
     """
 
     network: Network
     start: "History | None" = None
     quantization: Quantization | None = None
+    weights: Weights | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.start is not None and self.start.student.quantization is not None:
             raise ValueError("a network begins in full precision: its start is quantized")
+        if self.weights is not None and (self.start is not None or self.quantization is not None):
+            raise ValueError("ready weights are of a network in full precision with no other start")
 
 
 class History(Value, kw_only=True, dict=True):
     """What a student (and its teacher, from the first phase that needs one) has been through.
 
-    Adjacent parts of the same phase must be joined: `grown` does it.
+    Adjacent parts of the same phase must be joined: `grown` does it. Ready weights come in by a
+    history of no parts, which others start from: they are read once, into a record of their own.
     """
 
     data: Data
@@ -209,6 +241,9 @@ class History(Value, kw_only=True, dict=True):
             raise ValueError("adjacent parts of a history are of the same phase: join them")
         if (self.teacher is not None) != any(part.phase.needs_teacher for part in self.parts):
             raise ValueError("a history has a teacher exactly where one of its phases needs one")
+        ready = [side for side in (self.student, self.teacher) if side is not None and side.weights]
+        if ready and self.parts:
+            raise ValueError("ready weights are a history of no parts, which others start from")
 
     @property
     def steps(self) -> int:
@@ -233,12 +268,20 @@ class History(Value, kw_only=True, dict=True):
 
 
 class Stage(Value, kw_only=True):
-    """The last ``steps`` steps of ``history``: the unit of work."""
+    """The last ``steps`` steps of ``history``: the unit of work. 0: ready weights are taken in."""
 
     history: History
-    steps: Count
+    steps: Annotated[int, msgspec.Meta(ge=0)]
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.history.parts or self.steps > self.history.parts[-1].steps:
+        parts = self.history.parts
+        if not parts and self.steps == 0 and self.history.student.weights is not None:
+            return
+        if not parts or not 1 <= self.steps <= parts[-1].steps:
             raise ValueError("a stage lies within one phase")
+
+    @property
+    def label(self) -> str:
+        """What happens in it: the phase's name, or that ready weights are taken in."""
+        return self.history.parts[-1].phase.name if self.history.parts else "ready-weights"

@@ -135,6 +135,13 @@ def cosine(step: int, horizon: int) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * min(step, horizon) / horizon))
 
 
+def learning_rate_factor(step: int, recipe: Recipe) -> float:
+    """The factor on the learning rates at ``step``: one cosine, or one between two restarts."""
+    begin = max((start for start in recipe.restarts if start <= step), default=0)
+    end = min((start for start in recipe.restarts if start > step), default=recipe.horizon)
+    return cosine(step - begin, end - begin)
+
+
 def train_step(
     student: Side, teacher: Side | None, images: Tensor, labels: Tensor, *,
     recipe: Recipe, seed: int, step: int,
@@ -162,7 +169,7 @@ def train_step(
     values = student.learn(student_logits, labels, peer)
     if teacher is not None and teacher_logits is not None and teacher.terms:
         values |= teacher.learn(teacher_logits, labels, student_logits.detach())
-    factor = cosine(step, recipe.horizon)
+    factor = learning_rate_factor(step, recipe)
     student.step(factor)
     if teacher is not None:
         teacher.step(factor)

@@ -15,6 +15,7 @@ from qkd.begin import (
 )
 from qkd.claim import Claim, ClaimLost
 from qkd.loop import Progress, Stopped, Training, log
+from qkd.ready import take_in
 from qkd.record import Record, State, Store, store_of
 from qkd.runtime import Runtime
 from qkd.spec import Stage
@@ -65,7 +66,10 @@ def run_stage(
             if not part.name.startswith(".claim."):
                 part.unlink(missing_ok=True)
         try:
-            Training(stage, store, record, runtime, claim).run(on_progress, should_stop)
+            if stage.steps:
+                Training(stage, store, record, runtime, claim).run(on_progress, should_stop)
+            else:
+                take_in(stage, record, runtime, claim)
         except (Stopped, ClaimLost, ParentMissing, KeyboardInterrupt):
             raise
         except Exception as error:

@@ -40,13 +40,16 @@ class Readings(NamedTuple):
 
 
 def read(run: Run) -> Readings:
-    """Every cell of the run; one that two grids share stands where it comes first."""
+    """Every cell of the run, optional ones that left a record included; one that two grids share
+    stands where it comes first."""
     placed: dict[tuple[str, str], tuple[Cell, Setting, str]] = {}
     for stand, grid in zip(stands(run.matrix), run.matrix.grids, strict=True):
         for cell in grid.cells(run.matrix.numerics):
             name = cell.history.digest, cell.method.name
+            if cell.optional and run.records.outcome(cell.history).status == Status.MISSING:
+                continue
             placed.setdefault(name, (cell, setting_of(stand, grid, cell), stand.recipe))
-    planned = plan([cell for cell, _, _ in placed.values()])
+    planned = plan(run.matrix.cells(), [cell for cell, _, _ in placed.values()])
     failed = _failed_and_after(planned, run.records)
     cells = [
         _reading(cell, setting, run.records, failed)._replace(recipe=recipe)

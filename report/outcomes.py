@@ -158,9 +158,10 @@ class Proof(Value, kw_only=True, forbid_unknown_fields=False):
 
 class Result(Value, kw_only=True, forbid_unknown_fields=False):
     """The part of result.json that the report reads; ``cost`` is None in older records. Of a
-    quantized stage it holds an audit and a proof, or why there is none, likewise."""
+    quantized stage it holds an audit and a proof, or why there is none, likewise. 0 steps: ready
+    weights, not trained here."""
 
-    steps: Count
+    steps: Annotated[int, msgspec.Meta(ge=0)]
     student: Accuracy
     held_out: HeldOut
     seconds: NotNegative

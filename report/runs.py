@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import benchmarks
 from benchmarks.matrix import cell_values
-from qkd.spec import History
+from qkd.spec import History, Learner
 from report.cells import Reading, Readings
 from report.curves import chain
 from report.integers import LayerRow, in_full, in_short, layer_rows
@@ -129,8 +129,7 @@ def in_words(history: History) -> list[str]:
     for side, learner in learners:
         if learner is None:
             continue
-        start = learner.start
-        begin = f"pre-trained for {start.steps} steps" if start else "from random weights"
+        begin = _beginning(learner)
         bits = learner.quantization.bits if learner.quantization else None
         edge = f", quantized to {bits.label}, first and last layer {bits.edge} bits" if bits else ""
         words.append(f"{side}: {learner.network.name}, {begin}{edge}")
@@ -140,6 +139,17 @@ def in_words(history: History) -> list[str]:
         for part in history.parts
     ]
     return words
+
+
+def _beginning(learner: Learner) -> str:
+    """How a network began: pre-trained here, with ready weights, or at random."""
+    weights = learner.start.student.weights if learner.start else learner.weights
+    if weights is not None:
+        file = weights.source.removeprefix("file:").rpartition("/")[2]
+        return f"from the ready weights {file} (sha256 {weights.sha256[:12]})"
+    if learner.start is not None:
+        return f"pre-trained for {learner.start.steps} steps"
+    return "from random weights"
 
 
 def _starts(history: History, records: Records) -> list[Outcome]:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from benchmarks.matrix import select
 from benchmarks.plan import plan
 from benchmarks.settings import Settings
 from qkd.printable import printable
@@ -129,11 +130,11 @@ def _matrix(settings: Settings) -> Iterator[Finding]:
 
     try:
         matrix = build(settings)
-        cells = list(matrix.cells())
-        yield Finding(
-            "matrix", f"{matrix.name}: {len(cells)} cells, {len(plan(cells).stages)} stages"
-        )
-        for data in {grid.pair.data.name: grid.pair.data for grid in matrix.grids}.values():
+        every = list(matrix.cells())
+        cells = select(every, settings.only)
+        stages = plan(every, cells).stages
+        yield Finding("matrix", f"{matrix.name}: {len(cells)} cells, {len(stages)} stages")
+        for data in {cell.pair.data.name: cell.pair.data for cell in cells}.values():
             split = load(data, settings.data)
             counts = f"{len(split.train.labels)} training and {len(split.test.labels)} test images"
             yield Finding(f"data {data.name}", f"{counts}, digest verified")

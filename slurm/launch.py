@@ -47,9 +47,8 @@ def prepare(settings: Settings) -> Work:
     """What the settings ask for. Raises ValueError for what cannot be."""
     matrix = build(settings)
     cells = list(matrix.cells())
-    whole = plan(cells)
-    chosen = plan(cells, select(cells, settings.only)) if settings.only else whole
-    return Work(settings, matrix, whole, chosen, store_of(settings.results))
+    chosen = plan(cells, select(cells, settings.only))
+    return Work(settings, matrix, plan(cells), chosen, store_of(settings.results))
 
 
 def run(work: Work) -> int:
@@ -73,8 +72,8 @@ def _train(work: Work) -> Schedule:
     from slurm.local import LocalExecutor
 
     settings = work.settings
-    for grid in work.matrix.grids:
-        load(grid.pair.data, settings.data)
+    for data in {cell.pair.data.name: cell.pair.data for cell, _ in work.plan.cell_stages}.values():
+        load(data, settings.data)
     _build_networks(work)
     show_plan(work)
     jobs = workers(settings)
@@ -111,21 +110,26 @@ def _note(work: Work, schedule: Schedule, jobs: int, seconds: float) -> None:
 
 
 def _build_networks(work: Work) -> None:
-    """Builds every student and teacher once, quantized as it will be: a network that cannot be
-    built or traced is found before anything is trained. Raises ValueError, naming it."""
+    """Builds every student and teacher once, quantized as it will be and with the ready weights
+    that are still to be taken in: a network that cannot be built or traced, or whose weights do not
+    fit, is found before anything is trained. Raises ValueError, naming it."""
     import torch
 
     from qkd.begin import build
+    from qkd.weights import fill
 
+    found = statuses(work.plan, work.store)
     learners = {
-        digest(learner): learner
+        digest(learner): (learner, found[planned.digest])
         for planned in work.plan.stages.values()
         for learner in (planned.stage.history.student, planned.stage.history.teacher)
         if learner is not None
     }
-    for learner in learners.values():
+    for learner, status in learners.values():
         try:
-            build(learner, 0, "check", torch.device("cpu"))
+            network = build(learner, 0, "check", torch.device("cpu"))
+            if learner.weights is not None and status != Status.DONE:
+                fill(network, learner.weights, work.settings.data)
         except Exception as error:
             raise ValueError(f"the network {learner.network.name}: {error}") from error
 
@@ -168,7 +172,7 @@ def show_plan(work: Work) -> int:
         table.add_column(name, justify="left" if name == "phase" else "right")
     phases: dict[str, list[str]] = {}
     for key, planned in work.plan.stages.items():
-        phases.setdefault(planned.stage.history.parts[-1].phase.name, []).append(key)
+        phases.setdefault(planned.stage.label, []).append(key)
     total = work.plan.macs or 1
     for phase, keys in phases.items():
         members = [work.plan.stages[key] for key in keys]

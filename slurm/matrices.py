@@ -1,5 +1,6 @@
 """From MATRIX=... to a matrix whose every cell has its id, and back from the records."""
 
+import json
 import traceback
 from collections.abc import Callable
 from importlib import import_module
@@ -8,17 +9,17 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.matrix import DEFAULT_SEEDS, Grid, Matrix
+from benchmarks.matrix import DEFAULT_SEEDS, Grid, Matrix, select
 from benchmarks.settings import Settings, SettingsError
 from qkd.data.cache import identify, load
 from qkd.data.images import DataError
 from qkd.files import write_atomically
 from qkd.imports import load_file
-from qkd.spec import NUMERICS, Data
+from qkd.spec import NUMERICS, Data, Weights
 from qkd.value import decode, encode, validated
 
 MATRICES = "matrices"
-BUILT_IN = ("ablation", "rivals")
+BUILT_IN = ("ablation", "rivals", "cifar", "sensitivity")
 
 
 def is_file(name: str) -> bool:
@@ -27,8 +28,8 @@ def is_file(name: str) -> bool:
 
 
 def build(settings: Settings) -> Matrix:
-    """The matrix that was asked for, validated, its data read once and its networks counted where
-    it does not say.
+    """The matrix that was asked for, validated, its data and weights identified (they are read) and
+    its networks counted, where it does not say. Data of no cell that ONLY= picks is left as it is.
 
     Raises SettingsError for an unknown name, and DataError where data is needed and not there.
     """
@@ -40,8 +41,9 @@ def build(settings: Settings) -> Matrix:
     matrix = _of_the_user(path, lambda: module.matrix(settings.scale, seeds))
     if not isinstance(matrix, Matrix):
         raise SettingsError(f"MATRIX={settings.matrix}: matrix() returned no Matrix")
-    matrix = msgspec.structs.replace(matrix, numerics=NUMERICS)
-    identified = _identified(validated(matrix), settings.data)
+    matrix = validated(msgspec.structs.replace(matrix, numerics=NUMERICS))
+    chosen = {cell.pair.data.name for cell in select(list(matrix.cells()), settings.only)}
+    identified = _identified(matrix, settings.data, chosen)
     counted: Matrix = _of_the_user(path, lambda: _counted(identified, settings.data))
     return counted
 
@@ -77,25 +79,41 @@ def _of_the_user(path: Path, call: Callable[[], Any]) -> Any:
         raise SettingsError(f"{path}{line}: {type(error).__name__}: {error}") from error
 
 
-def _identified(matrix: Matrix, folder: Path) -> Matrix:
-    """Every data set with its digest: those that have none are read."""
+def _identified(matrix: Matrix, folder: Path, chosen: set[str]) -> Matrix:
+    """Every chosen data set with its digest and every file of weights with its sha256: those that
+    have none are read."""
+    data: dict[str, str] = {}
+    weights: dict[str, str] = {}
+
+    def fill(node: dict[str, Any]) -> None:
+        if node.get("digest") == "" and "reader" in node and node["name"] in chosen:
+            if node["reader"] not in data:
+                data[node["reader"]] = identify(msgspec.convert(node, Data), folder).digest
+            node["digest"] = data[node["reader"]]
+        if node.get("sha256") == "" and "source" in node:
+            if node["source"] not in weights:
+                from qkd.weights import sha256_of  # torch, which a plan does not otherwise need
+
+                weights[node["source"]] = sha256_of(msgspec.convert(node, Weights), folder)
+            node["sha256"] = weights[node["source"]]
+
+    return _changed(matrix, fill)
+
+
+def _changed(matrix: Matrix, change: Callable[[dict[str, Any]], None]) -> Matrix:
+    """The matrix after ``change`` has seen each of its values, histories' ones included, as JSON
+    types."""
     plain = msgspec.to_builtins(matrix)
-    known: dict[str, str] = {}
 
-    def fill(node: Any) -> None:
+    def walk(node: Any) -> None:
         if isinstance(node, dict):
-            if node.get("digest") == "" and "reader" in node:
-                if node["reader"] not in known:
-                    known[node["reader"]] = identify(msgspec.convert(node, Data), folder).digest
-                node["digest"] = known[node["reader"]]
-            for item in node.values():
-                fill(item)
-        elif isinstance(node, (list, tuple)):
-            for item in node:
-                fill(item)
+            change(node)
+        if isinstance(node, (dict, list, tuple)):
+            for item in node.values() if isinstance(node, dict) else node:
+                walk(item)
 
-    fill(plain)
-    return msgspec.convert(plain, Matrix) if known else matrix
+    walk(plain)
+    return msgspec.convert(plain, Matrix)
 
 
 def _counted(matrix: Matrix, folder: Path) -> Matrix:
@@ -107,6 +125,9 @@ def _counted(matrix: Matrix, folder: Path) -> Matrix:
     grids = []
     for grid in matrix.grids:
         pair = grid.pair
+        if not pair.data.digest:  # of no chosen cell
+            grids.append(grid)
+            continue
         _, channels, height, width = load(pair.data, folder).test.images.shape
         shape = (channels, height, width)
         pair = msgspec.structs.replace(
@@ -121,13 +142,16 @@ def _counted(matrix: Matrix, folder: Path) -> Matrix:
 def remember(matrix: Matrix, results: Path) -> Matrix:
     """Writes what was planned beside the records, for the report; returns it.
 
-    Seeds of earlier launches stay where nothing but the seed differs.
+    Seeds of earlier launches stay where nothing but the seed differs, and so do digests of data
+    that this launch had no need to read.
     """
     path = results / MATRICES / f"{matrix.name}-{matrix.scale}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     earlier = _remembered(path)
-    if earlier is not None and earlier.numerics == matrix.numerics:
-        matrix = _with_earlier_seeds(matrix, earlier)
+    if earlier is not None:
+        matrix = _with_earlier_digests(matrix, earlier)
+        if earlier.numerics == matrix.numerics:
+            matrix = _with_earlier_seeds(matrix, earlier)
     write_atomically(path, encode(matrix))
     return matrix
 
@@ -138,6 +162,21 @@ def _remembered(path: Path) -> Matrix | None:
         return decode(path.read_bytes(), Matrix)
     except (FileNotFoundError, ValueError):
         return None
+
+
+def _with_earlier_digests(matrix: Matrix, earlier: Matrix) -> Matrix:
+    known: dict[str, str] = {}
+
+    def collect(node: dict[str, Any]) -> None:
+        if node.get("digest") and "reader" in node:
+            known[json.dumps({**node, "digest": ""}, sort_keys=True)] = node["digest"]
+
+    def fill(node: dict[str, Any]) -> None:
+        if node.get("digest") == "" and "reader" in node:
+            node["digest"] = known.get(json.dumps(node, sort_keys=True), "")
+
+    _changed(earlier, collect)
+    return _changed(matrix, fill)
 
 
 def _with_earlier_seeds(matrix: Matrix, earlier: Matrix) -> Matrix:

@@ -7,16 +7,19 @@ copied.
 
 import argparse
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 from qkd.files import write_atomically
 from qkd.record import STAGES, Record, State
+from slurm.launches import FILE as LAUNCHES
 from slurm.matrices import MATRICES
 
 COPIED = ("stage.json", "metrics.jsonl", "result.json", "failed.json")
 PRIVATE = ("host", "platform", "command", "data", "job")
+ABSOLUTE_SOURCE = re.compile(r'("source": "file:)(?:/|\.\./)(?:[^"]*/)?(?=[^"/]+")')
 
 
 def publish(results: Path, target: Path, weights: bool = False) -> int:
@@ -26,6 +29,10 @@ def publish(results: Path, target: Path, weights: bool = False) -> int:
     """
     if (results / MATRICES).exists():
         shutil.copytree(results / MATRICES, target / MATRICES, dirs_exist_ok=True)
+        for file in (target / MATRICES).glob("*.json"):
+            _without_folders(file)
+    if (results / LAUNCHES).exists():
+        shutil.copyfile(results / LAUNCHES, target / LAUNCHES)
     copied = (*COPIED, "checkpoint.pt") if weights else COPIED
     count = 0
     for folder in sorted((results / STAGES).iterdir()):
@@ -37,11 +44,20 @@ def publish(results: Path, target: Path, weights: bool = False) -> int:
         for name in copied:
             if (folder / name).exists():
                 shutil.copyfile(folder / name, copy / name)
+        _without_folders(copy / "stage.json")
         environment = _without_machine(record.read_json(record.environment_file))
         text = json.dumps(environment, indent=2, sort_keys=True)
         write_atomically(copy / "env.json", text.encode() + b"\n")
         count += 1
     return count
+
+
+def _without_folders(file: Path) -> None:
+    """Leaves of a path of ready weights outside the data folder the file's name; no id changes."""
+    text = file.read_text()
+    shorter = ABSOLUTE_SOURCE.sub(r"\1", text)
+    if shorter != text:
+        write_atomically(file, shorter.encode())
 
 
 def _without_machine(environment: dict[str, Any]) -> dict[str, Any]:

@@ -3,9 +3,13 @@ import sys
 import pytest
 import small
 import torch
+import trees
 from hypothesis import settings
 
 from qkd import imports
+from qkd.data.cache import _stored
+from qkd.data.images import Images, Split, canonical
+from qkd.data.standard import CIFAR10
 from qkd.record import Store
 from qkd.train import run_stage
 
@@ -58,6 +62,22 @@ def trained(tmp_path_factory, runtime):
         run_stage(stage, store, runtime)
         store.refresh()
     return store
+
+
+@pytest.fixture(scope="session")
+def real_cifar10(tmp_path_factory):
+    """A data folder in whose cache the real CIFAR-10 is."""
+    found = trees.real_cifar10()
+    if found is None:
+        pytest.skip("the real CIFAR-10 is not on this machine")
+    parts = [
+        canonical(Images(images.transpose(0, 3, 1, 2), labels.astype("int64")))
+        for images, labels in found[0].values()
+    ]
+    folder = tmp_path_factory.mktemp("cifar10")
+    (folder / "cache").mkdir()
+    _stored(Split(*parts), folder / "cache" / CIFAR10.digest, CIFAR10.digest)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -6,14 +6,14 @@ import pytest
 
 from qkd.data import synthetic
 from qkd.data.images import content_digest, validated
-from qkd.data.standard import FASHION_MNIST, SYNTHETIC
+from qkd.data.standard import CIFAR10, CIFAR100, FASHION_MNIST, SYNTHETIC
 from qkd.value import validated as valid
 
 
 def test_the_standard_sets_are_valid_values():
-    for data in (FASHION_MNIST, SYNTHETIC):
+    for data in (CIFAR10, CIFAR100, FASHION_MNIST, SYNTHETIC):
         assert valid(data) == data
-        assert len(data.digest) == 64
+        assert len(data.digest) == (0 if data is CIFAR100 else 64)
 
 
 def test_the_synthetic_set_is_what_its_value_says(tmp_path):
@@ -42,6 +42,8 @@ def test_the_synthetic_classes_can_be_told_apart(tmp_path):
         ("qkd.data.cache", ("torch",)),
         ("qkd.data.fashion_mnist", ("torch", "torchvision")),
         ("qkd.data.synthetic", ("torch",)),
+        ("qkd.data.cifar", ("torch", "torchvision")),
+        ("qkd.data.folder", ("torch",)),
     ],
 )
 def test_torch_is_imported_only_for_batches(module, absent):

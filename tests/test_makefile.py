@@ -43,18 +43,22 @@ def test_an_unknown_variable_is_an_error_that_lists_the_valid_ones(given: str) -
     assert "MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY JOBS THREADS" in done.stderr
 
 
-@pytest.mark.parametrize(("target", "own"), [("ablation", "'qkd-ce'"), ("rivals", "'qkd-lsq'")])
+@pytest.mark.parametrize(
+    ("target", "own"),
+    [("ablation", "'qkd-ce'"), ("rivals", "'qkd-lsq'"), ("reproduce-cifar", "'kd-lsq'")],
+)
 def test_a_matrix_with_a_target_is_run_by_it_and_no_other_is(
     tmp_path: Path, target: str, own: str
 ) -> None:
-    for given in ([], [f"MATRIX={target}"]):
+    name = target.removeprefix("reproduce-")
+    for given in ([], [f"MATRIX={name}"]):
         done = make(target, *given, "SCALE=smoke", f"RESULTS={tmp_path}", "ONLY=method=nobody")
         assert done.returncode != 0
         assert own in done.stderr  # among the methods that it may be
-    for other in {"ablation", "rivals"} - {target}:
+    for other in {"ablation", "rivals", "cifar", "mine.py"} - {name}:
         done = make(target, f"MATRIX={other}")
         assert done.returncode != 0
-        assert f"make {target} runs the matrix of that name" in done.stderr
+        assert f"make {target} runs one matrix, {name}: for another" in done.stderr
 
 
 @pytest.mark.parametrize(

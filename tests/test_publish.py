@@ -3,9 +3,15 @@
 import json
 from pathlib import Path
 
+import msgspec
+import pytest
+
 from benchmarks.ablation import matrix
+from benchmarks.pairs import cifar_resnet, from_file
 from benchmarks.plan import plan
+from qkd.data.standard import SYNTHETIC
 from qkd.record import Store
+from qkd.spec import Stage, Weights
 from slurm.matrices import remember
 from slurm.publish import publish
 
@@ -34,3 +40,37 @@ def test_published_records_are_read_again_and_name_no_machine(tmp_path: Path) ->
     again = Store(target / "stages").record(stages[1].history)
     assert again.stage() == stages[1]
     assert json.loads(again.environment_file.read_text()) == {"torch": "2"}
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("file:/mine/data/x.th", "file:x.th"),
+        ("file:/x.th", "file:x.th"),
+        ("file:../elsewhere/x.th", "file:x.th"),
+        ("file:cifar10/x.th", "file:cifar10/x.th"),
+    ],
+)
+def test_a_path_of_ready_weights_outside_the_data_folder_is_not_published(
+    tmp_path: Path, given: str, kept: str
+) -> None:
+    results, target = tmp_path / "results", tmp_path / "reference"
+    network = cifar_resnet(8, width=4, channels=1, classes=10, size=16).network
+    history = from_file(network, SYNTHETIC, Weights(source=given, sha256="0" * 64))
+    stage = Stage(history=history, steps=0)
+    record = Store(results / "stages").record(history)
+    record.open(stage)
+    record.write_json(record.environment_file, {})
+    record.write_json(record.result_file, {"steps": 0})
+    whole = matrix("smoke", (0,))
+    pair = msgspec.structs.replace(whole.grids[0].pair, student_start=history)
+    grid = msgspec.structs.replace(whole.grids[0], pair=pair)
+    remember(msgspec.structs.replace(whole, grids=(grid,)), results)
+    assert publish(results, target) == 1
+    again = Store(target / "stages").record(history).stage().history
+    assert again.digest == history.digest
+    assert again.student.weights is not None
+    assert again.student.weights.source == kept
+    (file,) = (target / "matrices").iterdir()
+    assert f'"{kept}"' in file.read_text()
+    assert (f'"{given}"' in file.read_text()) == (given == kept)
