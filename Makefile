@@ -56,7 +56,7 @@ help:
 ##
 ## Variables: MATRIX=ablation  SCALE=smoke|laptop|paper (laptop)  DATA=data  RESULTS=results
 ##            REPORT=report/index.html  SEEDS=0,1,2  ONLY='method=qkd,qat bits=w2a2'
-##            JOBS= (workers; one for each GPU, else each core)  THREADS=1 (of each, on a CPU)
+##            JOBS= (workers; for each core one; a GPU: as make speed found)  THREADS=1 (of each, on a CPU)
 ##            COMPILE=0|1 (torch.compile: for long runs; needs a C++ compiler and Python's headers)
 ##            LEAN=0|1 (float training's memory for some more time; the same numbers)
 ##            STAGE= (a stage's digest, or its record's name or folder)

@@ -102,12 +102,23 @@ class Grid(Value, kw_only=True):
 
     def comparable(self, other: "Grid") -> bool:
         """Whether the methods of both can be compared, seed by seed: the same networks, from the
-        same starts, see the same images in the same order for as long, and no two methods have the
-        same name. The rest of the recipe may differ."""
-        ours, theirs = self.recipe, other.recipe
-        same = (ours.horizon, ours.batch) == (theirs.horizon, theirs.batch)
+        same starts, see the same images in the same order for as long, by recipes that differ in
+        learning rates alone, and no two methods have the same name."""
+        ours, theirs = (_without_rates(grid.recipe) for grid in (self, other))
         names = {method.name for method in self.methods}
-        return same and self.pair == other.pair and names.isdisjoint(m.name for m in other.methods)
+        alike = ours == theirs and self.pair == other.pair
+        return alike and names.isdisjoint(method.name for method in other.methods)
+
+
+def _without_rates(recipe: Recipe) -> Recipe:
+    """The recipe with the learning rates that a quantizer's authors may have had their own of."""
+    base = Recipe(horizon=1, log_every=1)
+    return msgspec.structs.replace(
+        recipe,
+        learning_rate=base.learning_rate,
+        weight_interval_learning_rate=base.weight_interval_learning_rate,
+        activation_interval_learning_rate=base.activation_interval_learning_rate,
+    )
 
 
 class Cell(NamedTuple):

@@ -10,7 +10,8 @@ FOLDER = "speed"
 
 
 class Figure(Value, kw_only=True):
-    """One measured ratio: its median over interleaved rounds, and the middle half of the rounds.
+    """One measured ratio. Of work timed in turn, the median over the rounds, with the middle half
+    of them as ``low`` and ``high``; both are None where there was one measurement.
 
     ``goal`` is what the ratio should not exceed (``better`` lower) or fall short of (higher); None
     where the figure is for comparison only.
@@ -19,8 +20,8 @@ class Figure(Value, kw_only=True):
     group: str
     name: str
     ratio: NotNegative
-    low: NotNegative
-    high: NotNegative
+    low: NotNegative | None = None
+    high: NotNegative | None = None
     goal: NotNegative | None = None
     better: Literal["lower", "higher"] = "lower"
     met: bool | None = None

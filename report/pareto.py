@@ -7,6 +7,8 @@ from report.statistics import Interval
 from report.summary import Summary
 from report.words import fixed, kilobytes, millions
 
+WORTH_DRAWING = 1.25
+
 
 class Measure(NamedTuple):
     """A cost on the horizontal axis: its name, its unit, its value, and that as text."""
@@ -34,7 +36,7 @@ class Point(NamedTuple):
 def points(summaries: Sequence[Summary], measure: Measure) -> list[Point]:
     """A point for each that is done and whose cost is recorded, the cheapest first.
 
-    A label names the network too, where there are several.
+    A label names the network too, where there are several. None where all cost about the same.
     """
     networks = {summary.cells[0].cell.pair.student.name for summary in summaries}
     found = []
@@ -45,7 +47,10 @@ def points(summaries: Sequence[Summary], measure: Measure) -> list[Point]:
             network = cell.pair.student.name if len(networks) > 1 else ""
             words = (summary.name, cell.bits.label if cell.bits else "fp", network)
             found.append(Point(" ".join(filter(None, words)), cost, summary.interval))
-    return sorted(found, key=lambda point: (point.cost, point.top1.mean))
+    found.sort(key=lambda point: (point.cost, point.top1.mean))
+    # Files of one bit width differ by names and headers: no difference that a front should judge.
+    differ = bool(found) and found[-1].cost >= WORTH_DRAWING * found[0].cost
+    return found if differ else []
 
 
 def front(candidates: Sequence[Point]) -> list[Point]:

@@ -85,7 +85,7 @@ def _row(figure: Figure) -> FigureRow:
     return FigureRow(
         name=figure.name,
         ratio=fixed(figure.ratio),
-        spread=f"{fixed(figure.low)} to {fixed(figure.high)}",
+        spread="" if figure.low is None else f"{fixed(figure.low)} to {fixed(figure.high)}",
         goal=f"{sign} {fixed(figure.goal)}" if figure.goal is not None else "",
         verdict=verdict,
         note=figure.note,

@@ -39,7 +39,9 @@ PAIRED = (
     "uncorrected test of this design to see a true difference of 0.5 points at the spread that was "
     "observed."
 )
-FAMILY = ", and corrected as one family by Holm's method, those not run among them."
+FAMILY = (
+    ", and corrected as one family within this setting by Holm's method, those not run among them."
+)
 MCNEMAR = (
     "McNemar's exact, two-sided test on the same test images, uncorrected. It is conditional on "
     "the two trained networks of a seed: it says whether these two differ on other images of the "

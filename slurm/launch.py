@@ -71,7 +71,8 @@ def _train(work: Work) -> Schedule:
     from slurm.display import Display
     from slurm.local import LocalExecutor
 
-    settings = work.settings
+    settings, began = work.settings, time.monotonic()
+    fresh = not any(_has_begun(work, key) for key in _own(work))
     for data in {cell.pair.data.name: cell.pair.data for cell, _ in work.plan.cell_stages}.values():
         load(data, settings.data)
     _build_networks(work)
@@ -92,19 +93,28 @@ def _train(work: Work) -> Schedule:
     ):
         schedule = Schedule(work.plan, work.store, executor, display.listen)
         display.watch(schedule)
-        began = time.monotonic()
         schedule.run()
-        _note(work, schedule, jobs, time.monotonic() - began)
+        _note(work, schedule, jobs, time.monotonic() - began, fresh)
     return schedule
 
 
-def _note(work: Work, schedule: Schedule, jobs: int, seconds: float) -> None:
-    """What the launch took, for `make speed` and the report."""
+def _own(work: Work) -> set[str]:
+    """The stages of the whole matrix but those of the networks that it begins with."""
+    return {key for key, planned in work.whole.stages.items() if planned.parents}
+
+
+def _has_begun(work: Work, key: str) -> bool:
+    record = work.store.record(work.whole.stages[key].stage.history)
+    return record.result_file.exists() or record.checkpoint_file.exists()
+
+
+def _note(work: Work, schedule: Schedule, jobs: int, seconds: float, fresh: bool) -> None:
+    """What the launch took, for `make speed`."""
     training, proof = taken(work.plan, work.store, schedule.trained)
     launch = Launch(
         matrix=work.matrix.name, scale=work.settings.scale, time=now(), workers=jobs,
-        stages=len(schedule.trained), wall_seconds=seconds, training_seconds=training,
-        proof_seconds=proof,
+        stages=len(schedule.trained), whole=fresh and _own(work) <= schedule.trained,
+        wall_seconds=seconds, training_seconds=training, proof_seconds=proof,
     )  # fmt: skip
     note(work.settings.results, launch)
 

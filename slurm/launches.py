@@ -14,13 +14,18 @@ FILE = "launches.jsonl"
 
 
 class Launch(Value, kw_only=True):
-    """One launch on one machine. Seconds: of the clock, of training steps, of integer proofs."""
+    """One launch on one machine. Seconds: of the clock, of training steps, of integer proofs.
+
+    ``whole``: it trained all that the matrix has to train but the networks it begins with, from
+    nothing, so that its clock and its stages' seconds tell of the same work.
+    """
 
     matrix: str
     scale: str
     time: str
     workers: Count
     stages: int
+    whole: bool = True
     wall_seconds: NotNegative
     training_seconds: NotNegative
     proof_seconds: NotNegative = 0.0

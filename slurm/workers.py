@@ -10,16 +10,23 @@ from qkd.value import decode
 
 
 def workers(settings: Settings) -> int:
-    """As asked for, else one for each core, or as many for each GPU as `make speed` found to give
-    the highest throughput (one where it was not run).
+    """As asked for, else one for each core, or for each GPU one; below the paper's scale, whose
+    networks fill a GPU, as many as `make speed` found to give the highest throughput.
     """
     if settings.jobs:
         return settings.jobs
     gpus = _gpus()
     if gpus:
-        return len(gpus) * workers_of(settings.results, gpus[0])
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, (cores or 1) // settings.threads)
+        small = settings.scale != "paper"
+        return len(gpus) * (workers_of(settings.results, gpus[0]) if small else 1)
+    return max(1, cores() // settings.threads)
+
+
+def cores() -> int:
+    """How many cores this process may use: fewer than the machine has, in a job or a container."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def workers_of(results: Path, processor: str) -> int:

@@ -2,17 +2,16 @@
 
 import os
 import re
-import shutil
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.settings import from_environment
-from benchmarks.speed import FOLDER, Figure, Machine, MachineSpeed
+from benchmarks.speed import FOLDER, Figure, Machine, MachineSpeed, Point
 from qkd import environment
 from qkd.files import write_atomically
 from qkd.runtime import Runtime
@@ -22,7 +21,8 @@ from slurm.speed import measures
 from slurm.speed.growth import growth
 from slurm.speed.peers import peers
 from slurm.speed.records import overheads
-from slurm.speed.side_by_side import side_by_side
+from slurm.speed.side_by_side import best_of, side_by_side
+from slurm.workers import cores
 
 
 def main() -> int:
@@ -31,29 +31,28 @@ def main() -> int:
     runtime = Runtime(threads=settings.threads)
     device = environment.set_up(runtime)
     skipped = dict(peers()[1])
-    figures: list[Figure] = []
-    figures += _told("a quantized training step", measures.quantized_steps(device))
-    figures += _told("memory for the backward pass", measures.lean_steps(device))
-    figures += _told("phases", measures.phases(device))
-    figures += _told("data", measures.pipeline(device))
-    if device.type == "cpu" and shutil.which("c++") is None:
-        skipped["compiled step"] = "torch.compile needs a C++ compiler, and there is none"
-    else:
-        figures += _told("compiled (minutes, where it is the first time)",
-                         measures.compiled_steps(device))  # fmt: skip
-    figures += _told("other libraries", measures.peer_steps(device))
-    found = _told_workers(device)
-    figures += [figure for figure, _ in found]
-    figures += _told("the launch of the laptop ablation", overheads(settings.results))
-    if not any(figure.group == "launch" for figure in figures):
-        skipped["launch"] = "no whole laptop ablation in the records: make ablation"
-    print("how the cost grows", flush=True)
-    points = tuple(growth(device))
-    best = max(found, key=lambda one: one[0].ratio)[1]
+    groups: dict[str, Callable[[], Iterable[Figure | Point]]] = {
+        "a quantized training step": lambda: measures.quantized_steps(device),
+        "memory for the backward pass": lambda: measures.lean_steps(device),
+        "phases": lambda: measures.phases(device),
+        "data": lambda: measures.pipeline(device),
+        "compiled steps (minutes, where it is the first time)": lambda: measures.compiled_steps(
+            device
+        ),
+        "other libraries": lambda: measures.peer_steps(device, skipped),
+        "processes side by side": lambda: side_by_side(device),
+        "the launch of the laptop ablation": lambda: overheads(settings.results),
+        "how the cost grows": lambda: growth(device),
+    }
+    found: list[Figure | Point] = []
+    for what, measure in groups.items():
+        found += _told(what, measure, skipped)
+    figures = tuple(one for one in found if isinstance(one, Figure))
     speed = validated(
         MachineSpeed(
-            machine=_machine(runtime, device), figures=tuple(figures), growth=points,
-            workers=best, skipped=skipped,
+            machine=_machine(runtime, device), figures=figures,
+            growth=tuple(one for one in found if isinstance(one, Point)),
+            workers=best_of(figures), skipped=skipped,
         )
     )  # fmt: skip
     path = settings.results / FOLDER / f"{speed.machine.name}.json"
@@ -64,31 +63,32 @@ def main() -> int:
     return 0
 
 
-def _told(what: str, figures: Iterable[Figure]) -> list[Figure]:
-    """The figures, each said as it comes."""
+def _told(
+    what: str, measure: Callable[[], Iterable[Figure | Point]], skipped: dict[str, str]
+) -> list[Figure | Point]:
+    """What was measured, each said as it comes. A group that fails is skipped with its reason, and
+    what it gave before stays: no compiler, say, or no memory."""
     print(what, flush=True)
-    found = []
-    for figure in figures:
-        print(f"  {figure.name}: {figure.ratio:.2f}", flush=True)
-        found.append(figure)
-    return found
-
-
-def _told_workers(device: torch.device) -> list[tuple[Figure, int]]:
-    print("processes side by side", flush=True)
-    found = []
-    for figure, processes in side_by_side(device):
-        print(f"  {figure.name}: {figure.ratio:.2f}", flush=True)
-        found.append((figure, processes))
+    found: list[Figure | Point] = []
+    try:
+        for one in measure():
+            name = one.name if isinstance(one, Figure) else f"{one.axis} {one.value}"
+            print(f"  {name}: {one.ratio:.2f}", flush=True)
+            found.append(one)
+    except Exception as error:  # a library's, a compiler's, a machine's: any
+        skipped[what] = f"{type(error).__name__}: {error}"[:300]
+        print(f"  skipped: {skipped[what]}", flush=True)
+    if not found and what not in skipped:
+        skipped[what] = "there are no records of it: make ablation"
     return found
 
 
 def _machine(runtime: Runtime, device: torch.device) -> Machine:
     known = environment.describe(runtime, device)
-    cores = os.cpu_count() or 1
-    words = re.sub(r"[^a-z0-9]+", "-", f"{known['device_name']} {cores} cores".lower()).strip("-")
+    count = cores()
+    words = re.sub(r"[^a-z0-9]+", "-", f"{known['device_name']} {count} cores".lower()).strip("-")
     return Machine(
-        name=words[:60], processor=known["device_name"], device=known["device"], cores=cores,
+        name=words[:60], processor=known["device_name"], device=known["device"], cores=count,
         threads=runtime.threads, torch=known["torch"], commit=known["commit"],
         dirty=known["dirty"], date=time.strftime("%Y-%m-%d", time.gmtime()),
     )  # fmt: skip
@@ -103,7 +103,7 @@ def _show(speed: MachineSpeed) -> None:
         table.add_row(
             f"{figure.group}: {figure.name}",
             f"{figure.ratio:.2f}",
-            f"{figure.low:.2f} to {figure.high:.2f}",
+            "" if figure.low is None else f"{figure.low:.2f} to {figure.high:.2f}",
             "" if figure.goal is None else f"{sign} {figure.goal:.2f}",
             {True: "met", False: "missed", None: ""}[figure.met],
         )

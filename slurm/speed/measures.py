@@ -23,10 +23,10 @@ from slurm.speed.steps import (
     TEACHER,
     Case,
     Step,
+    kept_bytes,
     lean,
     network_of,
     quantized,
-    saved_bytes,
     side_of,
     step_of,
 )
@@ -50,9 +50,9 @@ def quantized_steps(device: torch.device) -> Iterator[Figure]:
 def lean_steps(device: torch.device) -> Iterator[Figure]:
     """LEAN=1: what is kept for the backward pass, and the time that this costs."""
     for case in CASES:
-        kept = saved_bytes(network_of(case, device), case, device)
-        bytes_ = [saved_bytes(quantized(case, device), case, device)]
-        bytes_.append(saved_bytes(lean(quantized(case, device)), case, device))
+        kept = kept_bytes(network_of(case, device), case, device)
+        bytes_ = [kept_bytes(quantized(case, device), case, device)]
+        bytes_.append(kept_bytes(lean(quantized(case, device)), case, device))
         for name, number, goal in zip(
             (f"{case.name}, kept", f"{case.name}, LEAN=1"), bytes_, (None, MEMORY_GOAL),
             strict=True,
@@ -62,7 +62,7 @@ def lean_steps(device: torch.device) -> Iterator[Figure]:
             yield judged(
                 Figure(
                     group="memory for the backward pass", name=name,
-                    ratio=ratio, low=ratio, high=ratio, goal=goal, note=note,
+                    ratio=ratio, goal=goal, note=note,
                 )
             )  # fmt: skip
         base = step_of(network_of(case, device), case, device)
@@ -159,8 +159,11 @@ def _noise(data: Data, case: Case) -> Images:
     return Images(images, generator.integers(0, data.classes, data.train_images))
 
 
-def peer_steps(device: torch.device) -> Iterator[Figure]:
-    """Other libraries' quantized steps against the float step, for comparison."""
+def peer_steps(device: torch.device, skipped: dict[str, str]) -> Iterator[Figure]:
+    """Other libraries' quantized steps against the float step, for comparison.
+
+    What a library cannot do goes into ``skipped``, with its reason.
+    """
     for case in CASES:
         for peer in peers()[0]:
             try:
@@ -168,6 +171,6 @@ def peer_steps(device: torch.device) -> Iterator[Figure]:
                 other = step_of(network, case, device)
                 times = in_turn(step_of(network_of(case, device), case, device), other)
             except Exception as error:  # a library's own limits: said, not hidden
-                print(f"  {case.name}, {peer.name}: {type(error).__name__}: {error}"[:200])
+                skipped[f"{case.name}, {peer.name}"] = f"{type(error).__name__}: {error}"[:300]
                 continue
             yield times.figure("peers", f"{case.name}, {peer.name}")

@@ -1,5 +1,6 @@
 """What the records of the laptop ablation say of a launch: how much of it was not training."""
 
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def overheads(results: Path) -> Iterator[Figure]:
             launch
             for launch in launches(place)
             if (launch.matrix, launch.scale) == ("ablation", "laptop")
+            and launch.whole
             and launch.stages >= len(trained)
         ]
         if whole:
@@ -42,7 +44,7 @@ def _of_launch(launch: Launch) -> Figure:
     return judged(
         Figure(
             group="launch", name="wall time, against the stages' compute / workers", ratio=ratio,
-            low=ratio, high=ratio, goal=LAUNCH_GOAL,
+            goal=LAUNCH_GOAL,
             note=(
                 f"{launch.stages} stages, {launch.workers} workers, {launch.wall_seconds:.0f} s; "
                 f"training {launch.training_seconds:.0f} s and integer proofs "
@@ -65,11 +67,17 @@ def _of_stages(results: list[dict[str, object]]) -> Iterator[Figure]:
         if isinstance(wall, float) and isinstance(training, float) and wall >= LONG:
             shares.append((wall - training - float(proof)) / wall)
     if shares:
-        shares.sort()
+        low, middle, high = _quartiles(shares)
         yield judged(
             Figure(
                 group="launch", name="of a stage of a minute or more: not compute",
-                ratio=shares[len(shares) // 2], low=shares[0], high=shares[-1], goal=STAGE_GOAL,
+                ratio=middle, low=low, high=high, goal=STAGE_GOAL,
                 note=f"{len(shares)} stages; loading, evaluation, checkpoints",
             )
         )  # fmt: skip
+
+
+def _quartiles(values: list[float]) -> list[float]:
+    if len(values) == 1:
+        return values * 3
+    return statistics.quantiles(values, n=4, method="inclusive")

@@ -1,16 +1,18 @@
 """Several processes on one device: how many give the highest throughput together?"""
 
 import multiprocessing
-import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing.synchronize import Barrier, Event
 from typing import Any
 
 import torch
 
 from benchmarks.speed import Figure
+from qkd.environment import set_up
+from qkd.runtime import Runtime
 from slurm.speed.steps import LAPTOP, quantized, step_of
+from slurm.workers import cores
 
 SECONDS = 6.0
 PATIENCE = 300.0
@@ -21,13 +23,13 @@ def arrangements(device: torch.device) -> list[tuple[int, int]]:
     """(processes, threads of each) to try."""
     if device.type == "cuda":
         return [(1, 1), (2, 1), (3, 1), (4, 1)]
-    cores = os.cpu_count() or 1
-    tried = [(1, 1), (1, cores), (cores, 1), (2 * cores, 1)]
+    count = cores()
+    tried = [(1, 1), (1, count), (count, 1), (2 * count, 1)]
     return list(dict.fromkeys(tried))
 
 
-def side_by_side(device: torch.device) -> Iterator[tuple[Figure, int]]:
-    """The throughput of each arrangement against one process of one thread, with its processes.
+def side_by_side(device: torch.device) -> Iterator[Figure]:
+    """The throughput of each arrangement against one process of one thread.
 
     Measured on the smallest student, which leaves a device idle most.
     """
@@ -35,15 +37,20 @@ def side_by_side(device: torch.device) -> Iterator[tuple[Figure, int]]:
     for processes, threads in arrangements(device):
         speed = _throughput(processes, threads, str(device))
         alone = alone or speed
-        ratio = speed / alone
-        words = f"{processes} process{'es' if processes > 1 else ''} of {threads} thread"
-        yield (
-            Figure(
-                group=GROUP, name=words + ("s" if threads > 1 else ""), ratio=ratio, low=ratio,
-                high=ratio, better="higher", note=f"{speed:.0f} images/s together",
-            ),
-            processes,
+        plural = "es" if processes > 1 else ""
+        words = f"{processes} process{plural} of {threads} thread{'s'[: threads - 1]}"
+        yield Figure(
+            group=GROUP, name=words, ratio=speed / alone, better="higher",
+            note=f"{speed:.0f} images/s together",
         )  # fmt: skip
+
+
+def best_of(figures: Sequence[Figure]) -> int:
+    """How many processes the best arrangement has; 0 where none was measured."""
+    found = [figure for figure in figures if figure.group == GROUP]
+    if not found:
+        return 0
+    return int(max(found, key=lambda figure: figure.ratio).name.partition(" ")[0])
 
 
 def _throughput(processes: int, threads: int, device: str) -> float:
@@ -67,7 +74,7 @@ def _throughput(processes: int, threads: int, device: str) -> float:
 
 
 def _work(threads: int, device_name: str, ready: Barrier, stop: Event, counts: Any) -> None:
-    torch.set_num_threads(threads)
+    set_up(Runtime(threads=threads))  # deterministic kernels and all, as a worker has them
     device = torch.device(device_name)
     step = step_of(quantized(LAPTOP, device), LAPTOP, device)
     for _ in range(3):
