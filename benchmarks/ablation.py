@@ -165,6 +165,8 @@ LABELS: dict[ScaleName, Label] = {
             "400 steps of 128 images (less than one pass) instead of 200 epochs: a check of the "
             "machinery and of the speed of recovery; the paper's claims need the longer runs",
             "small networks: ResNet-8 and ResNet-20 of width 8",
+            "the held-out images are looked at every 80 steps, whatever the phase: curves have few "
+            "points, and a loss that is shown may be a mean over two phases",
         ),
     ),
     "paper": Label(

@@ -36,7 +36,7 @@ class _Count:
             )
         codes = self.quantizer.codes(x)
         apart = float(((output - codes.values).abs() / codes.scale).amax()) if x.numel() else 0.0
-        if apart > TOLERANCE:
+        if not apart <= TOLERANCE:  # NaN is not
             raise AuditFailed(
                 f"{self.name}: codes(x) is up to {apart:.3g} steps away from what forward(x) "
                 "returns: a quantizer that overrides the one must override the other"

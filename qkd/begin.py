@@ -9,7 +9,7 @@ from qkd import checkpoint
 from qkd.audit import audit
 from qkd.data.batches import TrainingBatches
 from qkd.data.streams import seed_of
-from qkd.folding import folded
+from qkd.folding import fold
 from qkd.history import before, continues, teacher_before
 from qkd.imports import FACTORIES, resolve
 from qkd.quantize import quantize, set_intervals
@@ -97,7 +97,7 @@ def teacher_at_start(stage: Stage, store: Store, device: torch.device) -> Side |
 def _teacher(network: nn.Module, stage: Stage) -> Side:
     phase, recipe = stage.history.parts[-1].phase, stage.history.recipe
     if not phase.trains_teacher:
-        network = folded(network).to(memory_format=torch.channels_last)
+        network = fold(network).to(memory_format=torch.channels_last)
         precision = recipe.frozen_teacher_precision or recipe.precision
         return Side("teacher", network, precision=precision)
     return Side(

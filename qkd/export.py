@@ -151,7 +151,8 @@ def agreement(
     """Predictions of the network and of the ONNX model on the same images.
 
     Returns the number of images, the share of equal predictions, both top-1s in percent, and the
-    largest difference between two logits. Raises NotExportable where onnxruntime is not installed.
+    largest difference between two logits. Raises NotExportable where onnxruntime is not installed
+    or refuses the model.
     """
     try:
         import onnxruntime
@@ -159,7 +160,10 @@ def agreement(
         raise NotExportable(f"{error}: {INSTALL}") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors share no base but this
+        raise NotExportable(f"onnxruntime refuses the network: {error}") from error
     images = equal = right = right_onnx = 0
     largest = 0.0
     for pixels, labels in batches:

@@ -60,7 +60,9 @@ class Training:
         record.open(stage)
         own = self._own_checkpoint()
         if own is not None:  # a stage goes on as it began
-            runtime = msgspec.structs.replace(runtime, compile=own.get("compile", False))
+            compiled = own.get("compile", False)
+            lean = runtime.lean and not compiled
+            runtime = msgspec.structs.replace(runtime, compile=compiled, lean=lean)
         self.runtime = runtime
         self.device = environment.set_up(runtime)
         record.write_json(record.environment_file, environment.describe(runtime, self.device))
@@ -227,7 +229,6 @@ class Training:
             "trained_steps": self.stage.steps,
             "student": tested.as_json(),
             "held_out": dict(self.best),
-            "cost": cost(self.student.network, self.test.images.shape[1:])._asdict(),
             "seconds": self.seconds,
             "compile_seconds": self.compile_seconds,
             "images_per_second": self.stage.steps * self.recipe.batch / self.seconds,
@@ -238,12 +239,20 @@ class Training:
         }
         if self.teacher is not None and self.teacher.optimiser is not None:
             result["teacher"] = self._accuracy(self.teacher, self.test).as_json()
+        result |= self._cost()
         if self.history.student.quantization is not None:
             result |= evidence(self.student.network, self.test, self.history.data, tested)
         result["wall_seconds"] = self._wall()
         log(self.record, f"done: test top-1 {result['student']['top1']:.2f} %")
         self.claim.check()
         self.record.write_json(self.record.result_file, result)
+
+    def _cost(self) -> dict[str, Any]:
+        """What the student costs, or why that is not known: no reason to lose what was trained."""
+        try:
+            return {"cost": cost(self.student.network, self.test.images.shape[1:])._asdict()}
+        except Exception as error:  # whatever a user's network or quantizer raises
+            return {"cost_refused": f"{type(error).__name__}: {error}"}
 
     def _wall(self) -> float:
         """Seconds of the stage so far: loading, training, evaluation, saving."""

@@ -42,7 +42,7 @@ def layer_macs(module: nn.Module, shape: tuple[int, int, int]) -> dict[str, int]
 def _adding(found: dict[str, int], name: str) -> Callable[..., None]:
     def add(layer: Any, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
         # Each output element takes one product for each weight of its output channel.
-        macs = output[0].numel() * layer.weight[0].numel()
+        macs = output.numel() * layer.weight[0].numel()
         found[name] = found.get(name, 0) + macs
 
     return add

@@ -51,12 +51,12 @@ def onnx_bytes(network: nn.Module, shape: tuple[int, int, int]) -> bytes:
                 opset_version=OPSET, input_names=[INPUT], output_names=[OUTPUT],
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
             )  # fmt: skip
+        assert program is not None  # noqa: S101 (dynamo's exporter always returns one)
+        model: Any = program.model_proto
+        _forget_where_it_was_made(model)
+        onnx.checker.check_model(model, full_check=True)
     except Exception as error:
         raise NotExportable(f"torch cannot export the network: {error}") from error
-    assert program is not None  # noqa: S101 (dynamo's exporter always returns one)
-    model: Any = program.model_proto
-    _forget_where_it_was_made(model)
-    onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())
 
 

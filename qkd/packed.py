@@ -127,6 +127,10 @@ def encode(content: Packed) -> bytes:
     return save({name: tensor.numpy() for name, tensor in tensors.items()}, metadata)
 
 
+# What a file that `write` did not write may raise.
+FOREIGN = (SafetensorError, ValueError, TypeError, RuntimeError, OSError, KeyError, OverflowError)
+
+
 def write(path: Path, content: Packed) -> None:
     """Writes a packed file, whole or not at all. Raises ValueError as `encode`, and OSError."""
     write_atomically(path, encode(content))
@@ -147,7 +151,7 @@ def read(path: Path) -> Packed:
         return _content(header, tensors)
     except FileNotFoundError:
         raise
-    except (SafetensorError, ValueError, OSError, KeyError, OverflowError) as error:
+    except FOREIGN as error:
         raise BadPackedFile(
             f"{path} is no whole packed file of version 1: {error}. Export it again"
         ) from error

@@ -69,7 +69,10 @@ class _Round(torch.autograd.Function):
             x, interval = tensors[2 * place : 2 * place + 2]
             kept = _inside(gradients[place], x, interval, scale)
             found.append(kept)
-            of_interval = torch.sub(whole, product(kept, x)).div_(interval)
+            if not ctx.needs_input_grad[len(found)]:
+                found.append(None)
+                continue
+            of_interval = torch.sub(whole, product(kept, x)).reshape(interval.shape).div_(interval)
             if scale.gradient_scale != 1:
                 of_interval.mul_(scale.gradient_scale)
             found.append(of_interval)

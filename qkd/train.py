@@ -18,7 +18,7 @@ from qkd.loop import Progress, Stopped, Training, log
 from qkd.ready import take_in
 from qkd.record import Record, State, Store, store_of
 from qkd.runtime import Runtime
-from qkd.spec import Stage
+from qkd.spec import NUMERICS, History, Stage
 from qkd.value import decode, validated
 
 
@@ -49,10 +49,12 @@ def run_stage(
         Stopped: ``should_stop`` said so; the state is saved.
         ParentMissing: a stage that it goes on from is not done.
         StageFailed: it cannot be trained; failed.json holds the reason and the trace.
+        ValueError: it is of another code's numerics.
     """
     store.refresh()
     if _is_complete(store.record(stage.history)):
         return
+    _require_own_numerics(stage.history)
     record = store.record_to_write(stage.history)
     record.path.mkdir(parents=True, exist_ok=True)
     with Claim(record.claim_file, runtime.job) as claim:
@@ -79,6 +81,15 @@ def run_stage(
                 log(record, trace)
                 record.fail(type(error).__name__, str(error), trace)
             raise StageFailed(f"{record.path.name}: {type(error).__name__}: {error}") from error
+
+
+def _require_own_numerics(history: History) -> None:
+    """Raises ValueError where this code's arithmetic would be kept under another code's id."""
+    if history.student.start is not None and history.numerics != NUMERICS:
+        raise ValueError(
+            f"{history.digest} is of numerics {history.numerics}, this code computes by numerics "
+            f"{NUMERICS}: train it with the code that planned it, or plan it anew"
+        )
 
 
 def _is_complete(record: Record) -> bool:

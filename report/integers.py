@@ -1,5 +1,6 @@
 """What can be said of a quantized cell's bits: its audit, and the proof that it is integers."""
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -48,7 +49,7 @@ def _proof(result: Result) -> str:
     proof = result.integer
     if proof is None:
         return "no proof" if result.integer_refused else "no proof recorded"
-    agreement = f"integer agreement {_percent(proof.agreement)}"
+    agreement = f"integer agreement {_whole_percent(proof.agreement)}"
     return agreement if proof.agreement >= PROVEN else f"proof failed, {agreement}"
 
 
@@ -60,15 +61,20 @@ def in_full(reading: Reading) -> str:
         refused = result.integer_refused if result else ""
         return f"It could not be run as integers: {refused}" if refused else ""
     return (
-        f"Run as integers, {_percent(proof.agreement)} of {proof.images} test images get the class "
-        "that the fake-quantized network in float64 gives them "
-        f"({_percent(proof.agreement_float32)} that of float32); top-1 "
+        f"Run as integers, {_whole_percent(proof.agreement)} of {proof.images} test images get the "
+        "class that the fake-quantized network in float64 gives them "
+        f"({_whole_percent(proof.agreement_float32)} that of float32); top-1 "
         f"{_percent(proof.top1 / 100)}, in float64 {_percent(proof.top1_reference / 100)}."
     )
 
 
 def _percent(share: float, digits: int = 2) -> str:
     return f"{fixed(100 * share, digits)}{NO_BREAK}%"
+
+
+def _whole_percent(share: float) -> str:
+    """Rounded down, so that no agreement looks higher than it is."""
+    return _percent(math.floor(share * 1e4 + 1e-6) / 1e4)
 
 
 def of_all(cells: Iterable[Reading]) -> str:

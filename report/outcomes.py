@@ -264,10 +264,28 @@ def _done(record: Record, digest: str) -> Outcome:
     result = _convert(record.result_file, record.read_json(record.result_file), Result)
     if result.steps != stage.history.steps:
         raise ValueError(f"result.json is of {result.steps} steps, not of {stage.history.steps}")
+    _require_own_bits(result, stage)
     lines = tuple(_convert(record.metrics_file, line, Line) for line in record.metrics())
     if any(line.step > result.steps for line in lines):
         raise ValueError(f"metrics.jsonl has a step beyond the stage's last, {result.steps}")
     return Outcome(Status.DONE, record.path, stage, result, _environment(record), lines)
+
+
+def _require_own_bits(result: Result, stage: Stage) -> None:
+    """Raises ValueError where a layer was audited at other bits than the stage's."""
+    quantization = stage.history.student.quantization
+    if quantization is None:
+        if result.audit:
+            raise ValueError("result.json has an audit of a student in full precision")
+        return
+    bits = quantization.bits
+    for layer in result.audit:
+        pairs = [(layer.weights, bits.weight), (layer.activations, bits.activation)]
+        for one, inner in pairs:
+            if one is not None and one.bits not in (inner, bits.edge):
+                raise ValueError(
+                    f"layer {layer.layer} was audited at {one.bits} bits: {bits.label}"
+                )
 
 
 K = TypeVar("K", bound=Value)

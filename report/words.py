@@ -76,6 +76,10 @@ COST = (
     "one."
 )
 
+AUDITED = (
+    "Levels and clipping of the inputs are counted on the first 128 test images in their canonical "
+    "order, which goes by class: they are of one class where a class has so many."
+)
 SPEED = (
     "Measured by `make speed`: two pieces of work in turn, round by round, in one process; the "
     "ratio is the median over the rounds, with the middle half of them. A quantized step at 4 bits "

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from benchmarks.settings import Settings
 from qkd.record import STAGES
+from slurm.launches import FILE as LAUNCHES
 from slurm.matrices import MATRICES
 
 
@@ -16,7 +17,8 @@ def clean_data(settings: Settings) -> int:
 
 
 def clean_records(settings: Settings) -> int:
-    """Removes every record of the results folder, and what was planned."""
+    """Removes every record of the results folder, what was planned, and what launches took."""
+    (settings.results / LAUNCHES).unlink(missing_ok=True)
     return _remove(settings.results / STAGES) | _remove(settings.results / MATRICES)
 
 

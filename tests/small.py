@@ -17,7 +17,7 @@ from qkd.history import grown
 from qkd.phases import CO_STUDY, SELF_STUDY, TUTORING
 from qkd.record import Store
 from qkd.runtime import Runtime
-from qkd.spec import Bits, History, Learner, Quantization, Recipe, Stage
+from qkd.spec import NUMERICS, Bits, History, Learner, Quantization, Recipe, Stage
 from qkd.train import run_stage
 
 PAIR = pretrained_pair(
@@ -40,6 +40,7 @@ def history(*parts, **changes):
         student=Learner(network=PAIR.student, start=PAIR.student_start, quantization=W2A2),
         recipe=msgspec.structs.replace(RECIPE, **changes),
         seed=0,
+        numerics=NUMERICS,
     )
     for phase, steps in parts:
         value = grown(value, phase, steps, TEACHER)

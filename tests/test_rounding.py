@@ -146,7 +146,7 @@ def test_under_autocast_each_is_rounded_by_itself_and_in_float32():
 def test_a_product_pairs_elements_by_place_whatever_the_formats(seed, kind):
     a, b = tensor((3, 4, 5, 6), seed), tensor((3, 4, 5, 6), seed + 1)
     expected = (a * b).sum()
-    forms = [t.to(memory_format=f) for t in (a, b) for f in (torch.channels_last,)]
+    forms = [t.to(memory_format=torch.channels_last) for t in (a, b)]
     for one in (a, forms[0]):
         for other in (b, forms[1]):
             torch.testing.assert_close(product(one, other), expected)
@@ -201,3 +201,30 @@ def test_rounding_again_keeps_neither_and_changes_no_bit(name, kind):
     assert len(kept) == 2
     assert not kept_again
     assert all(torch.equal(a, b) for a, b in zip(plainly, again, strict=True))
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("signed", [True, False])
+def test_what_a_compiler_traces_has_the_same_gradients(name, signed):
+    of_x, of_weight = quantizers_of(name, 3, signed)
+    x, weight = tensor((4, 6, 5, 5), 0).requires_grad_(), tensor((8, 6, 3, 3), 1).requires_grad_()
+    learned = (x, weight, *of_x.parameters(), *of_weight.parameters())
+
+    def layer(x, weight):
+        return functional.conv2d(*round_layer(x, of_x, weight, of_weight), padding=1)
+
+    traced = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    gradient = tensor((4, 8, 5, 5), 2)
+    ours, theirs = (gradients(f(x, weight), gradient, *learned) for f in (traced, layer))
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-10)
+
+
+def test_an_interval_of_one_element_learns_and_a_fixed_one_is_left_alone():
+    of_x, of_weight = quantizers_of("interval", 3, True)
+    of_x.interval = nn.Parameter(torch.full((1,), 0.7, dtype=torch.float64))
+    of_weight.interval.requires_grad_(False)
+    x, weight = tensor((4, 6), 0), tensor((8, 6), 1).requires_grad_()
+    functional.linear(*round_layer(x, of_x, weight, of_weight)).sum().backward()
+    assert of_x.interval.grad.shape == (1,)
+    assert of_weight.interval.grad is None

@@ -12,7 +12,7 @@ from qkd.begin import build, teacher_at_start
 from qkd.data.batches import TrainingBatches
 from qkd.data.cache import load
 from qkd.data.standard import SYNTHETIC
-from qkd.folding import folded
+from qkd.folding import fold
 from qkd.history import parents
 from qkd.loop import Stopped
 from qkd.phases import CO_STUDY, SELF_STUDY, TUTORING
@@ -99,7 +99,7 @@ def frozen(state):
     """What becomes of a teacher's state when it is frozen: its batch norms are folded."""
     network = build(small.TEACHER, 0, "teacher-weights", CPU)
     network.load_state_dict(state)
-    return dict(folded(network).state_dict())
+    return dict(fold(network).state_dict())
 
 
 def replace_terms(side, stage):

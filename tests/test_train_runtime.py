@@ -8,21 +8,56 @@ import torch
 from msgspec.structs import replace
 from test_train import run, stopped_after
 
+from qkd import checkpoint
 from qkd.begin import teacher_at_start
 from qkd.history import parents
 from qkd.loop import Stopped
 from qkd.phases import TUTORING
+from qkd.rounding import rounding_again
+from qkd.spec import Stage
 from qkd.train import run_stage
 
 CPU = torch.device("cpu")
 
 
-def test_lean_changes_no_bit(trained, runtime, tmp_path):
+def test_lean_changes_no_bit(trained, runtime, tmp_path, monkeypatch):
     stage = small.stage(*small.CO_STUDIED)
     store = small.beginning(trained, tmp_path, *parents(stage))
+    made_anew = []
+
+    def counting(*rounded):
+        made_anew.append(len(rounded))
+        return rounding_again(*rounded)
+
+    monkeypatch.setattr("qkd.quantize.rounding_again", counting)
     record = run(stage, store, replace(runtime, lean=True))
+    assert len(made_anew) >= stage.steps * 8  # each layer of ResNet-8 at each step
     small.assert_same_end(record, trained.record(stage.history))
     assert record.read_json(record.environment_file)["lean"] is True
+
+
+def test_a_compiled_stage_goes_on_compiled_though_lean_is_asked_for(trained, runtime, tmp_path):
+    stage = small.stage(*small.SELF_STUDIED)
+    store = small.beginning(trained, tmp_path, *parents(stage))
+    with pytest.raises(Stopped):
+        run_stage(stage, store, runtime, should_stop=stopped_after(19))
+    record = store.record(stage.history)
+    content = small.loaded(record) | {"compile": True}
+    del content["version"]
+    checkpoint.save(record.checkpoint_file, content)
+    with pytest.raises(Stopped):
+        run_stage(stage, store, replace(runtime, lean=True), should_stop=lambda: True)
+    environment = record.read_json(record.environment_file)
+    assert (environment["compile"], environment["lean"]) == (True, False)
+
+
+def test_another_codes_numerics_are_not_trained(trained, runtime, tmp_path):
+    stage = small.stage(*small.SELF_STUDIED)
+    older = Stage(history=replace(stage.history, numerics=1), steps=stage.steps)
+    store = small.beginning(trained, tmp_path, *parents(stage))
+    with pytest.raises(ValueError, match="numerics 1, this code computes by numerics 2"):
+        run_stage(older, store, runtime)
+    assert not store.record(older.history).path.exists()
 
 
 def test_lean_and_compile_exclude_each_other(runtime):

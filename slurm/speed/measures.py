@@ -11,7 +11,7 @@ from benchmarks.speed import Figure, judged
 from qkd.data.batches import TrainingBatches
 from qkd.data.images import Images
 from qkd.data.standard import FASHION_MNIST
-from qkd.folding import folded
+from qkd.folding import fold
 from qkd.phases import CO_STUDY, TUTORING
 from qkd.spec import INTERVAL, Data, Phase
 from qkd.step import Side
@@ -119,7 +119,7 @@ def _with_teacher(case: Case, phase: Phase, device: torch.device) -> Step:
     if phase.trains_teacher:
         teacher = side_of(network, phase, "teacher")
     else:
-        teacher = Side("teacher", folded(network).to(memory_format=torch.channels_last))
+        teacher = Side("teacher", fold(network).to(memory_format=torch.channels_last))
     return Step(side_of(quantized(case, device), phase), teacher, case.batch(device))
 
 
