@@ -10,16 +10,17 @@ from torch import nn
 
 from benchmarks.speed import Figure, Machine, MachineSpeed, Point, judged
 from qkd.quantizers import IntervalQuantizer
-from qkd.value import decode, encode
+from qkd.runtime import Runtime
+from qkd.value import decode, encode, validated
 from slurm.estimate import Gpu, gpu_hours
 from slurm.launches import FILE, Launch, launches, note
 from slurm.speed import side_by_side
-from slurm.speed.__main__ import _told
+from slurm.speed.__main__ import _machine, _told
 from slurm.speed.growth import _cells
 from slurm.speed.records import _of_launch, _of_stages
 from slurm.speed.steps import CASES, LAPTOP, Case, kept_bytes, lean, quantized, step_of
 from slurm.speed.timing import WARM_UP, Times, in_turn
-from slurm.workers import workers_of
+from slurm.workers import cores, workers_of
 
 CPU = torch.device("cpu")
 SMALL = LAPTOP._replace(shape=(4, 1, 16, 16))
@@ -190,3 +191,10 @@ def test_a_launch_takes_the_number_of_workers_that_was_measured_best(tmp_path):
     )
     assert workers_of(tmp_path, "GPU 7") == 3
     assert workers_of(tmp_path, "another") == workers_of(tmp_path / "none", "GPU 7") == 1
+
+
+def test_what_is_said_of_this_machine_can_be_written():
+    machine = _machine(Runtime(), CPU)
+    assert decode(encode(validated(machine)), Machine) == machine
+    assert machine.cores == cores()
+    assert machine.torch == str(torch.__version__)
