@@ -1,9 +1,15 @@
 from pathlib import Path
 
+from msgspec.structs import replace
 from report_records import KD, QAT, QKD, matrix, write_run
 
+from benchmarks import ablation
+from benchmarks.plan import plan
+from qkd.record import PRETRAINED, STAGES, State, Store
+from qkd.spec import NUMERICS
 from report.build import build, collect
 from report.runs import shortest_command
+from report.sources import REFERENCE
 
 SEEDS = (0, 1, 2)
 
@@ -136,3 +142,10 @@ def test_a_matrix_with_a_target_of_its_own_is_named_by_it():
 def test_no_path_of_the_reference_need_exist(tmp_path):
     build(tmp_path / "results", tmp_path / "index.html", Path("nowhere"))
     assert "Nothing has run yet." in (tmp_path / "index.html").read_text()
+
+
+def test_the_committed_ablation_is_the_one_that_is_planned_now():
+    planned = plan(replace(ablation.matrix("laptop", tuple(range(5))), numerics=NUMERICS).cells())
+    store = Store(REFERENCE / "laptop" / STAGES, read_only=[PRETRAINED])
+    states = {store.record(p.stage.history).state() for p in planned.stages.values()}
+    assert states == {State.DONE}
