@@ -23,6 +23,8 @@ def reason(error: Exception) -> str:
     return str(error) if clear else f"{type(error).__name__}: {error}"
 
 
+EDGE_LAYERS = 2  # the first and the last have bits of their own
+
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
@@ -278,14 +280,14 @@ def _require_own_bits(result: Result, stage: Stage) -> None:
         if result.audit:
             raise ValueError("result.json has an audit of a student in full precision")
         return
-    bits = quantization.bits
+    bits, edges = quantization.bits, 0
     for layer in result.audit:
         pairs = [(layer.weights, bits.weight), (layer.activations, bits.activation)]
-        for one, inner in pairs:
-            if one is not None and one.bits not in (inner, bits.edge):
-                raise ValueError(
-                    f"layer {layer.layer} was audited at {one.bits} bits: {bits.label}"
-                )
+        found = [(one.bits, inner) for one, inner in pairs if one is not None]
+        edges += any(own != inner for own, inner in found)
+        if edges > EDGE_LAYERS or any(own not in (inner, bits.edge) for own, inner in found):
+            own = " and ".join(str(own) for own, _ in found)
+            raise ValueError(f"layer {layer.layer} was audited at {own} bits: {bits.label}")
 
 
 K = TypeVar("K", bound=Value)

@@ -98,7 +98,9 @@ def write_done(results, stage, top1, teacher_top1=91.0, seconds=1.5, **environme
     if trains:
         result["teacher"] = accuracy(teacher_top1)
     if stage.history.student.quantization is not None:
-        result |= {"audit": [layer("conv1", 8, None), layer("conv2", 2, 2)], "integer": proof(top1)}
+        bits = stage.history.student.quantization.bits
+        layers = [layer("conv1", bits.edge, None), layer("conv2", bits.weight, bits.activation)]
+        result |= {"audit": layers, "integer": proof(top1)}
     record.result_file.write_text(json.dumps(result))
     known = {"torch": "2.0", "device": "cpu", "device_name": "toy", "threads": 1, "host": "here"}
     record.environment_file.write_text(json.dumps(known | environment))

@@ -19,13 +19,15 @@ from test_report_csvs import PAPER, built, collected, statuses
 from test_report_page import ATTACK, checked
 
 from benchmarks.contrasts import PHASES
+from qkd.record import store_of
 from report.cells import read
 from report.contrasts import compare_all, sentence
-from report.integers import in_full, in_short, is_proven, layer_rows, of_all
+from report.integers import _whole_percent, in_full, in_short, is_proven, layer_rows, of_all
 from report.outcomes import Records, Status
 from report.sources import find
 from report.summary import summaries
 from report.verdicts import NO_PROOF
+from report.words import NO_BREAK
 
 
 @pytest.fixture
@@ -211,3 +213,28 @@ def test_what_a_stage_records_is_what_the_report_reads(trained):
     assert outcome.result.integer.agreement == 1.0
     assert [row.layer for row in outcome.result.audit][::7] == ["conv1", "linear"]
     assert outcome.result.audit[0].activations is None
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [layer("conv1", 8, None), layer("conv2", 5, 2)],
+        [layer("conv1", 8, None), layer("conv2", 2, 4)],
+        [layer("conv1", 8, None), layer("conv2", 8, 8), layer("linear", 8, 8)],
+    ],
+)
+def test_an_audit_at_other_bits_than_the_stages_makes_the_record_unreadable(layers, tmp_path):
+    toy = matrix(methods=(QAT,), seeds=(0,))
+    write_run(tmp_path, toy, {("qat", 0): 70.0})
+    history = cell_of(toy, "qat").history
+    edit_result(tmp_path, history, lambda result: result.update(audit=layers))
+    outcome = Records(store_of(tmp_path)).outcome(history)
+    assert (outcome.status, outcome.result) == (Status.UNREADABLE, None)
+    assert f"layer {layers[-1]['layer']} was audited at" in outcome.message
+
+
+def test_an_agreement_is_never_shown_higher_than_it_is():
+    assert _whole_percent(0.99988) == f"99.98{NO_BREAK}%"
+    assert _whole_percent(0.99997) == f"99.99{NO_BREAK}%"
+    assert _whole_percent(0.9999) == f"99.99{NO_BREAK}%"
+    assert _whole_percent(1.0) == f"100.00{NO_BREAK}%"

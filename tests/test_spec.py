@@ -46,7 +46,7 @@ def test_names_and_readers_for_people_change_no_id():
     "change",
     [
         {"seed": 1},
-        {"numerics": 2},
+        {"numerics": 1},
         {"recipe": replace(small.RECIPE, horizon=61)},
         {"recipe": replace(small.RECIPE, batch=32)},
         {"recipe": replace(small.RECIPE, precision="bfloat16")},

@@ -20,6 +20,12 @@ from qkd.train import run_stage
 CPU = torch.device("cpu")
 
 
+def needs_a_compiler(test):
+    skipped = pytest.mark.skipif(shutil.which("c++") is None, reason="there is no C++ compiler")
+    quiet = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the compiler's own
+    return pytest.mark.slow(skipped(quiet(test)))
+
+
 def test_lean_changes_no_bit(trained, runtime, tmp_path, monkeypatch):
     stage = small.stage(*small.CO_STUDIED)
     store = small.beginning(trained, tmp_path, *parents(stage))
@@ -36,6 +42,7 @@ def test_lean_changes_no_bit(trained, runtime, tmp_path, monkeypatch):
     assert record.read_json(record.environment_file)["lean"] is True
 
 
+@needs_a_compiler
 def test_a_compiled_stage_goes_on_compiled_though_lean_is_asked_for(trained, runtime, tmp_path):
     stage = small.stage(*small.SELF_STUDIED)
     store = small.beginning(trained, tmp_path, *parents(stage))
@@ -65,9 +72,7 @@ def test_lean_and_compile_exclude_each_other(runtime):
         replace(runtime, lean=True, compile=True)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the compiler's own
+@needs_a_compiler
 def test_a_compiled_stage_ends_near_the_other_and_goes_on_compiled(trained, runtime, tmp_path):
     stage = small.stage(*small.TUTORED)
     store = small.beginning(trained, tmp_path, *parents(stage))
