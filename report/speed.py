@@ -81,7 +81,8 @@ def _row(figure: Figure) -> FigureRow:
     sign = "at most" if figure.better == "lower" else "at least"
     verdict = {True: "met", False: "missed", None: ""}[figure.met]
     if figure.met is False and figure.goal:
-        verdict += f" by {abs(figure.ratio - figure.goal):.2f}"
+        gap = abs(figure.ratio - figure.goal)
+        verdict += f" by {gap:.2f}" if gap >= 0.005 else f" by {gap:.1g}"
     return FigureRow(
         name=figure.name,
         ratio=fixed(figure.ratio),
@@ -108,7 +109,7 @@ def _growth(points: Sequence[Point], name: str) -> Markup | None:
             axes.plot(range(len(found)), [p.ratio for p in found], "o-", color=STUDENT)
             axes.set_xticks(range(len(found)), values)
             axes.set_title(axis)
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.1 * max(point.ratio for point in found))
             axes.grid(axis="y")
             axes.tick_params(length=0)
             sns.despine(ax=axes, left=True)

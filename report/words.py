@@ -81,7 +81,7 @@ AUDITED = (
     "order, which goes by class: they are of one class where a class has so many."
 )
 SPEED = (
-    "Measured by `make speed`: two pieces of work in turn, round by round, in one process; the "
+    "Measured by make speed: two pieces of work in turn, round by round, in one process; the "
     "ratio is the median over the rounds, with the middle half of them. A quantized step at 4 bits "
     "stands against the float step of the same network, each with its losses, its backward pass "
     "and its optimiser."

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from benchmarks.speed import Figure, Machine, MachineSpeed, Point, judged
 from qkd.value import encode
 from report.build import build
-from report.speed import speed_views
+from report.speed import _row, speed_views
 
 MACHINE = Machine(
     name="toy", processor="Toy <b>7</b>", device="cpu", cores=2, threads=1, torch="2.0",
@@ -15,6 +15,7 @@ MACHINE = Machine(
 )  # fmt: skip
 STEP = Figure(group="quantized step", name="ResNet-20", ratio=1.1, low=1.0, high=1.2, goal=1.12)
 SLOW = replace(STEP, name="slow <script>", ratio=1.5)
+CLOSE = replace(STEP, name="close", ratio=1.123)
 SPEED = MachineSpeed(
     machine=MACHINE,
     figures=(judged(STEP), judged(SLOW)),
@@ -36,6 +37,7 @@ def test_goals_met_and_missed_are_said_with_the_gap(tmp_path):
     ((title, rows),) = view.groups
     assert title == "quantized step"
     assert [row.verdict for row in rows] == ["met", "missed by 0.38"]
+    assert _row(judged(CLOSE)).verdict == "missed by 0.003"
     assert rows[0].spread == "1.00 to 1.20"
     assert view.skipped == ("peers: not installed",)
     assert "4 0.50, 8 1.00" in view.growth
