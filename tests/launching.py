@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -31,7 +32,13 @@ def start(command: str, results: Path, data: Path, **variables: str) -> subproce
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=_hear_ctrl_c,  # noqa: PLW1509 (no threads here)
     )
+
+
+def _hear_ctrl_c() -> None:
+    """A shell starts background jobs deaf to it, and so would be what our tests start there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
