@@ -186,9 +186,7 @@ LABELS: dict[ScaleName, Label] = {
         title="CIFAR, smoke scale",
         question=_QUESTION,
         cost="a few minutes on two cores",
-        deviations=(
-            "synthetic images, 20 steps: it shows that the machinery runs, and nothing else",
-        ),
+        deviations=ablation.LABELS["smoke"].deviations,
     ),
     "laptop": Label(
         title="CIFAR-10, laptop scale",

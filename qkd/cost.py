@@ -1,6 +1,6 @@
 """What a network costs: parameters, bytes, multiply-accumulates and bit operations."""
 
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +58,16 @@ def cost(network: nn.Module, shape: tuple[int, int, int]) -> Cost:
         macs=sum(macs.values()),
         bit_operations=sum(count * products[name] for name, count in macs.items()),
     )
+
+
+def cost_or_reason(network: nn.Module, shape: tuple[int, int, int]) -> dict[str, Any]:
+    """The ``cost`` as result.json holds it, or in ``cost_refused`` why it is not known: whatever a
+    user's network or quantizer raises is no reason to lose what was trained.
+    """
+    try:
+        return {"cost": cost(network, shape)._asdict()}
+    except Exception as error:
+        return {"cost_refused": f"{type(error).__name__}: {error}"}
 
 
 def as_packed(network: nn.Module) -> Packed:

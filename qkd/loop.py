@@ -19,7 +19,7 @@ from qkd.begin import (
     teacher_at_start,
 )
 from qkd.claim import Claim
-from qkd.cost import cost
+from qkd.cost import cost_or_reason
 from qkd.data.batches import TrainingBatches, evaluation_batches, held_out
 from qkd.data.cache import load
 from qkd.data.images import Images
@@ -239,20 +239,13 @@ class Training:
         }
         if self.teacher is not None and self.teacher.optimiser is not None:
             result["teacher"] = self._accuracy(self.teacher, self.test).as_json()
-        result |= self._cost()
+        result |= cost_or_reason(self.student.network, self.test.images.shape[1:])
         if self.history.student.quantization is not None:
             result |= evidence(self.student.network, self.test, self.history.data, tested)
         result["wall_seconds"] = self._wall()
         log(self.record, f"done: test top-1 {result['student']['top1']:.2f} %")
         self.claim.check()
         self.record.write_json(self.record.result_file, result)
-
-    def _cost(self) -> dict[str, Any]:
-        """What the student costs, or why that is not known: no reason to lose what was trained."""
-        try:
-            return {"cost": cost(self.student.network, self.test.images.shape[1:])._asdict()}
-        except Exception as error:  # whatever a user's network or quantizer raises
-            return {"cost_refused": f"{type(error).__name__}: {error}"}
 
     def _wall(self) -> float:
         """Seconds of the stage so far: loading, training, evaluation, saving."""

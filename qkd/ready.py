@@ -5,7 +5,7 @@ from pathlib import Path
 from qkd import checkpoint, environment
 from qkd.begin import build
 from qkd.claim import Claim
-from qkd.cost import cost
+from qkd.cost import cost_or_reason
 from qkd.data.batches import evaluation_batches
 from qkd.data.cache import load
 from qkd.evaluate import evaluate
@@ -48,11 +48,11 @@ def take_in(stage: Stage, record: Record, runtime: Runtime, claim: Claim) -> Non
         "trained_steps": 0,
         "student": accuracy.as_json(),
         "held_out": {"top1": None, "step": None},
-        "cost": cost(network, test.images.shape[1:])._asdict(),
         "seconds": 0.0,
         "images_per_second": 0.0,
         "checkpoint_sha256": sha256,
         "checkpoint_bytes": record.checkpoint_file.stat().st_size,
+        **cost_or_reason(network, test.images.shape[1:]),
     }
     log(record, f"done: test top-1 {accuracy.top1:.2f} %")
     claim.check()

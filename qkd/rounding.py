@@ -5,6 +5,7 @@ Each output is (I / u) round(clip(x u / I, lowest, highest)), where the learned 
 (u steps long), or the step itself (u = 1).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, TypeGuard
@@ -125,12 +126,12 @@ def widened(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-class ScaledQuantizer(nn.Module):
+class ScaledQuantizer(nn.Module, ABC):
     """A quantizer whose levels are a `Scale` of one positive scalar, which may learn."""
 
+    @abstractmethod
     def scale(self, x: Tensor) -> tuple[Tensor, Scale]:
         """The interval and its levels, for this tensor."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def codes(self, x: Tensor) -> Codes:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from benchmarks.pairs import cifar_resnet
-from qkd.cost import Cost, as_packed, cost
+from qkd.cost import Cost, as_packed, cost, cost_or_reason
 from qkd.macs import count, layer_macs
 from qkd.models.resnet_cifar import resnet
 from qkd.packed import read, write
@@ -146,3 +146,24 @@ def test_a_module_under_two_names_is_packed_under_both():
     content = as_packed(network)
     assert torch.equal(content.integers["again.weight"].codes, content.integers["4.weight"].codes)
     assert "again.weight" not in content.tensors
+
+
+def test_a_network_whose_cost_cannot_be_told_says_why():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    assert cost_or_reason(network, (1, 2, 2)) == {"cost": cost(network, (1, 2, 2))._asdict()}
+    network.register_buffer("coarse", torch.zeros(1, dtype=torch.bfloat16))  # no file holds it
+    refused = cost_or_reason(network, (1, 2, 2))
+    assert list(refused) == ["cost_refused"]
+    assert refused["cost_refused"].startswith("TypeError: ")
+
+
+def test_a_layer_that_sees_no_batch_first_counts_all_that_it_computes():
+    class Places(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(3, 7)
+
+        def forward(self, x):
+            return self.linear(x.permute(0, 2, 3, 1).reshape(-1, 3))
+
+    assert layer_macs(Places(), (3, 8, 8)) == {"linear": 64 * 3 * 7}

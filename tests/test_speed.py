@@ -102,12 +102,12 @@ def test_processes_side_by_side_are_counted(monkeypatch):
     assert side_by_side._throughput(2, 1, "cpu") > 0
 
 
-def test_the_best_arrangement_is_that_of_the_highest_throughput():
-    names = {"1 process of 1 thread": 1.0, "1 process of 2 threads": 1.2}
-    names["2 processes of 1 thread"] = 1.9
-    figures = [Figure(group=side_by_side.GROUP, name=n, ratio=r) for n, r in names.items()]
-    assert side_by_side.best_of(figures) == 2
-    assert side_by_side.best_of([]) == 0
+def test_the_best_arrangement_is_that_of_the_highest_throughput(monkeypatch):
+    monkeypatch.setattr(side_by_side, "arrangements", lambda device: [(1, 1), (1, 2), (2, 1)])
+    figures = [Figure(group=side_by_side.GROUP, name="n", ratio=r) for r in (1.0, 1.2, 1.9)]
+    assert side_by_side.best_of(figures, CPU) == 2
+    assert side_by_side.best_of(figures[:2], CPU) == 1
+    assert side_by_side.best_of([], CPU) == 0
 
 
 def test_a_group_that_fails_is_skipped_with_its_reason_and_keeps_what_it_gave():

@@ -52,7 +52,7 @@ def main() -> int:
         MachineSpeed(
             machine=_machine(runtime, device), figures=figures,
             growth=tuple(one for one in found if isinstance(one, Point)),
-            workers=best_of(figures), skipped=skipped,
+            workers=best_of(figures, device), skipped=skipped,
         )
     )  # fmt: skip
     path = settings.results / FOLDER / f"{speed.machine.name}.json"

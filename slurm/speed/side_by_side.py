@@ -45,12 +45,11 @@ def side_by_side(device: torch.device) -> Iterator[Figure]:
         )  # fmt: skip
 
 
-def best_of(figures: Sequence[Figure]) -> int:
-    """How many processes the best arrangement has; 0 where none was measured."""
-    found = [figure for figure in figures if figure.group == GROUP]
-    if not found:
-        return 0
-    return int(max(found, key=lambda figure: figure.ratio).name.partition(" ")[0])
+def best_of(figures: Sequence[Figure], device: torch.device) -> int:
+    """How many processes the best of the measured arrangements has; 0 where none was measured."""
+    found = [figure.ratio for figure in figures if figure.group == GROUP]
+    pairs = zip(found, arrangements(device), strict=False)  # the last may not have been measured
+    return max(pairs, default=(0.0, (0, 0)))[1][0]
 
 
 def _throughput(processes: int, threads: int, device: str) -> float:

@@ -4,7 +4,7 @@ import gc
 import statistics
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 
@@ -26,14 +26,15 @@ class Times(NamedTuple):
         return [other / base for base, other in zip(self.base, self.other, strict=True)]
 
     def figure(
-        self, group: str, name: str, goal: float | None = None, note: str = "", times: float = 1.0
-    ) -> Figure:
-        """The ratio as a figure; ``times`` scales it."""
+        self, group: str, name: str, goal: float | None = None, note: str = "",
+        better: Literal["lower", "higher"] = "lower",
+    ) -> Figure:  # fmt: skip
+        """The ratio as a figure."""
         low, middle, high = statistics.quantiles(self.ratios, n=4, method="inclusive")
         return judged(
             Figure(
-                group=group, name=name, ratio=times * middle, low=times * low, high=times * high,
-                goal=goal, note=note,
+                group=group, name=name, ratio=middle, low=low, high=high, goal=goal, note=note,
+                better=better,
             )
         )  # fmt: skip
 
