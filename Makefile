@@ -1,6 +1,6 @@
 # QKD, reproduced. `make` alone prints this help. Needs git, make, Python 3.11 or newer with venv.
 
-VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY JOBS THREADS COMPILE LEAN STAGE PYTHON
+VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY JOBS THREADS COMPILE LEAN STAGE CLUSTER PACK DRYRUN PYTHON
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES) MAKECMDGOALS,$(GIVEN))
 ifneq ($(UNKNOWN),)
@@ -22,13 +22,16 @@ export QKD_THREADS := $(value THREADS)
 export QKD_COMPILE := $(value COMPILE)
 export QKD_LEAN := $(value LEAN)
 export QKD_STAGE := $(value STAGE)
+export QKD_CLUSTER := $(value CLUSTER)
+export QKD_PACK := $(value PACK)
+export QKD_DRYRUN := $(value DRYRUN)
 export QKD_PYTHON := $(or $(value PYTHON),python3)
 
 RUN := .venv/bin/python
 LAUNCH := $(RUN) -m slurm.launch
 READY := .venv/ready
 
-.PHONY: help setup ablation rivals reproduce-cifar run plan status retry report export doctor \
+.PHONY: help setup ablation rivals reproduce-cifar run plan status retry cancel report export doctor \
 	speed peers test lint clean clean-checkpoints clean-environment clean-data clean-records
 .DEFAULT_GOAL := help
 
@@ -43,6 +46,7 @@ help:
 ## make plan               what would run, and what it costs with and without sharing
 ## make status             what is done, running, missing, failed, blocked
 ## make retry              clear failures, so that the next run tries again
+## make cancel             cancel the matrix's jobs on a cluster (CLUSTER=)
 ## make report             rebuild the report from the records
 ## make export STAGE=...   a done stage's networks as ONNX, packed integers and safetensors, checked
 ## make doctor             is everything there? says what is missing and what mends it
@@ -60,6 +64,8 @@ help:
 ##            COMPILE=0|1 (torch.compile: for long runs; needs a C++ compiler and Python's headers)
 ##            LEAN=0|1 (float training's memory for some more time; the same numbers)
 ##            STAGE= (a stage's digest, or its record's name or folder)
+##            CLUSTER=slurm (run, plan, status, cancel on SLURM: slurm/README.md)  PACK=1 (stages a job)
+##            DRYRUN=0|1 (say what would run, or be sent, and do nothing)
 
 setup: $(READY)
 
@@ -80,9 +86,10 @@ ablation: export QKD_MATRIX := ablation
 rivals: export QKD_MATRIX := rivals
 reproduce-cifar: export QKD_MATRIX := cifar
 ablation rivals reproduce-cifar run: $(READY)
-	@$(LAUNCH) run; code=$$?; [ $$code -ge 2 ] || $(RUN) -m report || code=1; exit $$code
+	@$(LAUNCH) run; code=$$?; [ $$code -ge 2 ] || [ -n "$$QKD_CLUSTER$$QKD_DRYRUN" ] || \
+	  $(RUN) -m report || code=1; exit $$code
 
-plan status retry export doctor clean-checkpoints: $(READY)
+plan status retry cancel export doctor clean-checkpoints: $(READY)
 	@$(LAUNCH) $@
 
 report: $(READY)

@@ -12,7 +12,7 @@ from benchmarks.matrix import ScaleName
 
 VARIABLES = (
     "MATRIX", "SCALE", "DATA", "RESULTS", "REPORT", "SEEDS", "ONLY", "JOBS", "THREADS",
-    "COMPILE", "LEAN", "STAGE",
+    "COMPILE", "LEAN", "STAGE", "CLUSTER", "PACK", "DRYRUN",
 )  # fmt: skip
 SCALES: tuple[ScaleName, ...] = get_args(ScaleName)
 
@@ -24,6 +24,7 @@ class SettingsError(ValueError):
 class Settings(NamedTuple):
     """What a command was asked for. ``seeds`` is empty where the matrix's own are meant, ``jobs``
     is 0 where the executor is to choose, ``stage`` names a record by its digest, name or folder.
+    ``cluster`` is a profile's name, "" for this machine; ``pack`` the most stages of one job.
     """
 
     matrix: str
@@ -38,6 +39,9 @@ class Settings(NamedTuple):
     compile: bool
     lean: bool
     stage: str
+    cluster: str = ""
+    pack: int = 1
+    dry_run: bool = False
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -68,6 +72,9 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         compile=_switch("COMPILE", value("COMPILE", "0")),
         lean=_switch("LEAN", value("LEAN", "0")),
         stage=value("STAGE", ""),
+        cluster=value("CLUSTER", ""),
+        pack=_count("PACK", value("PACK", "1")),
+        dry_run=_switch("DRYRUN", value("DRYRUN", "0")),
     )
 
 

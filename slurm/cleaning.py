@@ -4,9 +4,12 @@ import shutil
 from pathlib import Path
 
 from benchmarks.settings import Settings
-from qkd.record import STAGES
+from qkd.record import STAGES, readable_name
 from slurm.launches import FILE as LAUNCHES
 from slurm.matrices import MATRICES
+from slurm.notes import JOBS
+from slurm.schedule import Status, statuses
+from slurm.work import Work
 
 
 def clean_data(settings: Settings) -> int:
@@ -19,13 +22,40 @@ def clean_data(settings: Settings) -> int:
 def clean_records(settings: Settings) -> int:
     """Removes every record of the results folder, what was planned, and what launches took."""
     (settings.results / LAUNCHES).unlink(missing_ok=True)
-    return _remove(settings.results / STAGES) | _remove(settings.results / MATRICES)
+    for folder in (STAGES, MATRICES, JOBS):
+        _remove(settings.results / folder)
+    return 0
 
 
-def _remove(folder: Path) -> int:
+def clean_checkpoints(work: Work) -> int:
+    """Removes the checkpoints that no planned stage goes on from any more; those of starts stay.
+
+    A stage whose weights are needed after all is trained again.
+    """
+    found = statuses(work.whole, work.store)
+    starts = {p.digest for p in work.whole.stages.values() if not p.parents}
+    needed = {
+        parent
+        for planned in work.whole.stages.values()
+        if found[planned.digest] != Status.DONE
+        for parent in planned.parents
+    }
+    freed = 0
+    for key, planned in work.plan.stages.items():
+        record = work.record(key)
+        ours = record.path.parent == work.store.root
+        kept = key in needed or key in starts or found[key] != Status.DONE
+        if ours and not kept and record.checkpoint_file.exists():
+            freed += record.checkpoint_file.stat().st_size
+            record.checkpoint_file.unlink()
+            print(f"removed the checkpoint of {readable_name(planned.stage.history)}")
+    print(f"{freed / 2**20:.1f} MiB freed")
+    return 0
+
+
+def _remove(folder: Path) -> None:
     try:
         shutil.rmtree(folder)
         print(f"removed {folder}")
     except FileNotFoundError:
         print(f"there is no {folder}")
-    return 0

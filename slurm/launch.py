@@ -8,52 +8,36 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.matrix import Matrix, select
-from benchmarks.plan import Plan, plan
-from benchmarks.settings import Settings, from_environment
+from benchmarks.settings import Settings, SettingsError, from_environment
 from qkd.printable import printable
-from qkd.record import STAGES, Record, State, Store, readable_name, store_of
+from qkd.record import STAGES, State
 from qkd.runtime import Runtime
 from qkd.value import digest
-from slurm.cleaning import clean_data, clean_records
+from slurm.cleaning import clean_checkpoints, clean_data, clean_records
 from slurm.doctor import examine
 from slurm.estimate import A100, gpu_hours, in_words, speed_of
 from slurm.exporting import export_stage
 from slurm.launches import Launch, note, now, taken
-from slurm.matrices import build, is_file, remember
+from slurm.matrices import is_file, remember
+from slurm.notes import forget
+from slurm.queue import QueueUnknown
 from slurm.schedule import Schedule, Status, statuses
+from slurm.work import Work, prepare, reason_of
 from slurm.workers import workers
 
 SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
-class Work(NamedTuple):
-    """A matrix with the records, and its plan: the whole one, and that of the chosen cells."""
-
-    settings: Settings
-    matrix: Matrix
-    whole: Plan
-    plan: Plan
-    store: Store
-
-
-def prepare(settings: Settings) -> Work:
-    """What the settings ask for. Raises ValueError for what cannot be."""
-    matrix = build(settings)
-    cells = list(matrix.cells())
-    chosen = plan(cells, select(cells, settings.only))
-    return Work(settings, matrix, plan(cells), chosen, store_of(settings.results))
-
-
 def run(work: Work) -> int:
     """Trains what is missing. Returns an exit code: 1 where a stage failed or is blocked."""
     settings = work.settings
+    if settings.dry_run:
+        return show_plan(work)
     remember(work.matrix, settings.results)
     before = statuses(work.plan, work.store)
     if all(status == Status.DONE for status in before.values()):
@@ -150,25 +134,13 @@ def _conclude(work: Work, found: dict[str, Status], reasons: dict[str, str]) -> 
     print(f"{work.matrix.name} at {work.settings.scale}: {words}")
     for key, status in found.items():
         if status == Status.FAILED:
-            record = _record(work, key)
-            reason = _reason(record) or reasons.get(key, "")
+            record = work.record(key)
+            reason = reason_of(record) or reasons.get(key, "")
             print(printable(f"failed {record.path.name}: {reason} (see {record.log_file})"))
     if counts[Status.FAILED] or counts[Status.BLOCKED]:
         print("Clear failures with: make retry (same variables), then run again")
         return FAILURE
     return SUCCESS
-
-
-def _record(work: Work, digest: str) -> Record:
-    return work.store.record(work.plan.stages[digest].stage.history)
-
-
-def _reason(record: Record) -> str:
-    """Why a stage failed, as its record says; an unreadable one says so."""
-    try:
-        return str(record.read_json(record.failed_file).get("message", ""))
-    except ValueError as error:
-        return str(error) if record.failed_file.exists() else ""
 
 
 def show_plan(work: Work) -> int:
@@ -224,8 +196,8 @@ def show_status(work: Work) -> int:
     table = Table("stage", "status", "detail")
     for key, status in found.items():
         if status not in (Status.DONE, Status.MISSING):
-            record = _record(work, key)
-            detail = _reason(record) if status == Status.FAILED else ""
+            record = work.record(key)
+            detail = reason_of(record) if status == Status.FAILED else ""
             table.add_row(Text(record.path.name), status, Text(printable(detail)))
     if table.row_count:
         Console().print(table)
@@ -239,36 +211,26 @@ def retry(work: Work) -> int:
         record = work.store.record(planned.stage.history)
         if record.state() == State.FAILED:
             record.failed_file.unlink()
+            forget(record)
             print(f"cleared {record.path.name}")
             cleared += 1
     print(f"{cleared} failures cleared; run again to train them")
     return SUCCESS
 
 
-def clean_checkpoints(work: Work) -> int:
-    """Removes the checkpoints that no planned stage goes on from any more; those of starts stay.
+def _on_cluster(command: str, work: Work) -> int:
+    """The commands that differ where CLUSTER= is given."""
+    from slurm import remote  # submitit, which other commands do not need
 
-    A stage whose weights are needed after all is trained again.
-    """
-    found = statuses(work.whole, work.store)
-    starts = {p.digest for p in work.whole.stages.values() if not p.parents}
-    needed = {
-        parent
-        for planned in work.whole.stages.values()
-        if found[planned.digest] != Status.DONE
-        for parent in planned.parents
-    }
-    freed = 0
-    for key, planned in work.plan.stages.items():
-        record = work.store.record(planned.stage.history)
-        ours = record.path.parent == work.store.root
-        kept = key in needed or key in starts or found[key] != Status.DONE
-        if ours and not kept and record.checkpoint_file.exists():
-            freed += record.checkpoint_file.stat().st_size
-            record.checkpoint_file.unlink()
-            print(f"removed the checkpoint of {readable_name(planned.stage.history)}")
-    print(f"{freed / 2**20:.1f} MiB freed")
-    return SUCCESS
+    if command == "run" and work.settings.dry_run:
+        return show_plan(work) or remote.dry_run(work)
+    on_cluster = {"run": remote.submit, "status": remote.show_status, "cancel": remote.cancel_jobs}
+    return on_cluster.get(command, COMMANDS[command])(work)
+
+
+def cancel(_work: Work) -> int:
+    """There is nothing to cancel on one machine."""
+    raise SettingsError("make cancel needs CLUSTER=...: on one machine, stop the launch by Ctrl-C")
 
 
 COMMANDS: dict[str, Callable[[Work], int]] = {
@@ -276,6 +238,7 @@ COMMANDS: dict[str, Callable[[Work], int]] = {
     "plan": show_plan,
     "status": show_status,
     "retry": retry,
+    "cancel": cancel,
     "clean-checkpoints": clean_checkpoints,
 }
 WITHOUT_MATRIX: dict[str, Callable[[Settings], int]] = {
@@ -301,8 +264,10 @@ def main(arguments: list[str]) -> int:
         settings = from_environment()
         if arguments[0] in WITHOUT_MATRIX:
             return WITHOUT_MATRIX[arguments[0]](settings)
+        if settings.cluster:
+            return _on_cluster(arguments[0], prepare(settings))
         return COMMANDS[arguments[0]](prepare(settings))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, QueueUnknown) as error:
         print(printable(f"error: {error}"), file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:

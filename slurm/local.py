@@ -164,7 +164,9 @@ def _work(pipe: Connection, results: str, runtime_text: bytes) -> None:
         if not busy.is_set():
             raise _Leave
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher decides what Ctrl-C means
+    # The launcher decides what Ctrl-C means, and SLURM's warning before a job's end.
+    for number in (signal.SIGINT, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, stop)
     try:
         from qkd.loop import Progress  # torch: not before the signals are in place

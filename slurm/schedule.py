@@ -22,6 +22,8 @@ class Status(StrEnum):
     DONE = "done"
     RUNNING = "running"
     ELSEWHERE = "running elsewhere"
+    PENDING = "pending"
+    HELD = "held"
     MISSING = "missing"
     FAILED = "failed"
     BLOCKED = "blocked"

@@ -1,0 +1,182 @@
+"""What runs inside a job: one stage after another, each in a worker of its own process."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+import submitit
+from submitit.core.utils import DelayedSubmission
+from submitit.helpers import TorchDistributedEnvironment
+
+from qkd.history import parents
+from qkd.record import Record, State, Store, store_of
+from qkd.runtime import Runtime
+from qkd.spec import History, Stage
+from slurm.local import Event, LocalExecutor
+
+PARENT_SECONDS = 60.0
+CLAIMED_SECONDS = 5.0
+TOLD_SECONDS = 60.0
+LAST_SECONDS = 600.0
+LOST_WORKERS = 1
+
+
+class Told(BaseException):
+    """SLURM ends this job for now: it is preempted, requeued or cancelled."""
+
+
+class StageJob:
+    """Trains the stages of a unit, in order; what submitit runs, and runs again after a requeue.
+
+    It keeps nothing itself: what is done and how far the rest is stands in the records, so that it
+    may be started twice, or again after its end. It succeeds only if every stage is done.
+
+    Args:
+        results: the results folder, absolute.
+        records: the names of the stages' record folders, each with its stage.json.
+        runtime: as for a launch on one machine, its paths absolute.
+        lost_nodes: how often it may be started again because its node was lost.
+    """
+
+    def __init__(
+        self, results: str, records: tuple[str, ...], runtime: Runtime, lost_nodes: int
+    ) -> None:
+        self.results, self.records = results, records
+        self.runtime, self.lost_nodes = runtime, lost_nodes
+        self._executor: LocalExecutor | None = None
+
+    def __call__(self) -> None:
+        """Exits with 1 where a stage could not be trained."""
+        environment = submitit.JobEnvironment()
+        if environment.num_tasks > 1:
+            TorchDistributedEnvironment().export(set_cuda_visible_devices=False)
+        self._is_first = environment.global_rank == 0
+        store = store_of(Path(self.results))
+        records = [Record(store.root / name) for name in self.records]
+        self._refuse_if_lost(records)
+        signal.signal(signal.SIGTERM, _told)
+        runtime = msgspec.structs.replace(self.runtime, job=environment.job_id)
+        with LocalExecutor(1, Path(self.results), runtime) as executor:
+            self._executor = executor
+            try:
+                undone = [record for record in records if not self._is_trained(record, store)]
+            except Told:
+                self._stop()
+                _wait_for_the_end()
+        if undone:
+            sys.exit(f"not done: {', '.join(record.path.name for record in undone)}")
+
+    def checkpoint(self) -> DelayedSubmission:
+        """Called by submitit on the signal before a time limit or a preemption: saves."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it would interrupt the requeueing
+        self._stop()
+        return DelayedSubmission(
+            StageJob(self.results, self.records, self.runtime, self.lost_nodes)
+        )
+
+    def _stop(self) -> None:
+        if self._executor is not None:
+            self._executor.stop()
+        with _stops().open("a") as file:
+            file.write("saved\n")
+
+    def _refuse_if_lost(self, records: list[Record]) -> None:
+        """Gives up where the job was started again more often than it was told to stop."""
+        starts = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
+        told = len(_stops().read_text().splitlines()) if _stops().exists() else 0
+        if starts - told <= self.lost_nodes or not self._is_first:
+            return
+        message = f"its node was lost {starts - told} times (cluster.toml: lost_nodes)"
+        for record in records:
+            if record.state() in (State.MISSING, State.RUNNING):
+                record.fail("NodeLost", message)
+        sys.exit(message)
+
+    def _is_trained(self, record: Record, store: Store) -> bool:
+        """Trains one stage; whether it is done."""
+        stage = record.stage()
+        for history in parents(stage):
+            if not _is_there(store, history):
+                _say(f"{record.path.name} goes on from {store.record(history).path.name}: not done")
+                return False
+        _say(f"{record.path.name}: begins")
+        lost = 0
+        while True:
+            event = self._outcome(stage)
+            _say(f"{record.path.name}: {event.kind} {event.detail}")
+            if event.kind == "stopped":
+                raise Told
+            if event.kind == "claimed":
+                time.sleep(CLAIMED_SECONDS)
+            elif event.kind == "lost" and lost < LOST_WORKERS:
+                lost += 1
+            elif event.kind == "lost":
+                if self._is_first and record.state() != State.DONE:
+                    record.fail("WorkerLost", str(event.detail))
+                return record.state() == State.DONE
+            else:
+                return event.kind == "done"
+
+    def _outcome(self, stage: Stage) -> Event:
+        """Has the worker train the stage; what came of it. Progress is told once a minute."""
+        executor, told = self._executor, time.monotonic()
+        assert executor is not None  # noqa: S101 (a stage is trained while there is one)
+        executor.submit(stage)
+        while True:
+            for event in executor.events(1.0):
+                if event.kind != "progress":
+                    return event
+                if time.monotonic() - told >= TOLD_SECONDS:
+                    told = time.monotonic()
+                    step, steps, speed = event.detail[1:4]
+                    _say(f"  step {step} of {steps}, {speed:.0f} images/s")
+
+
+class ReportJob:
+    """Writes the report from the records that are there when it runs."""
+
+    def __init__(self, results: str, report: str) -> None:
+        self.results, self.report = results, report
+
+    def __call__(self) -> None:
+        """Raises CalledProcessError where the report cannot be written."""
+        told = {"QKD_RESULTS": self.results, "QKD_REPORT": self.report}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("QKD_")}
+        command = [sys.executable, "-m", "report"]
+        subprocess.run(command, env={**kept, **told}, check=True)  # noqa: S603 (fixed command)
+
+
+def _is_there(store: Store, history: History) -> bool:
+    """Whether a parent is done; a shared file system may show it only after a while."""
+    deadline = time.monotonic() + PARENT_SECONDS
+    while store.record(history).state() != State.DONE:
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(1.0)
+        store.refresh()
+    return True
+
+
+def _stops() -> Path:
+    """A line for each time that this job was told to stop, and saved."""
+    environment = submitit.JobEnvironment()
+    return Path(environment.paths.folder) / f"{environment.job_id}.stops"
+
+
+def _told(_number: int, _frame: FrameType | None) -> None:
+    raise Told
+
+
+def _wait_for_the_end() -> None:
+    """SLURM, which has told the job to stop, decides what comes next."""
+    time.sleep(LAST_SECONDS)
+    sys.exit("told to stop, and not ended")
+
+
+def _say(line: str) -> None:
+    print(time.strftime("%H:%M:%S"), line, flush=True)

@@ -1,0 +1,39 @@
+"""What a command is about: a matrix, its plan, its records."""
+
+from typing import NamedTuple
+
+from benchmarks.matrix import Matrix, select
+from benchmarks.plan import Plan, plan
+from benchmarks.settings import Settings
+from qkd.record import Record, Store, store_of
+from slurm.matrices import build
+
+
+class Work(NamedTuple):
+    """A matrix with the records, and its plan: the whole one, and that of the chosen cells."""
+
+    settings: Settings
+    matrix: Matrix
+    whole: Plan
+    plan: Plan
+    store: Store
+
+    def record(self, digest: str) -> Record:
+        """The record of a planned stage: where it is, or where it will be."""
+        return self.store.record(self.whole.stages[digest].stage.history)
+
+
+def prepare(settings: Settings) -> Work:
+    """What the settings ask for. Raises ValueError for what cannot be."""
+    matrix = build(settings)
+    cells = list(matrix.cells())
+    chosen = plan(cells, select(cells, settings.only))
+    return Work(settings, matrix, plan(cells), chosen, store_of(settings.results))
+
+
+def reason_of(record: Record) -> str:
+    """Why a stage failed, as its record says; an unreadable one says so."""
+    try:
+        return str(record.read_json(record.failed_file).get("message", ""))
+    except ValueError as error:
+        return str(error) if record.failed_file.exists() else ""
