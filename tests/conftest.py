@@ -4,6 +4,7 @@ import pytest
 import small
 import torch
 import trees
+from cluster import Cluster, require_packages
 from hypothesis import settings
 
 from qkd import imports
@@ -84,3 +85,21 @@ def real_cifar10(tmp_path_factory):
 def data(tmp_path_factory):
     """The data folder of launches."""
     return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def slurm():
+    """A real SLURM of two nodes, one for all tests that ask for it."""
+    require_packages()
+    cluster = Cluster()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(autouse=True)
+def _slurm_as_it_was(request):
+    """A test that asks for SLURM gives it back with an empty queue and idle nodes."""
+    cluster = request.getfixturevalue("slurm") if "slurm" in request.fixturenames else None
+    yield
+    if cluster is not None:
+        cluster.tidy()
