@@ -6,6 +6,7 @@ import torch
 import trees
 from cluster import Cluster, require_packages
 from hypothesis import settings
+from launching import launch
 
 from qkd import imports
 from qkd.data.cache import _stored
@@ -85,6 +86,15 @@ def real_cifar10(tmp_path_factory):
 def data(tmp_path_factory):
     """The data folder of launches."""
     return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def ablation(tmp_path_factory, data):
+    """The results of the whole smoke ablation, launched on one machine."""
+    results = tmp_path_factory.mktemp("ablation") / "results"
+    code, output = launch("run", results, data, JOBS="2")
+    assert code == 0, output
+    return results
 
 
 @pytest.fixture(scope="session")

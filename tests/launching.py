@@ -6,8 +6,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -23,12 +24,18 @@ def environment(results: Path, data: Path, **variables: str) -> dict[str, str]:
     return {**inherited, **own, "COLUMNS": "200", **given}
 
 
-def start(command: str, results: Path, data: Path, **variables: str) -> subprocess.Popen[str]:
-    """A command of the launcher, begun."""
+def start(
+    command: str,
+    results: Path,
+    data: Path,
+    more: Mapping[str, str] = MappingProxyType({}),
+    **variables: str,
+) -> subprocess.Popen[str]:
+    """A command of the launcher, begun. ``more``: environment variables as they are."""
     return subprocess.Popen(
         [sys.executable, "-m", "slurm.launch", command],
         cwd=ROOT,
-        env=environment(results, data, **variables),
+        env={**environment(results, data, **variables), **more},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

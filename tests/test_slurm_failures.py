@@ -1,0 +1,59 @@
+"""Stages and jobs that fail on SLURM: said with the reason, tried again only when asked."""
+
+from pathlib import Path
+
+import pytest
+from slurm_launching import Launcher
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+
+
+@pytest.fixture
+def launcher(slurm, tmp_path: Path, data: Path) -> Launcher:
+    launcher = Launcher(slurm, tmp_path, data)
+    launcher.variables |= {"ONLY": "method=deadly", "SEEDS": "0"}
+    return launcher
+
+
+def sent(launcher: Launcher) -> str:
+    """What a launch prints, once the queue is empty again."""
+    code, output = launcher.run("run")
+    assert code in (0, 1), output
+    launcher.until_empty()
+    return output
+
+
+def test_a_stage_that_ends_its_process_fails_and_blocks_what_goes_on_from_it(
+    launcher: Launcher,
+) -> None:
+    sent(launcher)
+    assert launcher.statuses() == {"failed": 1, "blocked": 1}
+    _, output = launcher.run("status")
+    assert "its worker ended with exit code 3" in output
+    assert "by net4-w4a4-deadly-020-s0" in output
+    assert "not done: net4-w4a4-deadly-020-s0" in output  # the job's own stderr
+    assert "nothing to send" in sent(launcher)
+    code, output = launcher.run("retry")
+    assert (code, "1 failures cleared" in output) == (0, True), output
+    assert launcher.statuses() == {"missing": 2}
+
+
+def test_a_job_that_ends_before_it_begins_is_a_failure_with_its_last_words(
+    launcher: Launcher,
+) -> None:
+    launcher.profile(setup=["echo there is no such module >&2", "exit 7"])
+    sent(launcher)
+    assert launcher.statuses() == {"failed": 1, "blocked": 1}
+    _, output = launcher.run("status")
+    assert "ended as FAILED" in output
+    assert "there is no such module" in output
+    launcher.run("retry")
+    assert launcher.statuses() == {"missing": 2}
+
+
+def test_a_job_whose_node_is_lost_again_gives_up(launcher: Launcher) -> None:
+    launcher.profile(setup=["export SLURM_RESTART_COUNT=2"])
+    sent(launcher)
+    _, output = launcher.run("status")
+    assert "its node was lost 2 times" in output
+    assert launcher.statuses() == {"failed": 1, "blocked": 1}

@@ -1,0 +1,117 @@
+"""What clusters do to jobs: nothing is lost, and nothing is trained to a different result."""
+
+from pathlib import Path
+
+import launching
+import pytest
+from slurm_launching import PATIENT, Launcher
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+
+CHAIN = {"ONLY": "method=chain", "SEEDS": "0,1"}
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, data: Path) -> dict[str, bytes]:
+    """The numbers of the chains, trained in one go on one machine."""
+    results = tmp_path_factory.mktemp("chains")
+    code, output = launching.launch("run", results, data, MATRIX=PATIENT, JOBS="2", **CHAIN)
+    assert code == 0, output
+    return launching.results_of(results)
+
+
+@pytest.fixture
+def launcher(slurm, tmp_path: Path, data: Path) -> Launcher:
+    launcher = Launcher(slurm, tmp_path, data)
+    launcher.variables |= CHAIN
+    return launcher
+
+
+def begin(launcher: Launcher) -> None:
+    """Sends the chains and waits until stages are at work."""
+    code, output = launcher.run("run")
+    assert code == 0, output
+    launcher.until(launcher.is_at_work)
+
+
+def resumed(launcher: Launcher) -> int:
+    """How many stages went on from a state that they had saved."""
+    logs = (folder / "log.txt" for folder in launching.stage_folders(launcher.results))
+    return sum("goes on at step" in log.read_text() for log in logs if log.exists())
+
+
+def hog(launcher: Launcher) -> str:
+    """A job of the partition that preempts, on every CPU."""
+    nodes = len(launcher.cluster.nodes)
+    options = ("--partition=gpu", f"--nodes={nodes}", "--exclusive")
+    return launcher.cluster.submit("sleep 2", *options, cwd=launcher.folder)
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "killed"])
+def test_preemption(launcher: Launcher, undisturbed: dict[str, bytes], told: bool) -> None:
+    launcher.cluster.preempt_signal(told)
+    launcher.profile(partition="preempt")
+    begin(launcher)
+    hog(launcher)
+    launcher.until_empty()
+    assert launching.results_of(launcher.results) == undisturbed
+    assert resumed(launcher) > 0
+
+
+def test_requeueing_by_an_operator(launcher: Launcher, undisturbed: dict[str, bytes]) -> None:
+    begin(launcher)
+    launcher.cluster.command("scontrol", "requeue", launcher.running()[0])
+    launcher.until_empty()
+    assert launching.results_of(launcher.results) == undisturbed
+    assert resumed(launcher) > 0
+
+
+def test_the_time_limit(launcher: Launcher, undisturbed: dict[str, bytes]) -> None:
+    launcher.profile(hours=1 / 60, signal_seconds=55)
+    begin(launcher)
+    launcher.until_empty()
+    assert launching.results_of(launcher.results) == undisturbed
+
+
+def test_a_lost_node(launcher: Launcher, undisturbed: dict[str, bytes]) -> None:
+    begin(launcher)
+    jobs = [job for job in launcher.cluster.queue() if job["state"] == "RUNNING"]
+    launcher.cluster.kill_node(jobs[0]["nodes"])
+    launcher.until_empty()
+    assert launching.results_of(launcher.results) == undisturbed
+
+
+def test_a_restarted_controller(launcher: Launcher, undisturbed: dict[str, bytes]) -> None:
+    begin(launcher)
+    launcher.cluster.kill_controller()
+    launcher.cluster.start_controller()
+    launcher.until_empty()
+    assert launching.results_of(launcher.results) == undisturbed
+
+
+def test_scancel_and_another_launch(launcher: Launcher, undisturbed: dict[str, bytes]) -> None:
+    begin(launcher)
+    launcher.cluster.command("scancel", *launcher.running())
+    launcher.until_empty()
+    counts = launcher.statuses()
+    assert counts.get("missing", 0) + counts.get("done", 0) == 4, counts
+    assert counts["missing"] > 0
+    code, output = launcher.run("run")
+    assert code == 0, output
+    launcher.until_empty()
+    assert launching.results_of(launcher.results) == undisturbed
+    assert resumed(launcher) > 0
+
+
+def test_a_launch_on_one_machine_beside_the_cluster_s_trains_no_stage_twice(
+    launcher: Launcher, undisturbed: dict[str, bytes]
+) -> None:
+    begin(launcher)
+    code, output = launching.launch(
+        "run", launcher.results, launcher.data, MATRIX=PATIENT, JOBS="1", **CHAIN
+    )
+    assert code == 0, output
+    launcher.until_empty()
+    assert launching.results_of(launcher.results) == undisturbed
+    for folder in launching.stage_folders(launcher.results):
+        assert (folder / "log.txt").read_text().count("done: test top-1") == 1
