@@ -208,7 +208,10 @@ class LocalSlurm:
         daemon.wait()
 
     def kill_controller(self) -> None:
-        """Kills slurmctld: it may have saved less than it did."""
+        """Kills slurmctld: the jobs of its last five seconds are forgotten, their ids given again.
+
+        It saves its state no more often than that.
+        """
         daemon = self._daemons.pop("slurmctld")
         daemon.kill()
         daemon.wait()
