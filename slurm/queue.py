@@ -32,8 +32,12 @@ class Queued(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """How a job ended, as the accounting has it: SLURM's state, and the node."""
+    """How a job ended, as the accounting has it: its name, SLURM's state, and the node.
 
+    A controller that is killed may give an id again: the name says whose end it was.
+    """
+
+    name: str
     state: str
     node: str
 
@@ -57,14 +61,14 @@ def ended(ids: Collection[str]) -> dict[str, Ended]:
     found = {}
     arrays = sorted({key.partition("_")[0] for key in ids})
     for some in _pieces(arrays):
-        command = ("sacct", "-n", "-X", "-P", "-o", "JobID,State,NodeList", "-j", ",".join(some))
+        what = "JobID,JobName,State,NodeList"
         try:
-            text = _asked(*command, patience=0.0)
+            text = _asked("sacct", "-n", "-X", "-P", "-o", what, "-j", ",".join(some), patience=0.0)
         except QueueUnknown:
             continue
         for line in text.splitlines():
-            key, state, node = line.split("|", maxsplit=2)
-            found[key] = Ended(state.split()[0] if state else "", node)
+            key, name, state, node = line.split("|", maxsplit=3)
+            found[key] = Ended(name, state.partition(" ")[0], node)
     return {key: end for key, end in found.items() if key in ids}
 
 

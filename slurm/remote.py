@@ -143,7 +143,7 @@ def _send(work: Work, given: Profile, planned: Iterable[Wave], jobs: Path) -> li
         functions = [_function(work, given, wave, index) for index in range(len(wave.units))]
         sent.append(Order(wave, given, name, folder, dependency(wave, sent)).send(functions))
         _keep(work, wave, name, folder, sent[-1].job)
-        print(f"sent {sent[-1].job}: {wave.label}, {len(wave.units)} jobs", flush=True)
+        print(f"sent {sent[-1].job}: {wave.label}, jobs: {len(wave.units)}", flush=True)
     settings = work.settings
     report = ReportJob(str(settings.results.resolve()), str(settings.report.resolve()))
     last = Wave("report", (Unit((), ()),), given.for_report)
@@ -201,5 +201,5 @@ def _tell(work: Work, found: dict[str, Standing], sent: list[Sent]) -> None:
         print("nothing to send")
         return
     jobs = sum(len(one.wave.units) for one in sent)
-    print(f"{len(sent)} calls of sbatch, {jobs} jobs. The last one writes {work.settings.report}")
+    print(f"{len(sent)} calls of sbatch, {jobs} jobs; the last one writes {work.settings.report}")
     print("Watch them with make status, stop them with make cancel (same variables)")

@@ -101,6 +101,7 @@ def _settle(
     settled: set[str] = set()
     for key in gone:
         note, end = notes[key], ends.get(notes[key].id)
+        end = end if end is not None and end.name == note.name else None
         parents = work.plan.stages[key].parents
         ready = all(found[parent] == Status.DONE for parent in parents)
         if note.id in settled or not ready or (end is not None and end.state in NO_FAULT):

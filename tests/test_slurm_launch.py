@@ -86,7 +86,7 @@ def test_an_array_longer_than_the_cluster_takes_is_sent_in_pieces(launcher: Laun
     code, output = launcher.run("run", SEEDS=seeds, ONLY="method=chain")
     assert code == 0, output
     assert launcher.statuses(SEEDS=seeds, ONLY="method=chain") == {"held": 40}
-    sent = re.findall(r"^sent (\d+): (\S+), (\d+) jobs$", output, re.MULTILINE)
+    sent = re.findall(r"^sent (\d+): (\S+), jobs: (\d+)$", output, re.MULTILINE)
     assert [(label, int(count)) for _, label, count in sent] == [
         ("chain-0", 16), ("chain-0", 4), ("chain-1", 16), ("chain-1", 4),
     ]  # fmt: skip
