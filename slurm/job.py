@@ -82,8 +82,9 @@ class StageJob:
     def _stop(self) -> None:
         if self._executor is not None:
             self._executor.stop()
-        with _stops().open("a") as file:
-            file.write("saved\n")
+        if submitit.JobEnvironment().global_rank == 0:
+            with _stops().open("a") as file:
+                file.write("saved\n")
 
     def _refuse_if_lost(self, records: list[Record]) -> None:
         """Gives up where the job was started again more often than it was told to stop."""

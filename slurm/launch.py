@@ -175,6 +175,8 @@ def show_plan(work: Work) -> int:
         f"{gpu_hours(work.plan.unshared_macs):.3g} (supposed: {100 * A100.utilisation:.0f} % of "
         "its peak in float32)"
     )
+    if work.settings.cluster:
+        return SUCCESS  # how long that takes there, its queue decides
     jobs = workers(work.settings)
     if not todo:
         print("time: nothing to do")

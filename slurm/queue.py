@@ -28,7 +28,7 @@ class Queued(NamedTuple):
     @property
     def is_held(self) -> bool:
         """Whether somebody must act before it can start."""
-        return "Held" in self.reason or self.reason == "DependencyNeverSatisfied"
+        return "held" in self.reason.lower() or self.reason == "DependencyNeverSatisfied"
 
 
 class Ended(NamedTuple):

@@ -126,8 +126,9 @@ def test_where_slurm_does_not_answer_nothing_is_sent_and_nothing_is_said(
     code, output = launcher.run("run", ONLY="method=chain")
     assert code == 0, output
     launcher.cluster.stop_controller()
-    for command in ("run", "status", "cancel"):
-        code, output = launcher.run(command, ONLY="method=chain")
+    at_once = [launcher.start(command, ONLY="method=chain") for command in ("run", "status")]
+    for process in at_once:
+        code, output = launching.finish(process)
         assert code == 2, output
         assert "nothing is known of any job" in output
         assert "Traceback" not in output
