@@ -203,8 +203,10 @@ def _cells(grid: Grid, bits: Bits | None, method: Method, numerics: int) -> Iter
         if start is not None:
             yield Cell(grid.pair, bits, method, start.seed, start, *said)
         return
+    first = history_of(grid, bits, method, 0, numerics)
     for seed in grid.seeds:
-        history = history_of(grid, bits, method, seed, numerics)
+        # All seeds share the history's parts, which are then checked and digested once.
+        history = msgspec.structs.replace(first, seed=seed)
         yield Cell(grid.pair, bits, method, seed, history, *said)
 
 
@@ -275,11 +277,12 @@ def select(cells: list[Cell], only: str) -> list[Cell]:
     Raises ValueError for an unknown key or a value that no cell has, listing the valid ones.
     """
     wanted: dict[str, set[str]] = {}
+    valued = [cell_values(cell) for cell in cells]
     for word in only.split():
         key, equals, value = word.partition("=")
         if not equals or key not in KEYS:
             raise ValueError(f"ONLY: {word!r} is not one of {', '.join(f'{k}=...' for k in KEYS)}")
-        valid = sorted({cell_values(cell)[key].lower() for cell in cells})
+        valid = sorted({its[key].lower() for its in valued})
         chosen = {item.lower() for item in value.split(",")}
         unknown = chosen - set(valid)
         if unknown:
@@ -287,9 +290,9 @@ def select(cells: list[Cell], only: str) -> list[Cell]:
         wanted[key] = wanted.get(key, chosen) & chosen
     picked = [
         cell
-        for cell in cells
+        for cell, its in zip(cells, valued, strict=True)
         if ("method" in wanted or not cell.optional)
-        and all(cell_values(cell)[key].lower() in values for key, values in wanted.items())
+        and all(its[key].lower() in values for key, values in wanted.items())
     ]
     if not picked:
         raise ValueError(f"ONLY={only!r} picks no cell of the matrix")

@@ -6,21 +6,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import msgspec
-
 from benchmarks.matrix import Cell
-from qkd.history import grown, parents
-from qkd.spec import History, Phase, Stage
-from qkd.value import digest
+from qkd.history import continues, parents, prefix
+from qkd.spec import History, Stage
+from qkd.value import Value, digest
 
 Label = tuple[str, str]
 
 
 @dataclass
 class _Edge:
-    """A stretch of one phase in the tree, and what comes after it."""
+    """A stretch of one phase in the tree, the history at its end, and what comes after it."""
 
-    phase: Phase
     steps: int
     history: History
     after: "dict[Label, _Edge]" = field(default_factory=dict)
@@ -36,7 +33,7 @@ class Planned(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Stages by digest, parents first; the stage that each cell ends in; what each history costs.
+    """Stages by digest, parents first; the stage that each cell ends in.
 
     ``unshared_macs`` is what the same cells would cost if each were trained by itself, the
     pre-training once for each network all the same.
@@ -51,6 +48,10 @@ class Plan(NamedTuple):
         """Multiply-accumulates of all stages."""
         return sum(planned.macs for planned in self.stages.values())
 
+    def of(self, wanted: Iterable[Cell]) -> "Plan":
+        """The stages that some of the cells need, in the same order and cut as they are."""
+        return _leading_to(wanted, self.stages)
+
 
 def plan(cells: Iterable[Cell], wanted: Iterable[Cell] | None = None) -> Plan:
     """The stages of ``wanted`` (by default all), cut where the paths of ``cells`` part.
@@ -58,23 +59,35 @@ def plan(cells: Iterable[Cell], wanted: Iterable[Cell] | None = None) -> Plan:
     Cutting by all cells keeps the cuts the same whichever are wanted.
     """
     every = [cell for cell in cells if not cell.skipped]
-    chosen = every if wanted is None else [cell for cell in wanted if not cell.skipped]
     macs = _macs_of_networks(every)
     stages: dict[str, Planned] = {}
     paths = _paths(every)
     for history in paths:
         if history.student.weights is not None:
-            _add(stages, Stage(history=history, steps=0), macs)
+            _add(stages, Stage(history=history, steps=0), {}, macs)
     for root in _trees(paths):
         for edge in root.values():
-            _add_tree(stages, edge, macs)
-    ends = [(cell, cell.history.digest) for cell in chosen]
+            _add_tree(stages, edge, {}, macs)
     ordered = _with_parents([cell.history.digest for cell in every], stages)
+    return _leading_to(every if wanted is None else wanted, ordered)
+
+
+def _leading_to(cells: Iterable[Cell], stages: dict[str, Planned]) -> Plan:
+    chosen = [cell for cell in cells if not cell.skipped]
+    ends = [(cell, cell.history.digest) for cell in chosen]
     needed = _with_parents([end for _, end in ends], stages)
-    kept = {key: ordered[key] for key in ordered if key in needed}
-    alone = {history.digest: history for history in _paths(chosen)}
-    unshared = sum(cost(history, history.steps, macs) for history in alone.values())
+    kept = {key: planned for key, planned in stages.items() if key in needed}
+    unshared = sum(_macs_alone(history.digest, stages) for history in _paths(chosen))
     return Plan(kept, ends, unshared)
+
+
+def _macs_alone(key: str, stages: dict[str, Planned]) -> int:
+    """What a history costs from its start on: its stage and those of its earlier parts."""
+    macs, planned = 0, stages[key]
+    while continues(planned.stage):
+        macs += planned.macs
+        planned = stages[planned.parents[0]]
+    return macs + planned.macs
 
 
 def cost(history: History, steps: int, macs: dict[str, int]) -> int:
@@ -118,43 +131,60 @@ def _paths(cells: Iterable[Cell]) -> list[History]:
 
 def _trees(histories: list[History]) -> list[dict[Label, _Edge]]:
     """One tree for each beginning: the same data, student, recipe and seed."""
-    roots: dict[str, dict[Label, _Edge]] = {}
+    roots: dict[tuple[object, ...], dict[Label, _Edge]] = {}
     for history in histories:
-        beginning = msgspec.structs.replace(history, parts=(), teacher=None)
-        _insert(roots.setdefault(beginning.digest, {}), beginning, history)
+        _insert(roots.setdefault(_beginning(history), {}), history)
     return list(roots.values())
 
 
-def _insert(root: dict[Label, _Edge], beginning: History, history: History) -> None:
+def _beginning(history: History) -> tuple[object, ...]:
+    """All but the parts and the teacher, as what can be compared quickly."""
+    names = (name for name in History.__struct_fields__ if name not in ("parts", "teacher"))
+    items = (getattr(history, name) for name in names)
+    return tuple(digest(item) if isinstance(item, Value) else item for item in items)
+
+
+def _insert(root: dict[Label, _Edge], history: History) -> None:
     """Walks the history's parts down the tree, splitting an edge where the paths part."""
-    position, here = root, beginning
+    position, steps = root, 0
     teacher = digest(history.teacher) if history.teacher else ""
     for part in history.parts:
         label = (digest(part.phase), teacher if part.phase.needs_teacher else "")
         left = part.steps
         while left:
             edge = position.get(label)
-            length = left if edge is None else min(left, edge.steps)
-            after = grown(here, part.phase, length, history.teacher)
-            if edge is None:
-                position[label] = edge = _Edge(part.phase, length, after)
-            elif edge.steps > length:
-                rest = _Edge(edge.phase, edge.steps - length, edge.history, edge.after)
-                position[label] = edge = _Edge(part.phase, length, after, {label: rest})
-            position, here, left = edge.after, edge.history, left - length
+            if edge is None or edge.steps > left:
+                rest = _after(edge, left, label) if edge else {}
+                edge = position[label] = _Edge(left, prefix(history, steps + left), rest)
+            position, steps, left = edge.after, steps + edge.steps, left - edge.steps
 
 
-def _add_tree(stages: dict[str, Planned], edge: _Edge, macs: dict[str, int]) -> None:
-    """Adds an edge, and what comes after it."""
-    _add(stages, Stage(history=edge.history, steps=edge.steps), macs)
+def _after(edge: _Edge, steps: int, label: Label) -> dict[Label, _Edge]:
+    """What comes after the edge's first ``steps``: the rest of it."""
+    return {label: _Edge(edge.steps - steps, edge.history, edge.after)}
+
+
+def _add_tree(
+    stages: dict[str, Planned], edge: _Edge, path: dict[int, History], macs: dict[str, int]
+) -> None:
+    """Adds an edge, and what comes after it.
+
+    ``path`` holds the histories on the way to the edge by their steps.
+    """
+    _add(stages, Stage(history=edge.history, steps=edge.steps), path, macs)
+    further = {**path, edge.history.steps: edge.history}
     for after in edge.after.values():
-        _add_tree(stages, after, macs)
+        _add_tree(stages, after, further, macs)
 
 
-def _add(stages: dict[str, Planned], stage: Stage, macs: dict[str, int]) -> None:
+def _add(
+    stages: dict[str, Planned], stage: Stage, path: dict[int, History], macs: dict[str, int]
+) -> None:
     key = stage.history.digest
     if key not in stages:
-        waits_for = tuple(history.digest for history in parents(stage))
+        # A parent within the same history ends where an edge does: it stands in the path.
+        read = parents(stage, lambda _, steps: path[steps])
+        waits_for = tuple(history.digest for history in read)
         stages[key] = Planned(stage, key, waits_for, cost(stage.history, stage.steps, macs))
 
 

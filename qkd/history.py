@@ -1,5 +1,7 @@
 """How a history grows, and where the state that a stage begins with comes from (torch-free)."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from qkd.spec import History, Learner, Part, Phase, Stage
@@ -23,22 +25,29 @@ def prefix(history: History, steps: int) -> History:
     """The history's first ``steps`` steps. Raises ValueError if it has fewer."""
     if not 0 <= steps <= history.steps:
         raise ValueError(f"a history of {history.steps} steps has no first {steps}")
+    if steps == history.steps:
+        return history
     parts: list[Part] = []
     for part in history.parts:
         length = min(part.steps, steps)
         steps -= length
         if length:
-            parts.append(Part(phase=part.phase, steps=length))
+            whole = length == part.steps
+            parts.append(part if whole else Part(phase=part.phase, steps=length))
     needs_teacher = any(part.phase.needs_teacher for part in parts)
     return msgspec.structs.replace(
         history, parts=tuple(parts), teacher=history.teacher if needs_teacher else None
     )
 
 
-def before(stage: Stage) -> History | None:
+# A history's first steps: `prefix`, or what looks up a history that is already there.
+Prefix = Callable[[History, int], History]
+
+
+def before(stage: Stage, prefix_of: Prefix = prefix) -> History | None:
     """What the student has been through when the stage begins; None: its random start."""
-    history = prefix(stage.history, stage.history.steps - stage.steps)
-    return history if history.parts else stage.history.student.start
+    steps = stage.history.steps - stage.steps
+    return prefix_of(stage.history, steps) if steps else stage.history.student.start
 
 
 def continues(stage: Stage) -> bool:
@@ -46,7 +55,7 @@ def continues(stage: Stage) -> bool:
     return stage.history.steps > stage.steps
 
 
-def teacher_before(stage: Stage) -> History | None:
+def teacher_before(stage: Stage, prefix_of: Prefix = prefix) -> History | None:
     """The history whose record holds the teacher that the stage begins with.
 
     The longest earlier prefix that ends in a phase that trains the teacher, else the teacher's
@@ -62,10 +71,11 @@ def teacher_before(stage: Stage) -> History | None:
         if part.phase.trains_teacher and end > position:
             trained = end
         position += part.steps
-    return prefix(history, trained) if trained else history.teacher.start
+    return prefix_of(history, trained) if trained else history.teacher.start
 
 
-def parents(stage: Stage) -> tuple[History, ...]:
-    """The histories whose records a stage reads."""
-    found = [h for h in (before(stage), teacher_before(stage)) if h is not None]
+def parents(stage: Stage, prefix_of: Prefix = prefix) -> tuple[History, ...]:
+    """The histories whose records a stage reads: the student's first."""
+    both = before(stage, prefix_of), teacher_before(stage, prefix_of)
+    found = [history for history in both if history is not None]
     return tuple({history.digest: history for history in found}.values())

@@ -27,19 +27,31 @@ class BadRecord(ValueError):
     """A record that cannot be read: truncated, edited by hand, or of another version."""
 
 
+class _File:
+    """The path of one of a record's files, made where it is asked for: of most records of a large
+    plan one is."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, record: "Record", _: type | None = None) -> Path:
+        return record.path / self._name
+
+
 class Record:
     """The directory of one stage. Nothing but its own stage writes into it."""
 
+    stage_file = _File("stage.json")
+    environment_file = _File("env.json")
+    metrics_file = _File("metrics.jsonl")
+    checkpoint_file = _File("checkpoint.pt")
+    result_file = _File("result.json")
+    failed_file = _File("failed.json")
+    claim_file = _File("claim")
+    log_file = _File("log.txt")
+
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.stage_file = path / "stage.json"
-        self.environment_file = path / "env.json"
-        self.metrics_file = path / "metrics.jsonl"
-        self.checkpoint_file = path / "checkpoint.pt"
-        self.result_file = path / "result.json"
-        self.failed_file = path / "failed.json"
-        self.claim_file = path / "claim"
-        self.log_file = path / "log.txt"
 
     @property
     def digest(self) -> str:
@@ -154,18 +166,30 @@ class Store:
 
     def refresh(self) -> None:
         """Looks at the directories again."""
-        self._found = {}
+        found: dict[str, Path] = {}
         for root in (*reversed(self.read_only), self.root):
             if root.is_dir():
                 for entry in os.scandir(root):
                     if entry.is_dir():
-                        self._found[entry.name[-DIGEST_LENGTH:]] = root / entry.name
+                        found[entry.name[-DIGEST_LENGTH:]] = root / entry.name
+        self._found = found
+
+    def found(self, history: History) -> Record | None:
+        """The record of a history, where its directory was there when this store last looked."""
+        path = self._found.get(history.digest)
+        return None if path is None else Record(path)
+
+    def states(self, histories: Iterable[History]) -> list[State]:
+        """The state of each history's record, as it is now: what has no directory is missing,
+        without a look at the file system for each."""
+        self.refresh()
+        records = map(self.found, histories)
+        return [record.state() if record else State.MISSING for record in records]
 
     def record(self, history: History) -> Record:
         """The record of a history: where it is, or where it will be."""
-        digest = history.digest
-        path = self._found.get(digest)
-        return Record(path or self.root / f"{readable_name(history)}-{digest}")
+        found = self.found(history)
+        return found or Record(self.root / f"{readable_name(history)}-{history.digest}")
 
     def record_to_write(self, history: History) -> Record:
         """The record in the writable root, where a stage is trained again if need be."""

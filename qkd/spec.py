@@ -108,12 +108,12 @@ class Phase(Value, kw_only=True):
     teacher: tuple[Term, ...] = ()
     teacher_learning_rate: NotNegative = 1.0
 
-    @property
+    @cached_property
     def trains_teacher(self) -> bool:
         """Whether the teacher learns in this phase."""
         return bool(self.teacher)
 
-    @property
+    @cached_property
     def needs_teacher(self) -> bool:
         """Whether the phase cannot run without a teacher."""
         return self.trains_teacher or any(term.target == "peer" for term in self.student)
@@ -220,7 +220,7 @@ class Learner(Value, kw_only=True):
             raise ValueError("ready weights are of a network in full precision with no other start")
 
 
-class History(Value, kw_only=True, dict=True):
+class History(Value, kw_only=True):
     """What a student (and its teacher, from the first phase that needs one) has been through.
 
     Adjacent parts of the same phase must be joined: `grown` does it. Ready weights come in by a

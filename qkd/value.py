@@ -7,9 +7,13 @@ change the numbers (marked ``Meta(extra=NOT_IDENTITY)``); its digest is the sha2
 import hashlib
 import json
 import math
+from collections.abc import Iterable
+from functools import cached_property
 from typing import (
     Annotated,
     Any,
+    NoReturn,
+    Self,
     TypeVar,
     dataclass_transform,
     get_args,
@@ -32,13 +36,47 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 Scalar = bool | int | float | str
 
 
+class FrozenDict(dict[str, Any]):
+    """A dictionary that cannot be changed, so that what a value keeps of itself stays true."""
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("a value is frozen: make another one, with msgspec.structs.replace")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    update = setdefault = pop = popitem = clear = _refuse
+
+    def __reduce__(self) -> tuple[type, tuple[dict[str, Any]]]:
+        return type(self), (dict(self),)
+
+
 @dataclass_transform(frozen_default=True, kw_only_default=True)
-class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of every frozen value. Raises ValueError on a float that is not finite."""
+class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
+    """Base of every frozen value. Raises ValueError on a float that is not finite.
+
+    It keeps what was worked out of it (``dict=True`` gives it the place): large values share most
+    of their parts, and each part is checked and written once.
+    """
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
-            _require_finite(getattr(self, name), f"{type(self).__name__}.{name}")
+            item = getattr(self, name)
+            if isinstance(item, (float, tuple, list, dict)):
+                _require_finite(item, f"{type(self).__name__}.{name}")
+            if isinstance(item, dict) and not isinstance(item, FrozenDict):
+                msgspec.structs.force_setattr(self, name, FrozenDict(item))
+
+    @cached_property
+    def _validated(self) -> Self:
+        return validated(self)
+
+    @cached_property
+    def _text(self) -> str:
+        return _canonical_text(self)
+
+    @cached_property
+    def _digest(self) -> str:
+        text = _canonical_text(validated(self))
+        return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
 
 
 V = TypeVar("V", bound=Value)
@@ -58,9 +96,27 @@ def _require_finite(value: object, where: str) -> None:
 def validated(value: V) -> V:
     """The same value, its types and constraints checked (construction alone checks neither).
 
-    Raises msgspec.ValidationError (a ValueError) that names the field.
+    Values within it are checked once, however many they are part of. Raises
+    msgspec.ValidationError (a ValueError) that names the field.
     """
-    return msgspec.convert(msgspec.to_builtins(value), type(value))
+    kind = type(value)
+    try:
+        fields = {name: _parts_validated(getattr(value, name)) for name in kind.__struct_fields__}
+        return msgspec.convert(fields, kind)
+    except msgspec.ValidationError:
+        # All of it from the top, for an error that names the field by its whole path.
+        return msgspec.convert(msgspec.to_builtins(value), kind)
+
+
+def _parts_validated(item: Any) -> Any:
+    """The item with the values within it validated, and all else as JSON types."""
+    if isinstance(item, Value):
+        return item._validated
+    if isinstance(item, (tuple, list)):
+        return [_parts_validated(one) for one in item]
+    if isinstance(item, dict):
+        return {key: _parts_validated(one) for key, one in item.items()}
+    return item
 
 
 def decode(text: bytes | str, kind: type[V]) -> V:
@@ -73,16 +129,17 @@ def encode(value: Value) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=2) + b"\n"
 
 
-_identity_fields: dict[type, list[tuple[str, Any]]] = {}
+_identity_fields: dict[type, list[tuple[str, str, Any]]] = {}
 
 
-def _fields_of_identity(kind: type[Value]) -> list[tuple[str, Any]]:
-    """Name and default of the fields of ``kind`` that belong to its identity."""
+def _fields_of_identity(kind: type[Value]) -> list[tuple[str, str, Any]]:
+    """Of each field that belongs to the identity of ``kind``: its key in the canonical text, its
+    name and its default, in the order of the names."""
     if kind not in _identity_fields:
         hints = get_type_hints(kind, include_extras=True)
         _identity_fields[kind] = [
-            (field.name, _default(field))
-            for field in msgspec.structs.fields(kind)
+            (f"{_plain_text(field.name)}:", field.name, _default(field))
+            for field in sorted(msgspec.structs.fields(kind), key=lambda field: field.name)
             if not _is_left_out(hints[field.name])
         ]
     return _identity_fields[kind]
@@ -101,21 +158,36 @@ def _is_left_out(hint: Any) -> bool:
     return any((meta.extra or {}).get("identity") is False for meta in metas)
 
 
-def canonical(value: object) -> Any:
+_plain_text = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+def _canonical_text(value: Value) -> str:
+    """The part of a value that changes numbers as JSON, its keys sorted, without a space."""
+    fields = (
+        (key, getattr(value, name), default)
+        for key, name, default in _fields_of_identity(type(value))
+    )
+    return _braced(key + _written(item) for key, item, default in fields if item != default)
+
+
+def _written(item: Any) -> str:
+    if isinstance(item, Value):
+        return item._text
+    if isinstance(item, dict):
+        return _braced(f"{_plain_text(key)}:{_written(item[key])}" for key in sorted(item))
+    if isinstance(item, (tuple, list)):
+        return "[" + ",".join(map(_written, item)) + "]"
+    return _plain_text(item)
+
+
+def _braced(members: Iterable[str]) -> str:
+    return "{" + ",".join(members) + "}"
+
+
+def canonical(value: Value) -> dict[str, Any]:
     """The part of a value that changes numbers, as plain JSON types."""
-    if isinstance(value, Value):
-        tag = value.__struct_config__.tag
-        form = {} if tag is None else {str(value.__struct_config__.tag_field): tag}
-        for name, default in _fields_of_identity(type(value)):
-            item = getattr(value, name)
-            if default is msgspec.NODEFAULT or item != default:
-                form[name] = canonical(item)
-        return form
-    if isinstance(value, dict):
-        return {key: canonical(item) for key, item in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [canonical(item) for item in value]
-    return value
+    form: dict[str, Any] = json.loads(_canonical_text(value))
+    return form
 
 
 def digest(value: Value) -> str:
@@ -123,7 +195,4 @@ def digest(value: Value) -> str:
 
     Equal for two values whose canonical forms are equal. Raises ValueError on an invalid value.
     """
-    form = json.dumps(
-        canonical(validated(value)), sort_keys=True, separators=(",", ":"), allow_nan=False
-    )
-    return hashlib.sha256(form.encode()).hexdigest()[:DIGEST_LENGTH]
+    return value._digest

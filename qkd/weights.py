@@ -10,17 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from qkd.spec import Weights
+from qkd.weights_file import BadWeights, content_of, path_of
 
 LISTED = 8  # names in an error
-
-
-class BadWeights(ValueError):
-    """A file of weights that is not there, is another one, or does not fit the network."""
-
-
-def sha256_of(weights: Weights, folder: Path) -> str:
-    """The sha256 of the file in 64 hexadecimal digits. Raises BadWeights if it cannot be read."""
-    return hashlib.sha256(_content(weights, folder)).hexdigest()
 
 
 def fill(network: nn.Module, weights: Weights, folder: Path) -> None:
@@ -38,7 +30,7 @@ def fill(network: nn.Module, weights: Weights, folder: Path) -> None:
         BadWeights: the file cannot be read, or is not the one that the sha256 names; or its names,
             shapes or values do not fit. All that do not fit are listed.
     """
-    path = _path(weights, folder)
+    path = path_of(weights, folder)
     state = _renamed(_state(weights, folder), weights, path)
     own = network.state_dict()
     wrong = _differences(state, own)
@@ -53,24 +45,9 @@ def fill(network: nn.Module, weights: Weights, folder: Path) -> None:
     network.load_state_dict(own | state)
 
 
-def _path(weights: Weights, folder: Path) -> Path:
-    return folder / weights.source.removeprefix("file:")
-
-
-def _content(weights: Weights, folder: Path) -> bytes:
-    path = _path(weights, folder)
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BadWeights(
-            f"the weights {weights.source} cannot be read from {path} ({error}): put the file "
-            "there, or correct the path (it begins at the data folder, unless it is absolute)"
-        ) from error
-
-
 def _state(weights: Weights, folder: Path) -> Mapping[str, Tensor]:
     """The tensors of the file by name, on the CPU."""
-    data, path = _content(weights, folder), _path(weights, folder)
+    data, path = content_of(weights, folder), path_of(weights, folder)
     found = hashlib.sha256(data).hexdigest()
     if found != weights.sha256:
         raise BadWeights(

@@ -5,11 +5,9 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import NamedTuple
 
-from packaging.requirements import Requirement
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -68,6 +66,11 @@ def _python(_settings: Settings) -> Iterator[Finding]:
 
 def _packages(_settings: Settings) -> Iterator[Finding]:
     """Every dependency of the project, as the installed metadata name them."""
+    # A twentieth of a second, which no other command of the launcher needs.
+    from importlib.metadata import PackageNotFoundError, requires, version
+
+    from packaging.requirements import Requirement
+
     for requirement in map(Requirement, requires(PROJECT) or []):
         if requirement.marker is not None and not requirement.marker.evaluate():
             continue

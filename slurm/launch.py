@@ -209,9 +209,10 @@ def show_status(work: Work) -> int:
 def retry(work: Work) -> int:
     """Clears failures, so that the next run tries those stages again."""
     cleared = 0
-    for planned in work.plan.stages.values():
-        record = work.store.record(planned.stage.history)
-        if record.state() == State.FAILED:
+    histories = [planned.stage.history for planned in work.plan.stages.values()]
+    for history, state in zip(histories, work.store.states(histories), strict=True):
+        if state == State.FAILED:
+            record = work.store.record(history)
             record.failed_file.unlink()
             forget(record)
             print(f"cleared {record.path.name}")

@@ -11,12 +11,11 @@ import msgspec
 
 from benchmarks.matrix import DEFAULT_SEEDS, Grid, Matrix, select
 from benchmarks.settings import Settings, SettingsError
-from qkd.data.cache import identify, load
-from qkd.data.images import DataError
 from qkd.files import write_atomically
 from qkd.imports import load_file
-from qkd.spec import NUMERICS, Data, Weights
+from qkd.spec import NUMERICS, Data, Network, Weights
 from qkd.value import decode, encode, validated
+from qkd.weights_file import sha256_of
 
 MATRICES = "matrices"
 BUILT_IN = ("ablation", "rivals", "cifar", "sensitivity")
@@ -43,9 +42,7 @@ def build(settings: Settings) -> Matrix:
         raise SettingsError(f"MATRIX={settings.matrix}: matrix() returned no Matrix")
     matrix = validated(msgspec.structs.replace(matrix, numerics=NUMERICS))
     chosen = {cell.pair.data.name for cell in select(list(matrix.cells()), settings.only)}
-    identified = _identified(matrix, settings.data, chosen)
-    counted: Matrix = _of_the_user(path, lambda: _counted(identified, settings.data))
-    return counted
+    return _counted(_identified(matrix, settings.data, chosen), settings.data, path)
 
 
 def _module(name: str) -> Any:
@@ -70,7 +67,7 @@ def _of_the_user(path: Path, call: Callable[[], Any]) -> Any:
     """What a user's code returns; whatever it raises becomes an error that names its line."""
     try:
         return call()
-    except (DataError, SettingsError):
+    except SettingsError:
         raise
     except Exception as error:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.name != "_of_the_user"]
@@ -88,12 +85,12 @@ def _identified(matrix: Matrix, folder: Path, chosen: set[str]) -> Matrix:
     def fill(node: dict[str, Any]) -> None:
         if node.get("digest") == "" and "reader" in node and node["name"] in chosen:
             if node["reader"] not in data:
+                from qkd.data.cache import identify  # numpy, which a plan does not otherwise need
+
                 data[node["reader"]] = identify(msgspec.convert(node, Data), folder).digest
             node["digest"] = data[node["reader"]]
         if node.get("sha256") == "" and "source" in node:
             if node["source"] not in weights:
-                from qkd.weights import sha256_of  # torch, which a plan does not otherwise need
-
                 weights[node["source"]] = sha256_of(msgspec.convert(node, Weights), folder)
             node["sha256"] = weights[node["source"]]
 
@@ -116,11 +113,16 @@ def _changed(matrix: Matrix, change: Callable[[dict[str, Any]], None]) -> Matrix
     return msgspec.convert(plain, Matrix)
 
 
-def _counted(matrix: Matrix, folder: Path) -> Matrix:
-    """Every pair with the cost of its networks."""
+def _counted(matrix: Matrix, folder: Path, path: Path) -> Matrix:
+    """Every pair with the cost of its networks, which the file at ``path`` may have made."""
     if all(grid.pair.student_macs and grid.pair.teacher_macs for grid in matrix.grids):
         return matrix
+    from qkd.data.cache import load
     from qkd.macs import count  # torch, which a plan does not otherwise need
+
+    def counted(network: Network, shape: tuple[int, int, int]) -> int:
+        macs: int = _of_the_user(path, lambda: count(network, shape))
+        return macs
 
     grids = []
     for grid in matrix.grids:
@@ -132,8 +134,8 @@ def _counted(matrix: Matrix, folder: Path) -> Matrix:
         shape = (channels, height, width)
         pair = msgspec.structs.replace(
             pair,
-            student_macs=pair.student_macs or count(pair.student, shape),
-            teacher_macs=pair.teacher_macs or count(pair.teacher, shape),
+            student_macs=pair.student_macs or counted(pair.student, shape),
+            teacher_macs=pair.teacher_macs or counted(pair.teacher, shape),
         )
         grids.append(msgspec.structs.replace(grid, pair=pair))
     return msgspec.structs.replace(matrix, grids=tuple(grids))

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from enum import StrEnum
+from functools import cache
 from typing import Protocol
 
 from benchmarks.plan import Plan, Planned
@@ -51,9 +52,8 @@ def statuses(plan: Plan, store: Store) -> dict[str, Status]:
         State.RUNNING: Status.ELSEWHERE,
         State.MISSING: Status.MISSING,
     }
-    found: dict[str, Status] = {}
-    for digest, planned in plan.stages.items():
-        found[digest] = words[store.record(planned.stage.history).state()]
+    states = store.states(planned.stage.history for planned in plan.stages.values())
+    found = {key: words[state] for key, state in zip(plan.stages, states, strict=True)}
     _without_weights(plan, store, found)
     for digest, planned in plan.stages.items():
         if found[digest] == Status.MISSING and _is_stuck(planned, found):
@@ -67,11 +67,12 @@ def _is_stuck(planned: Planned, found: dict[str, Status]) -> bool:
 
 def _without_weights(plan: Plan, store: Store, found: dict[str, Status]) -> None:
     """A stage that is done but lost its weights is missing where a child still needs them."""
+    has_weights = cache(lambda parent: weights_of(plan.stages[parent], store))
     for planned in reversed(list(plan.stages.values())):
         if found[planned.digest] in (Status.DONE, Status.FAILED):
             continue
         for parent in planned.parents:
-            if found[parent] == Status.DONE and not weights_of(plan.stages[parent], store):
+            if found[parent] == Status.DONE and not has_weights(parent):
                 found[parent] = Status.MISSING
 
 

@@ -27,8 +27,9 @@ def prepare(settings: Settings) -> Work:
     """What the settings ask for. Raises ValueError for what cannot be."""
     matrix = build(settings)
     cells = list(matrix.cells())
-    chosen = plan(cells, select(cells, settings.only))
-    return Work(settings, matrix, plan(cells), chosen, store_of(settings.results))
+    whole = plan(cells)
+    chosen = whole.of(select(cells, settings.only))
+    return Work(settings, matrix, whole, chosen, store_of(settings.results))
 
 
 def reason_of(record: Record) -> str:

@@ -1,11 +1,13 @@
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import ablation
+import qkd.value
+from benchmarks import ablation, cifar
 from benchmarks.matrix import select
 from benchmarks.plan import cost, plan
 from qkd.history import parents
@@ -130,6 +132,54 @@ def test_a_wanted_subset_needs_no_stage_that_the_whole_does_not_have(data):
 @given(st.permutations(CELLS["smoke"]))
 def test_the_order_of_the_cells_changes_no_stage(cells):
     assert dict(plan(cells).stages) == WHOLE["smoke"].stages
+
+
+@pytest.mark.parametrize("wanted", [SEVEN, "seed=1", "method=fp"])
+def test_the_plan_of_some_cells_is_a_part_of_the_whole_one(wanted):
+    chosen = select(CELLS["paper"], wanted)
+    part = WHOLE["paper"].of(chosen)
+    assert part == plan(CELLS["paper"], chosen)
+    macs = _macs(CELLS["paper"])
+    alone = {}
+    for cell in chosen:
+        for history in (cell.history, *_starts(cell.history)):
+            alone[history.digest] = cost(history, history.steps, macs)
+    assert part.unshared_macs == sum(alone.values())
+
+
+def _starts(history):
+    learners = [learner for learner in (history.student, history.teacher) if learner]
+    return [learner.start for learner in learners if learner.start]
+
+
+def _macs(cells):
+    pair = cells[0].pair
+    return {digest(pair.student): pair.student_macs, digest(pair.teacher): pair.teacher_macs}
+
+
+def test_each_history_of_a_large_plan_is_digested_once(monkeypatch):
+    """Of the CIFAR matrix with more and more seeds: what the number of calls shows is that of any
+    machine. A seed more is no more work than the seed before, and a stage two forms or fewer."""
+    written = Counter()
+    write = qkd.value._canonical_text
+
+    def counting(value):
+        written[type(value).__name__] += 1
+        return write(value)
+
+    monkeypatch.setattr(qkd.value, "_canonical_text", counting)
+    plan(cifar.matrix("paper", (0,)).cells())  # the networks, which all that follows shares
+    forms, stages = [], []
+    for seeds in (1, 2, 3):
+        written.clear()
+        planned = plan(cifar.matrix("paper", tuple(range(seeds))).cells())
+        cells = {id(cell.history) for cell, _ in planned.cell_stages}
+        assert written["History"] <= len(planned.stages) + len(cells)
+        forms.append(written.total())
+        stages.append(len(planned.stages))
+    first, second = forms[1] - forms[0], forms[2] - forms[1]
+    assert first == second
+    assert second <= 2 * (stages[2] - stages[1])
 
 
 def test_skipped_cells_are_not_planned():

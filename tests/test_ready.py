@@ -20,7 +20,7 @@ from qkd.record import State, Store
 from qkd.spec import Bits, Learner, Method, Part, Stage, Weights
 from qkd.train import StageFailed, run_stage
 from qkd.value import decode, encode, validated
-from qkd.weights import sha256_of
+from qkd.weights_file import sha256_of
 
 READY = Path(__file__).parents[2] / "shared" / "data" / "cifar10_resnet"
 WEIGHTS = Weights(source="file:ready.pt", sha256="0" * 64)

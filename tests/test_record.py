@@ -2,6 +2,7 @@ import json
 
 import pytest
 import small
+from msgspec.structs import replace
 
 from qkd.claim import Claim
 from qkd.record import STAGES, BadRecord, Record, State, Store, readable_name, store_of
@@ -25,6 +26,39 @@ def test_the_states_are_read_off_the_directory(record):
     assert record.state() == State.FAILED
     record.write_json(record.result_file, {})
     assert record.state() == State.DONE
+
+
+def test_the_states_of_many_are_those_of_each_as_they_are_now(tmp_path, monkeypatch):
+    store = Store(tmp_path / "own", read_only=[tmp_path / "reference"])
+    histories = [replace(STAGE.history, seed=seed) for seed in range(6)]
+    # After the store has looked, as another launch leaves them.
+    done, failed, running, stopped, reference = map(store.record, histories[:5])
+    reference.path = tmp_path / "reference" / reference.path.name
+    for record in (done, failed, running, stopped, reference):
+        record.path.mkdir(parents=True)
+    for file in (done.result_file, failed.failed_file, reference.result_file):
+        file.write_text("{}")
+    asked = []
+    state = Record.state
+    monkeypatch.setattr(Record, "state", lambda self: (asked.append(self), state(self))[1])
+    with Claim(running.claim_file):
+        states = store.states(histories)
+    assert states == ["done", "failed", "running", "missing", "done", "missing"]
+    assert [record.path for record in asked] == [
+        record.path for record in (done, failed, running, stopped, reference)
+    ]  # the last has no directory: it is not asked for
+    done.result_file.unlink()
+    assert store.states(histories[:1]) == ["missing"]
+
+
+def test_a_record_is_found_once_its_directory_was_seen(tmp_path):
+    store = Store(tmp_path)
+    assert store.found(STAGE.history) is None
+    path = store.record(STAGE.history).path
+    path.mkdir()
+    assert store.found(STAGE.history) is None
+    store.refresh()
+    assert store.found(STAGE.history).path == path
 
 
 def test_a_record_that_was_never_begun_is_missing(tmp_path):

@@ -30,7 +30,7 @@ TORCH_FREE = [
     "baselines.methods",
     *(f"qkd.{name}" for name in (
         "value", "spec", "phases", "history", "marks", "record", "claim", "files", "runtime",
-        "imports", "printable", "data.standard", "data.streams",
+        "imports", "printable", "data.standard", "data.streams", "weights_file",
     )),
     *(
         ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")

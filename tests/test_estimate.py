@@ -1,0 +1,37 @@
+"""How long a plan takes, by the speed that records show."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import ablation
+from benchmarks.plan import plan
+from qkd.record import store_of
+from slurm.estimate import speed_of
+
+PLAN = plan(ablation.matrix("smoke", (0,)).cells())
+
+
+@pytest.mark.parametrize(
+    "unread", ["{", "[]", '{"seconds": "9"}', '{"seconds": NaN}', '{"steps": 9}', ""]
+)
+def test_the_speed_is_that_of_all_records_that_say_their_seconds(
+    tmp_path: Path, unread: str
+) -> None:
+    starts = [planned for planned in PLAN.stages.values() if not planned.parents]
+    first, second, third, fourth = [p for p in PLAN.stages.values() if p.parents][:4]
+    texts = [
+        (starts[0], '{"seconds": 1000.0}'),  # a pre-training is another kind of step
+        (first, '{"seconds": 2, "last": {"top1": 90.5}}'),
+        (second, '{"seconds": 4.0}'),
+        (third, unread),
+    ]
+    for planned, text in texts:
+        record = store_of(tmp_path).record_to_write(planned.stage.history)
+        record.path.mkdir(parents=True)
+        record.result_file.write_text(text)
+    store_of(tmp_path).record(fourth.stage.history).path.mkdir()
+    speed = speed_of(PLAN, store_of(tmp_path), "smoke")
+    assert speed is not None
+    assert speed.source == "your records"
+    assert speed.macs_per_second == pytest.approx((first.macs + second.macs) / 6)
