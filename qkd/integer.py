@@ -3,9 +3,10 @@
 A quantized layer computes with codes: its weights and its inputs are small integers, its sums are
 integers that fit int32, and what follows (both scales, the bias, a batch norm) is one multiply-add
 per channel in float64, whose result the next layer's quantizer turns into codes again. In float
-stay residual sums, pooling, activation functions, a batch norm that does not directly follow a
-convolution, and the first layer's input: the image is exact, no interval was learned for it, so
-that the first layer sums integer weights times float pixels.
+stay residual sums, pooling, activation functions, the product with a gate (squeeze-and-excitation),
+a batch norm that does not directly follow a convolution, and the first layer's input: the image is
+exact, no interval was learned for it, so that the first layer sums integer weights times float
+pixels.
 
 The reference is the fake-quantized network in float64. In float32 a value on a rounding edge may
 fall on either side, and the difference cascades: that agreement is recorded, and proves nothing.

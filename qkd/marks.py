@@ -91,6 +91,8 @@ def marks() -> tuple[Marked, ...]:
                "assumed", "not stated"),
         _field(Bits, "edge", "bits of the first and last layer", "assumed",
                "the practice of its day; the first layer's pixels stay exact"),
+        _field(Bits, "depthwise", "bits of depthwise convolutions (none: as all others)", "assumed",
+               "the paper's supplement may have kept them at others; nobody says at how many"),
         Marked("batch norm", "in float, not folded while training (a frozen teacher's is)",
                quantize, "assumed", "not stated"),
         _field(Recipe, "learning_rate", "learning rate of the weights", "second-hand",

@@ -2,7 +2,7 @@
 
 Quantized are the inputs and the weights of convolutions and linear layers, nothing else (residual
 sums see float). The first layer's input, the image, stays exact; the first and last layer have
-their own bits. All assumed: see qkd.marks.
+their own bits, and depthwise convolutions may. All assumed: see qkd.marks.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from qkd.codes import Codes
 from qkd.imports import QUANTIZERS, resolve
 from qkd.rounding import round_layer, rounding_again
 from qkd.signs import layers_in_order, non_negative_nodes, trace
-from qkd.spec import Quantization
+from qkd.spec import Bits, Quantization
 
 QuantizerFactory = Callable[[int, bool], nn.Module]
 
@@ -116,7 +116,8 @@ def quantize(network: nn.Module, quantization: Quantization) -> nn.Module:
     Raises:
         ValueError: the network cannot be traced, has fewer than two layers to quantize, one that
             is of a subclass, or a convolution or linear layer of a kind that would stay in float;
-            or the quantizer cannot give its output as integers.
+            depthwise convolutions have bits and it has none; or the quantizer cannot give its
+            output as integers.
     """
     graph = trace(network)
     _refuse_what_stays_in_float(graph)
@@ -131,12 +132,10 @@ def quantize(network: nn.Module, quantization: Quantization) -> nn.Module:
     signed = {name for name, node in calls if node.all_input_nodes[0] not in non_negative}
     quantizer = cast(QuantizerFactory, resolve(quantization.quantizer, QUANTIZERS))
     of_weights = cast(QuantizerFactory, getattr(quantizer, "weights", quantizer))
-    bits = quantization.bits
+    bits = _bits_by_layer(network, names, quantization.bits)
     for name in names:
         layer = network.get_submodule(name)
-        is_edge = name in (names[0], names[-1])
-        weight_bits = bits.edge if is_edge else bits.weight
-        activation_bits = bits.edge if is_edge else bits.activation
+        weight_bits, activation_bits = bits[name]
         layer.__class__ = _quantized_class(name, layer)
         layer.weight_quantizer = _built(of_weights, weight_bits, True)
         exact = name == names[0]
@@ -144,6 +143,25 @@ def quantize(network: nn.Module, quantization: Quantization) -> nn.Module:
             nn.Identity() if exact else _built(quantizer, activation_bits, name in signed)
         )
     return network
+
+
+def _bits_by_layer(network: nn.Module, names: list[str], bits: Bits) -> dict[str, tuple[int, int]]:
+    """Bits of each layer's weights and of its inputs, the layers being named in their order."""
+    found = dict.fromkeys(names, (bits.weight, bits.activation))
+    if bits.depthwise is not None:
+        depthwise = [name for name in names if _is_depthwise(network.get_submodule(name))]
+        if not depthwise:
+            raise ValueError(
+                f"{type(network).__name__} has no depthwise convolution, which {bits.label} has "
+                "bits for: leave them out"
+            )
+        found |= dict.fromkeys(depthwise, (bits.depthwise, bits.depthwise))
+    return found | dict.fromkeys((names[0], names[-1]), (bits.edge, bits.edge))
+
+
+def _is_depthwise(layer: nn.Module) -> bool:
+    """Whether each output channel sees one input channel, and there are several."""
+    return isinstance(layer, nn.Conv2d) and 1 < layer.groups == layer.in_channels
 
 
 def _refuse_what_stays_in_float(graph: fx.GraphModule) -> None:

@@ -63,17 +63,23 @@ class Data(Value, kw_only=True):
 
 
 class Bits(Value, kw_only=True):
-    """Bits of the weights and of the input activations; ``edge``: of the first and last layer."""
+    """Bits of the weights and of the input activations; ``edge``: of the first and last layer,
+    ``depthwise``: of depthwise convolutions (none: as all others), both for weights and inputs.
+    """
 
     weight: BitCount
     activation: BitCount
     edge: BitCount = 8
+    depthwise: BitCount | None = None
 
     @property
     def label(self) -> str:
-        """As in the tables: ``W2A2``, or ``W2A2E4`` where the edges are not at 8 bits."""
+        """As in the tables: ``W2A2``, or ``W2A2E4`` where the edges are not at 8 bits, ``W2A2D8``
+        where depthwise convolutions have bits of their own.
+        """
         edge = "" if self.edge == 8 else f"E{self.edge}"
-        return f"W{self.weight}A{self.activation}{edge}"
+        depthwise = "" if self.depthwise is None else f"D{self.depthwise}"
+        return f"W{self.weight}A{self.activation}{edge}{depthwise}"
 
 
 class Quantization(Value, kw_only=True):

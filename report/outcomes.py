@@ -284,6 +284,8 @@ def _require_own_bits(result: Result, stage: Stage) -> None:
     for layer in result.audit:
         pairs = [(layer.weights, bits.weight), (layer.activations, bits.activation)]
         found = [(one.bits, inner) for one, inner in pairs if one is not None]
+        if all(own == bits.depthwise for own, _ in found):
+            continue
         edges += any(own != inner for own, inner in found)
         if edges > EDGE_LAYERS or any(own not in (inner, bits.edge) for own, inner in found):
             own = " and ".join(str(own) for own, _ in found)

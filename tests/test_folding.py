@@ -3,7 +3,7 @@ import copy
 import pytest
 import torch
 from torch import nn
-from torchvision.models import mobilenet_v2, resnet18
+from torchvision.models import efficientnet_b0, mobilenet_v2, resnet18, resnet50
 
 from qkd.folding import fold
 from qkd.models.resnet_cifar import resnet
@@ -26,7 +26,9 @@ def settled(network, shape):
 NETWORKS = {
     "cifar": (lambda: resnet(14, width=4, channels=1), (8, 1, 16, 16)),
     "resnet18": (resnet18, (2, 3, 64, 64)),
+    "resnet50": (resnet50, (2, 3, 64, 64)),
     "mobilenet": (mobilenet_v2, (2, 3, 64, 64)),
+    "efficientnet": (efficientnet_b0, (2, 3, 64, 64)),
 }
 
 

@@ -20,6 +20,7 @@ from test_report_page import ATTACK, checked
 
 from benchmarks.contrasts import PHASES
 from qkd.record import store_of
+from qkd.spec import Bits
 from report.cells import read
 from report.contrasts import compare_all, sentence
 from report.integers import _whole_percent, in_full, in_short, is_proven, layer_rows, of_all
@@ -231,6 +232,20 @@ def test_an_audit_at_other_bits_than_the_stages_makes_the_record_unreadable(laye
     outcome = Records(store_of(tmp_path)).outcome(history)
     assert (outcome.status, outcome.result) == (Status.UNREADABLE, None)
     assert f"layer {layers[-1]['layer']} was audited at" in outcome.message
+
+
+def test_depthwise_layers_may_be_audited_at_bits_of_their_own(tmp_path):
+    kept = Bits(weight=2, activation=2, depthwise=5)
+    audits = {
+        Status.DONE: [layer("stem", 8, None), *[layer(f"conv{n}", 5, 5) for n in range(4)]],
+        Status.UNREADABLE: [layer("stem", 8, None), layer("conv", 5, 2)],
+    }
+    toy = matrix(methods=(QAT,), seeds=(0,), bits=(kept,))
+    write_run(tmp_path, toy, {("qat", 0): 70.0})
+    history = cell_of(toy, "qat").history
+    for status, audit in audits.items():
+        edit_result(tmp_path, history, lambda result, audit=audit: result.update(audit=audit))
+        assert Records(store_of(tmp_path)).outcome(history).status == status
 
 
 def test_an_agreement_is_never_shown_higher_than_it_is():

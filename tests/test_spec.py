@@ -103,6 +103,8 @@ def test_bits_are_whole_and_from_2_to_8(bits):
         validated(Bits(weight=bits, activation=2))
     with pytest.raises(ValidationError):
         validated(Quantization(bits=Bits(weight=2, activation=2, edge=bits)))
+    with pytest.raises(ValidationError):
+        validated(Bits(weight=2, activation=2, depthwise=bits))
 
 
 def test_a_label_is_as_in_the_tables():
@@ -147,6 +149,14 @@ def test_a_history_survives_its_file(history):
 def test_bits_with_other_edges_have_a_label_of_their_own():
     assert Bits(weight=2, activation=3).label == "W2A3"
     assert Bits(weight=2, activation=2, edge=4).label == "W2A2E4"
+
+
+def test_bits_of_depthwise_convolutions_have_a_label_and_an_id_of_their_own():
+    kept = Bits(weight=4, activation=4, depthwise=8)
+    assert kept.label == "W4A4D8"
+    assert replace(kept, edge=6).label == "W4A4E6D8"
+    assert digest(kept) != digest(replace(kept, depthwise=None))
+    assert canonical(replace(kept, depthwise=None)) == {"weight": 4, "activation": 4}
 
 
 def test_a_started_network_draws_other_batches_than_its_pre_training_of_the_same_seed():
