@@ -124,6 +124,11 @@ def marks() -> tuple[Marked, ...]:
                "ResNet-20 is second-hand; MobileNetV2 is the paper's, its teacher unknown"),
         Marked("MobileNetV2 on small images", "stride 1 in the stem and the first two groups, no "
                "dropout", "qkd.models.mobilenet_cifar", "assumed", "usual, and not stated"),
+        Marked("networks, ImageNet", "torchvision's, with their dropout and stochastic depth",
+               "qkd.models.imagenet", "assumed",
+               "ResNet-18 and MobileNetV2 are the paper's; whose code is not stated"),
+        Marked("starting points, ImageNet", "torchvision's named weights, IMAGENET1K_V1",
+               "qkd.published", "assumed", "the paper fine-tunes; whose networks is not stated"),
         Marked("normalisation, CIFAR", "ImageNet's channel means and deviations",
                "qkd.data.standard.CIFAR10", "assumed",
                "that of ready networks as they are passed around"),

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from qkd.spec import Weights
-from qkd.weights_file import BadWeights, content_of, path_of
+from qkd.weights_fetch import place
+from qkd.weights_file import BadWeights, content_of
 
 LISTED = 8  # names in an error
 
@@ -30,8 +31,8 @@ def fill(network: nn.Module, weights: Weights, folder: Path) -> None:
         BadWeights: the file cannot be read, or is not the one that the sha256 names; or its names,
             shapes or values do not fit. All that do not fit are listed.
     """
-    path = path_of(weights, folder)
-    state = _renamed(_state(weights, folder), weights, path)
+    path = place(weights, folder)
+    state = _renamed(_state(weights, path), weights, path)
     own = network.state_dict()
     wrong = _differences(state, own)
     if wrong:
@@ -45,14 +46,15 @@ def fill(network: nn.Module, weights: Weights, folder: Path) -> None:
     network.load_state_dict(own | state)
 
 
-def _state(weights: Weights, folder: Path) -> Mapping[str, Tensor]:
+def _state(weights: Weights, path: Path) -> Mapping[str, Tensor]:
     """The tensors of the file by name, on the CPU."""
-    data, path = content_of(weights, folder), path_of(weights, folder)
+    data = content_of(weights, path)
     found = hashlib.sha256(data).hexdigest()
-    if found != weights.sha256:
+    if not weights.sha256 or not found.startswith(weights.sha256):
+        correct = "" if weights.name else ", or correct the sha256 if this one is meant"
         raise BadWeights(
             f"{path} is another file: its sha256 is {found}, not {weights.sha256 or 'known yet'}. "
-            "Put the right one there, or correct the sha256 if this one is meant"
+            f"Put the right one there{correct}"
         )
     try:
         content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)

@@ -12,17 +12,16 @@ class BadWeights(ValueError):
 
 def sha256_of(weights: Weights, folder: Path) -> str:
     """The sha256 of the file in 64 hexadecimal digits. Raises BadWeights if it cannot be read."""
-    return hashlib.sha256(content_of(weights, folder)).hexdigest()
+    return hashlib.sha256(content_of(weights, path_of(weights, folder))).hexdigest()
 
 
 def path_of(weights: Weights, folder: Path) -> Path:
-    """Where the file lies: within the data folder, unless its source is an absolute path."""
+    """Where a ``file:`` lies: within the data folder, unless its source is an absolute path."""
     return folder / weights.source.removeprefix("file:")
 
 
-def content_of(weights: Weights, folder: Path) -> bytes:
+def content_of(weights: Weights, path: Path) -> bytes:
     """The file's bytes. Raises BadWeights that says from where they cannot be read."""
-    path = path_of(weights, folder)
     try:
         return path.read_bytes()
     except OSError as error:

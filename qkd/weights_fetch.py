@@ -1,0 +1,51 @@
+"""Where a file of ready weights lies; torchvision's is downloaded where it is nowhere yet."""
+
+import http.client
+import socket
+import sys
+from pathlib import Path
+
+import torch
+
+from qkd.published import ADDRESS, file_of
+from qkd.spec import Weights
+from qkd.weights_file import BadWeights, path_of
+
+SECONDS = 30.0  # that a server may be silent
+
+
+def place(weights: Weights, folder: Path) -> Path:
+    """Where the file lies.
+
+    torchvision's are looked for in the data folder, then in torch hub's cache; what is in neither
+    is downloaded into the cache. Raises BadWeights where that fails too, or the name is unknown.
+    """
+    if not weights.name:
+        return path_of(weights, folder)
+    try:
+        file = file_of(weights.name)
+    except ValueError as error:
+        raise BadWeights(str(error)) from error
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / file
+    found = next((path for path in (folder / file, cached) if path.is_file()), None)
+    return found or _downloaded(weights, cached, folder)
+
+
+def _downloaded(weights: Weights, target: Path, folder: Path) -> Path:
+    """The file, whole and of its digest or not at all."""
+    address = ADDRESS + target.name
+    print(f"fetching {address} to {target}", file=sys.stderr, flush=True)
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SECONDS)  # torch hub's own is none
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(address, str(target), weights.sha256, progress=False)
+    except (OSError, RuntimeError, http.client.HTTPException) as error:
+        raise BadWeights(
+            f"the weights {weights.source} are neither in {folder} nor in {target.parent}, and "
+            f"could not be downloaded ({error}): fetch {address} where there is a network, and put "
+            f"it there as {folder / target.name}"
+        ) from error
+    finally:
+        socket.setdefaulttimeout(patience)
+    return target
