@@ -8,7 +8,9 @@ from threading import Thread
 import pytest
 import small
 import torch
+from launching import launch
 from msgspec import ValidationError
+from test_ready import matrix, matrix_file
 from test_weights import assert_same_state, network
 from torchvision.models import get_model_weights
 
@@ -102,6 +104,21 @@ def test_a_pair_is_planned_without_a_file():
     )
     assert pair.student_start.student.weights == torchvision(V1)
     assert pair.teacher_start.student.weights.sha256 == "b627a593"
+
+
+def test_a_launch_plans_without_the_file_and_refuses_a_wrong_one_before_it_trains(tmp_path):
+    file = matrix_file(tmp_path, "named", matrix(torchvision(V1)))
+    results, folder = tmp_path / "results", tmp_path / "data"
+    code, output = launch("plan", results, folder, MATRIX=file)
+    assert code == 0, output
+    assert "fetching" not in output
+    folder.mkdir()
+    (folder / "resnet18-f37072fd.pth").write_bytes(b"cut short")
+    code, output = launch("run", results, folder, MATRIX=file)
+    assert code == 2
+    assert "the network resnet8-width4: " in output
+    assert "resnet18-f37072fd.pth is another file" in " ".join(output.split())
+    assert not (results / "stages").exists()
 
 
 @pytest.fixture
