@@ -13,8 +13,10 @@ from torchvision.ops import StochasticDepth
 from qkd.imports import FACTORIES, resolve
 from qkd.models import imagenet
 from qkd.quantize import quantize, quantized_layers, set_intervals
+from qkd.quantizers import IntervalQuantizer
 from qkd.signs import layers_in_order, non_negative_nodes, trace
 from qkd.spec import Bits, Quantization
+from qkd.step import Side
 
 W2A3 = Bits(weight=2, activation=3)
 SMALL = ("resnet18", "mobilenet_v2", "efficientnet_b0")
@@ -77,6 +79,14 @@ def test_no_layer_stays_in_float(name):
     kinds = [type(m) for m in shapes_of(name).modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
     assert set(kinds) == {nn.Conv2d, nn.Linear}
     assert len(kinds) == len(layers(name))
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_nothing_but_its_layers_goes_through_a_quantizer(name):
+    with torch.device("meta"):
+        network = quantize(shapes_of(name), Quantization(bits=W2A3))
+    quantizers = [m for m in network.modules() if isinstance(m, IntervalQuantizer)]
+    assert len(quantizers) == 2 * len(layers(name)) - 1  # the pixels are exact
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_b0"])
@@ -191,6 +201,24 @@ def gradients_of(network):
     torch.manual_seed(0)  # of dropout
     functional.cross_entropy(network(images_of()), torch.arange(4)).backward()
     return {name: parameter.grad for name, parameter in network.named_parameters()}
+
+
+@pytest.mark.parametrize("random", [nn.Dropout, StochasticDepth])
+def test_dropout_and_stochastic_depth_are_functions_of_seed_and_step(random):
+    torch.manual_seed(0)
+    network = imagenet.efficientnet_b0(classes=10)
+    for module in network.modules():
+        if isinstance(module, (nn.Dropout, StochasticDepth)) and not isinstance(module, random):
+            module.p = 0.0
+    bits = Quantization(bits=Bits(weight=8, activation=8), initial_interval="minmax")
+    quantize(network, bits)
+    set_intervals(network, images_of(), bits)
+    student = Side("student", network, torch.optim.SGD(network.parameters(), lr=0.1))
+    logits = [student.forward(images_of(), 5, step).detach() for step in (3, 3, 4)]
+    assert torch.equal(logits[0], logits[1])
+    assert not torch.equal(logits[0], logits[2])
+    teacher = Side("teacher", network)  # frozen: nothing is left out
+    assert torch.equal(*[teacher.forward(images_of(), 5, step) for step in (3, 4)])
 
 
 @pytest.mark.parametrize("name", TABLES)
