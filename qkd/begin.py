@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qkd import checkpoint
+from qkd import checkpoint, distributed
 from qkd.audit import audit
 from qkd.data.batches import TrainingBatches
 from qkd.data.streams import seed_of
@@ -14,7 +14,7 @@ from qkd.history import before, continues, teacher_before
 from qkd.imports import FACTORIES, resolve
 from qkd.quantize import quantize, set_intervals
 from qkd.record import BadRecord, State, Store
-from qkd.spec import History, Learner, Stage
+from qkd.spec import History, Learner, Quantization, Stage
 from qkd.step import Side, interval_floors, optimiser_of
 
 
@@ -23,10 +23,14 @@ class ParentMissing(RuntimeError):
 
 
 def parent_checkpoint(store: Store, history: History) -> dict[str, Any]:
-    """The final checkpoint of a done stage, its sha256 verified.
+    """The final checkpoint of a done stage, its sha256 verified; of several ranks one reads it.
 
     Raises ParentMissing, BadRecord, or BadCheckpoint.
     """
+    return distributed.from_first(lambda: _read(store, history))
+
+
+def _read(store: Store, history: History) -> dict[str, Any]:
     record = store.record(history)
     if record.state() != State.DONE:
         raise ParentMissing(f"{record.path} is {record.state()}: this stage goes on from it")
@@ -65,9 +69,10 @@ def student_at_start(
     if source is not None:
         _load_float(network, parent_checkpoint(store, source)["student"]["network"])
     if learner.quantization is not None:
-        images, _ = batches.batch(0)
-        set_intervals(network, images, learner.quantization)
-        audit(network, images)  # what it would refuse at the end, before hours of training
+        quantization = learner.quantization
+        # By the whole batch on one rank: the others get its numbers, to the bit.
+        begun = distributed.from_first(lambda: _calibrated(network, batches, quantization))
+        network.load_state_dict(begun, strict=False)
     return Side(
         "student",
         network,
@@ -76,6 +81,17 @@ def student_at_start(
         floors=interval_floors(network),
         precision=history.recipe.precision,
     )
+
+
+def _calibrated(
+    network: nn.Module, batches: TrainingBatches, quantization: Quantization
+) -> dict[str, Tensor]:
+    """Sets the initial intervals; returns the state of all quantizers, on the CPU."""
+    images, _ = batches.batch(0)
+    set_intervals(network, images, quantization)
+    audit(network, images)  # what it would refuse at the end, before hours of training
+    state = network.state_dict()
+    return {name: value.cpu() for name, value in state.items() if "_quantizer." in name}
 
 
 def teacher_at_start(stage: Stage, store: Store, device: torch.device) -> Side | None:

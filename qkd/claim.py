@@ -53,7 +53,33 @@ def _started(pid: int) -> str | None:
     return None
 
 
-class Claim:
+class Hold:
+    """A claim as all who work under it see it: its owner, and the other ranks of its stage."""
+
+    def __init__(self, path: Path, token: str) -> None:
+        self.path, self.token = path, token
+
+    def check(self) -> None:
+        """Raises ClaimLost where the stage is no longer ours. To be called before each save."""
+        if not self._is_ours():
+            raise ClaimLost(f"{self.path} was taken over by {describe(self.path)}")
+
+    def stands(self) -> bool:
+        """Whether its owner is alive and still holds it."""
+        return self._is_ours() and is_held(self.path)
+
+    def _is_ours(self) -> bool:
+        """Whether the claim holds our token; one that cannot be read for now has not been lost."""
+        try:
+            content = self.path.read_text()
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return self.token in content
+
+
+class Claim(Hold):
     """Holds ``path`` while in its ``with`` block.
 
     Args:
@@ -66,14 +92,13 @@ class Claim:
     """
 
     def __init__(self, path: Path, job: str = "", clock: Callable[[], float] | None = None) -> None:
-        self.path = path
-        self._token = secrets.token_hex(8)
+        super().__init__(path, secrets.token_hex(8))
         self._owner = {
             "host": _machine(),
             "pid": os.getpid(),
             "started": _started(os.getpid()),
             "job": job,
-            "token": self._token,
+            "token": self.token,
         }
         self._clock = clock
         self._stop = threading.Event()
@@ -98,14 +123,9 @@ class Claim:
         if self._is_ours():
             self.path.unlink(missing_ok=True)
 
-    def check(self) -> None:
-        """Raises ClaimLost where the stage is no longer ours. To be called before each save."""
-        if not self._is_ours():
-            raise ClaimLost(f"{self.path} was taken over by {describe(self.path)}")
-
     def _create(self) -> bool:
         """The claim file appears whole or not at all: written beside, then linked."""
-        beside = self.path.with_name(f".claim.{self._token}.part")
+        beside = self.path.with_name(f".claim.{self.token}.part")
         beside.write_text(json.dumps(self._owner))
         try:
             os.link(beside, self.path)
@@ -114,16 +134,6 @@ class Claim:
         finally:
             beside.unlink(missing_ok=True)
         return True
-
-    def _is_ours(self) -> bool:
-        """Whether the claim holds our token; one that cannot be read for now has not been lost."""
-        try:
-            content = self.path.read_text()
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True
-        return self._token in content
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
@@ -140,7 +150,7 @@ class Claim:
         seen = _read(self.path)
         if not is_stale(self.path, self._clock):
             return
-        taken = self.path.with_name(f".claim.{self._token}.stale")
+        taken = self.path.with_name(f".claim.{self.token}.stale")
         try:
             self.path.rename(taken)
         except FileNotFoundError:

@@ -13,6 +13,7 @@ import numpy
 import torch
 import torchvision
 
+from qkd import distributed
 from qkd.imports import load_file
 from qkd.runtime import Runtime
 
@@ -36,12 +37,25 @@ def set_up(runtime: Runtime) -> torch.device:
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
+    found = device_of(runtime)
+    if found.type == "cuda" and distributed.world() > 1:
+        torch.cuda.set_device(found)  # NCCL talks from the current one
+    return found
+
+
+def device_of(runtime: Runtime) -> torch.device:
+    """The device of this process: of several ranks on one machine, each has its own GPU.
+
+    Raises RuntimeError where CUDA is asked for and not there.
+    """
     has_cuda = torch.cuda.is_available()
     if runtime.device == "cuda" and not has_cuda:
         raise RuntimeError("device cuda was asked for, but torch sees no CUDA device")
     if runtime.device == "cpu" or not has_cuda:
         return torch.device("cpu")
-    return torch.device("cuda", runtime.device_index % torch.cuda.device_count())
+    here = distributed.place()
+    index = here.local_rank if here.world > 1 else runtime.device_index
+    return torch.device("cuda", index % torch.cuda.device_count())
 
 
 def describe(runtime: Runtime, device: torch.device) -> dict[str, Any]:
@@ -61,6 +75,8 @@ def describe(runtime: Runtime, device: torch.device) -> dict[str, Any]:
         "threads": runtime.threads,
         "compile": runtime.compile,
         "lean": runtime.lean,
+        "ranks": distributed.world(),
+        "micro_batches": runtime.micro_batches,
         "data": runtime.data,
         "job": runtime.job,
         "command": sys.argv,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from qkd import checkpoint, environment
+from qkd import checkpoint, distributed, environment
 from qkd.begin import (
     build,
     parent_checkpoint,
@@ -18,7 +18,7 @@ from qkd.begin import (
     student_at_start,
     teacher_at_start,
 )
-from qkd.claim import Claim
+from qkd.claim import Hold
 from qkd.cost import cost_or_reason
 from qkd.data.batches import TrainingBatches, evaluation_batches, held_out
 from qkd.data.cache import load
@@ -49,23 +49,30 @@ class Progress(NamedTuple):
 
 
 class Training:
-    """One stage at work."""
+    """One stage at work. Of several ranks each does the same steps; rank 0 alone evaluates, on what
+    it saves, and writes.
+    """
 
     def __init__(
-        self, stage: Stage, store: Store, record: Record, runtime: Runtime, claim: Claim
+        self, stage: Stage, store: Store, record: Record, runtime: Runtime, claim: Hold
     ) -> None:
         self._began = time.monotonic()
         self.stage, self.history, self.recipe = stage, stage.history, stage.history.recipe
         self.store, self.record, self.claim = store, record, claim
-        record.open(stage)
-        own = self._own_checkpoint()
+        self.leads = distributed.leads()
+        if self.leads:
+            record.open(stage)
+        own = distributed.from_first(self._own_checkpoint)
         if own is not None:  # a stage goes on as it began
             compiled = own.get("compile", False)
             lean = runtime.lean and not compiled
             runtime = msgspec.structs.replace(runtime, compile=compiled, lean=lean)
         self.runtime = runtime
         self.device = environment.set_up(runtime)
-        record.write_json(record.environment_file, environment.describe(runtime, self.device))
+        self.parts = _parts(own, runtime)
+        if self.leads:
+            described = environment.describe(runtime, self.device)
+            record.write_json(record.environment_file, {**described, "parts": self.parts})
         split = load(self.history.data, Path(runtime.data))
         self.test = split.test
         self.held_out = held_out(self.history.data, split.train)
@@ -73,11 +80,21 @@ class Training:
             self.history.data, split.train, self.history.draws, self.recipe.batch, self.device
         )
         self._restore(own)
-        for side in (self.student, self.teacher):
-            if side is not None and runtime.compile:
-                side.compile()
         for _, layer in quantized_layers(self.student.network):
             layer.rounds_again = runtime.lean
+        for side in (self.student, self.teacher):
+            if side is not None:
+                self._prepare(side)
+
+    def _prepare(self, side: Side) -> None:
+        """How the side's forward pass is run in training."""
+        together = distributed.world() > 1 and side.optimiser is not None
+        if together and self.recipe.batch_norm == "sync":
+            side.synchronise()
+        if self.runtime.compile:
+            side.compile()
+        if together:
+            side.average()
 
     def _restore(self, own: dict[str, Any] | None) -> None:
         """Takes up the stage's own checkpoint, or what its parents left."""
@@ -94,7 +111,8 @@ class Training:
         self.compile_seconds: float = own.get("compile_seconds", 0.0) if own else 0.0
         self._wall_before: float = own.get("wall_seconds", 0.0) if own else 0.0
         self.metrics_length: int = own["metrics_length"] if own else 0
-        self.record.cut_metrics(self.metrics_length)
+        if self.leads:
+            self.record.cut_metrics(self.metrics_length)
         if own is None:
             self.student = student_at_start(self.stage, self.store, self.batches, self.device)
             self.teacher = teacher_at_start(self.stage, self.store, self.device)
@@ -104,7 +122,8 @@ class Training:
         self.teacher = teacher_at_start(self.stage, self.store, self.device)
         if self.teacher is not None and own["teacher"] is not None:
             self.teacher = restored("teacher", self.teacher.network, own["teacher"], self.stage)
-        log(self.record, f"goes on at step {self.step} of {self.history.steps}")
+        if self.leads:
+            log(self.record, f"goes on at step {self.step} of {self.history.steps}")
 
     def _own_checkpoint(self) -> dict[str, Any] | None:
         try:
@@ -126,25 +145,27 @@ class Training:
                 self.compile_seconds += now - started
             if self.step % self.recipe.log_every == 0:
                 self._write_metrics()
-            if should_stop():
-                self._save()
+            if distributed.any_of(should_stop()):
+                distributed.from_first(self._save)
                 raise Stopped(f"{self.record.path.name} saved at step {self.step}")
-            if now - saved >= self.runtime.save_seconds:
+            if self.leads and now - saved >= self.runtime.save_seconds:
                 self._save()
                 saved = time.monotonic()
             if now - reported >= 1.0 or self.step == self.history.steps:
                 speed = (self.step - first) * self.recipe.batch / (now - began)
                 on_progress(self._progress(speed))
                 reported = now
-        self._finish()
+        if self.leads:
+            self._finish()
 
     def _one_step(self) -> None:
-        images, labels = self.batches.batch(self.step)
+        images, labels = self.batches.batch(self.step, distributed.share(self.recipe.batch))
         values = train_step(
             self.student, self.teacher, images, labels,
             recipe=self.recipe, seed=self.history.draws, step=self.step,
+            micro_batches=self.runtime.micro_batches,
         )  # fmt: skip
-        self.window.add(values)
+        self.window.add(distributed.mean_of(values))
         self.step += 1
 
     def _progress(self, speed: float) -> Progress:
@@ -167,6 +188,13 @@ class Training:
     def _write_metrics(self) -> None:
         """One line: what was learned since the last, and where the held-out images stand."""
         self.window.require_finite(self.step)
+        if self.leads:
+            line = self._line()
+            self.claim.check()
+            self.metrics_length = self.record.append_metrics(line)
+        self.window = Window()
+
+    def _line(self) -> dict[str, Any]:
         factor = learning_rate_factor(self.step - 1, self.recipe)
         line: dict[str, Any] = {
             "step": self.step,
@@ -186,9 +214,7 @@ class Training:
                 line["teacher_learning_rate"] = (
                     line["learning_rate"] * self.teacher.learning_rate_factor
                 )
-        self.claim.check()
-        self.metrics_length = self.record.append_metrics(line)
-        self.window = Window()
+        return line
 
     def _keep_best(self, top1: float) -> None:
         self.best["last"] = top1
@@ -215,6 +241,7 @@ class Training:
                 "seconds": self.seconds,
                 "wall_seconds": self._wall(),
                 "compile": self.runtime.compile,
+                "parts": self.parts,
                 "compile_seconds": self.compile_seconds,
                 "metrics_length": self.metrics_length,
             },
@@ -250,6 +277,15 @@ class Training:
     def _wall(self) -> float:
         """Seconds of the stage so far: loading, training, evaluation, saving."""
         return self._wall_before + time.monotonic() - self._began
+
+
+def _parts(own: dict[str, Any] | None, runtime: Runtime) -> list[int]:
+    """Into how many parts a batch was cut, ranks times micro-batches: of each launch of the stage,
+    where it is another than the launch's before.
+    """
+    past: list[int] = own.get("parts", [1]) if own else []
+    now = distributed.world() * runtime.micro_batches
+    return past if past[-1:] == [now] else [*past, now]
 
 
 def _peak_memory() -> float:

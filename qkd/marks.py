@@ -116,6 +116,8 @@ def marks() -> tuple[Marked, ...]:
         _field(Recipe, "precision", "precision of training", "assumed", "not stated"),
         _field(Recipe, "frozen_teacher_precision", "precision of a frozen teacher (none: that of "
                "training)", "assumed", "not stated"),
+        _field(Recipe, "batch_norm", "batch norms' statistics where GPUs share a batch", "assumed",
+               "not stated; local is torch's default, and one GPU's"),
         Marked("pre-training", f"{PRE_TRAINING.name}: 200 epochs at full length, learning rate "
                "0.1, weight decay 5e-4, cosine", "benchmarks.pairs.pretraining", "assumed",
                "the paper starts from full-precision networks and does not say whose"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from qkd import checkpoint, environment
 from qkd.begin import build
-from qkd.claim import Claim
+from qkd.claim import Hold
 from qkd.cost import cost_or_reason
 from qkd.data.batches import evaluation_batches
 from qkd.data.cache import load
@@ -17,7 +17,7 @@ from qkd.step import Side
 from qkd.weights import fill
 
 
-def take_in(stage: Stage, record: Record, runtime: Runtime, claim: Claim) -> None:
+def take_in(stage: Stage, record: Record, runtime: Runtime, claim: Hold) -> None:
     """Loads the weights that the stage's history names, tests them and writes the record.
 
     Nothing is trained: no steps, no seconds, no held-out images (nobody knows whether the weights

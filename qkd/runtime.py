@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from qkd.value import Count, NotNegative, Value
+from qkd.value import Count, NotNegative, Positive, Value
 
 
 class Runtime(Value, kw_only=True):
@@ -13,7 +13,9 @@ class Runtime(Value, kw_only=True):
     the training step, which changes the last bits of numbers: recorded, and kept on resuming.
     ``lean`` makes rounded tensors anew in the backward pass instead of keeping them, which changes
     no number: where training is in float32 and the quantizers do no more than round (ours, LSQ,
-    TQT); it changes nothing elsewhere.
+    TQT); it changes nothing elsewhere. ``micro_batches`` is in how many equal parts a rank sums up
+    the gradients of its share of a batch, where memory is short; batch norms then see a part at a
+    time. ``rank_seconds`` is how long ranks wait for each other.
     """
 
     data: str = "data"
@@ -23,6 +25,8 @@ class Runtime(Value, kw_only=True):
     save_seconds: NotNegative = 60.0
     compile: bool = False
     lean: bool = False
+    micro_batches: Count = 1
+    rank_seconds: Positive = 900.0
     matrix_file: str = ""
     job: str = ""
 

@@ -167,6 +167,8 @@ class Recipe(Value, kw_only=True):
     at which the learning rates begin anew, a cosine of its own up to each and to the horizon.
 
     ``precision`` is that of training; a frozen teacher's forward pass may have its own.
+    ``batch_norm``: of a batch that several ranks share, whether a batch norm takes its statistics
+    over each rank's own images, or over all.
     """
 
     horizon: Count
@@ -180,6 +182,7 @@ class Recipe(Value, kw_only=True):
     precision: Precision = "float32"
     frozen_teacher_precision: Precision | None = None
     restarts: tuple[Count, ...] = ()
+    batch_norm: Literal["local", "sync"] = "local"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,12 +1,13 @@
 """One optimiser step of a student, and of its teacher where the phase trains it."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from qkd import distributed
 from qkd.data.streams import seed_of
 from qkd.imports import LOSSES, resolve
 from qkd.quantize import interval_parameters
@@ -35,7 +36,7 @@ class Side:
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        self._call: Callable[[Tensor], Tensor] = self.network
+        self._call: nn.Module = self.network
         self.network.train(self.optimiser is not None)
         parameters = dict(self.network.named_parameters())
         self._floored: list[Tensor] = [parameters[name] for name in self.floors]
@@ -47,21 +48,36 @@ class Side:
         As a whole: a part that cannot be compiled, or shapes that change without end, are errors
         at the first step rather than a silent return to slowness.
         """
-        self._call = torch.compile(self.network, fullgraph=True)
+        self._call = cast(nn.Module, torch.compile(self._call, fullgraph=True))
 
-    def forward(self, images: Tensor, seed: int, step: int) -> Tensor:
-        """Logits (batch, classes). Dropout draws from a stream of this side's own."""
-        torch.manual_seed(seed_of(seed, f"{self.name}-dropout", step))
+    def synchronise(self) -> None:
+        """From now on its batch norms, in training, are those of all ranks' images together."""
+        self._call = distributed.synchronised(self.network)
+
+    def average(self) -> None:
+        """From now on `learn` leaves the mean of the gradients over the ranks."""
+        self._call = distributed.averaging(self._call)
+
+    def forward(self, images: Tensor, seed: int, step: int, part: int = 0) -> Tensor:
+        """Logits (batch, classes). Dropout draws from a stream of this side's own, and of the part
+        of the batch that the images are.
+        """
+        stream = f"{self.name}-dropout-{part}" if part else f"{self.name}-dropout"
+        torch.manual_seed(seed_of(seed, stream, step))
         with (
             torch.inference_mode(self.optimiser is None),
             torch.autocast(images.device.type, torch.bfloat16, self.precision == "bfloat16"),
         ):
-            logits = self._call(images)
+            logits: Tensor = self._call(images)
         # What was made in inference mode could not be kept for the student's gradient.
         return logits.clone() if logits.is_inference() else logits
 
-    def learn(self, logits: Tensor, labels: Tensor, peer: Tensor | None) -> dict[str, Tensor]:
-        """Gradients of the side's weighted loss terms; returns each term's value, unweighted."""
+    def learn(
+        self, logits: Tensor, labels: Tensor, peer: Tensor | None, share: float = 1.0
+    ) -> dict[str, Tensor]:
+        """Adds to the gradients ``share`` times those of the side's weighted loss terms; returns
+        each term's value, unweighted.
+        """
         values: dict[str, Tensor] = {}
         total = logits.new_zeros(())
         for term in self.terms:
@@ -72,7 +88,7 @@ class Side:
             name = f"{self.name}_{term.loss.partition(':')[2]}"
             values[f"{name}_{len(values)}" if name in values else name] = value.detach()
             total = total + term.weight * value
-        torch.autograd.backward(total)
+        torch.autograd.backward(total if share == 1 else share * total)
         return values
 
     def require_finite(self, step: int) -> None:
@@ -144,33 +160,53 @@ def learning_rate_factor(step: int, recipe: Recipe) -> float:
 
 def train_step(
     student: Side, teacher: Side | None, images: Tensor, labels: Tensor, *,
-    recipe: Recipe, seed: int, step: int,
+    recipe: Recipe, seed: int, step: int, micro_batches: int = 1,
 ) -> dict[str, Tensor]:  # fmt: skip
     """One step of the student, and of the teacher where it learns, from the same forward passes.
 
-    Each side's gradient stops at the other's logits.
+    Each side's gradient stops at the other's logits. A loss term is a mean over the images, so that
+    over a batch in equal parts (micro-batches, and the ranks' shares) it is the mean of the parts'.
 
     Args:
         student: in training.
         teacher: None where the phase needs none.
-        images: float32 (batch, channels, height, width).
+        images: float32 (batch, channels, height, width); of several ranks, this one's share.
         labels: int64 (batch).
         recipe: the schedule.
         seed: the history's seed, for dropout.
         step: the student's step since its start.
+        micro_batches: equal parts in which the gradients are summed up; it divides the batch.
 
     Returns:
         The values of the loss terms by side and name, as scalars on the device.
     """
     images = images.to(memory_format=torch.channels_last)
-    student_logits = student.forward(images, seed, step)
-    teacher_logits = teacher.forward(images, seed, step) if teacher else None
-    peer = teacher_logits.detach() if teacher_logits is not None else None
-    values = student.learn(student_logits, labels, peer)
-    if teacher is not None and teacher_logits is not None and teacher.terms:
-        values |= teacher.learn(teacher_logits, labels, student_logits.detach())
+    first = distributed.place().rank * micro_batches
+    parts = zip(images.chunk(micro_batches), labels.chunk(micro_batches), strict=True)
+    found = [
+        _gradients(
+            student, teacher, *part, draw=(seed, step, first + number), share=1 / micro_batches
+        )
+        for number, part in enumerate(parts)
+    ]
     factor = learning_rate_factor(step, recipe)
     student.step(factor)
     if teacher is not None:
         teacher.step(factor)
+    if micro_batches == 1:
+        return found[0]
+    return {name: torch.stack([part[name] for part in found]).mean() for name in found[0]}
+
+
+def _gradients(
+    student: Side, teacher: Side | None, images: Tensor, labels: Tensor, *,
+    draw: tuple[int, int, int], share: float,
+) -> dict[str, Tensor]:  # fmt: skip
+    """Both sides' gradients by a part of the batch; ``draw``: seed, step and part, for dropout."""
+    student_logits = student.forward(images, *draw)
+    teacher_logits = teacher.forward(images, *draw) if teacher else None
+    peer = teacher_logits.detach() if teacher_logits is not None else None
+    values = student.learn(student_logits, labels, peer, share)
+    if teacher is not None and teacher_logits is not None and teacher.terms:
+        values |= teacher.learn(teacher_logits, labels, student_logits.detach(), share)
     return values

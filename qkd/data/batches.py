@@ -71,8 +71,10 @@ class TrainingBatches:
         self._epoch = -1
         self._order = torch.empty(0, dtype=torch.int64)
 
-    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+    def batch(self, step: int, share: slice = slice(None)) -> tuple[Tensor, Tensor]:
         """Step ``step``'s images, float32 (B, C, H, W) and normalised, and labels, int64 (B).
+
+        Of these the ``share``: what is in it, and how it is augmented, does not depend on it.
 
         Every image that is trained on comes once in an epoch of ``steps_per_epoch`` steps, save
         those of the last incomplete batch. Raises ValueError if ``step`` is negative.
@@ -83,7 +85,7 @@ class TrainingBatches:
         begin = position * self._batch
         chosen = self._order_of(epoch)[begin : begin + self._batch]
         # One transfer for all draws: on a GPU four small ones would cost four waits.
-        draws = torch.stack([chosen, *self._augmentation(step)]).to(self._device)
+        draws = torch.stack([chosen, *self._augmentation(step)])[:, share].to(self._device)
         index, top, left, flip = draws.unbind()
         images = self._crops[index, :, top, left]
         if self._data.flip:
