@@ -84,6 +84,14 @@ def describe(runtime: Runtime, device: torch.device) -> dict[str, Any]:
     }
 
 
+def parts(past: list[int], runtime: Runtime) -> list[int]:
+    """Into how many parts a stage's batches were cut, ranks times micro-batches: by the launches so
+    far (``past``) and this one, one number for those that follow each other with the same.
+    """
+    now = distributed.world() * runtime.micro_batches
+    return past if past[-1:] == [now] else [*past, now]
+
+
 def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)

@@ -1,6 +1,7 @@
 """Files that are never half-written: write beside, flush, then rename (torch-free)."""
 
 import os
+import secrets
 from pathlib import Path
 
 
@@ -9,7 +10,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     Raises OSError (a full disk, say), leaving the old file as it was and nothing beside it.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Processes of one number may write at once: on two hosts, or in two containers.
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
     try:
         with beside.open("wb") as file:
             file.write(content)

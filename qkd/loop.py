@@ -69,7 +69,7 @@ class Training:
             runtime = msgspec.structs.replace(runtime, compile=compiled, lean=lean)
         self.runtime = runtime
         self.device = environment.set_up(runtime)
-        self.parts = _parts(own, runtime)
+        self.parts = environment.parts(own.get("parts", [1]) if own else [], runtime)
         if self.leads:
             described = environment.describe(runtime, self.device)
             record.write_json(record.environment_file, {**described, "parts": self.parts})
@@ -277,15 +277,6 @@ class Training:
     def _wall(self) -> float:
         """Seconds of the stage so far: loading, training, evaluation, saving."""
         return self._wall_before + time.monotonic() - self._began
-
-
-def _parts(own: dict[str, Any] | None, runtime: Runtime) -> list[int]:
-    """Into how many parts a batch was cut, ranks times micro-batches: of each launch of the stage,
-    where it is another than the launch's before.
-    """
-    past: list[int] = own.get("parts", [1]) if own else []
-    now = distributed.world() * runtime.micro_batches
-    return past if past[-1:] == [now] else [*past, now]
 
 
 def _peak_memory() -> float:

@@ -98,7 +98,9 @@ class Term(Value, kw_only=True):
     """One term of a loss: ``weight * loss(logits, target, **options)``.
 
     ``target`` is what the logits are held against: the labels, or the other network's detached
-    logits (the teacher's for the student's terms, the student's for the teacher's).
+    logits (the teacher's for the student's terms, the student's for the teacher's). The loss must
+    be a mean over images, or it changes with the parts in which a batch is computed (micro-batches,
+    ranks): a sum would shrink by their number, and what compares images sees those of a part only.
     """
 
     loss: ImportPath

@@ -125,7 +125,11 @@ def _fail(record: Record, hold: Hold, error: Exception) -> NoReturn:
         if distributed.leads():
             log(record, trace)
         raise distributed.RankLost(_lost(record)) from error
-    hold.check()
+    try:
+        hold.check()
+    except ClaimLost:
+        _raise_failure(record)  # rank 0's, which has failed too, and left
+        raise
     here = distributed.place()
     who = f"rank {here.rank}: " if here.world > 1 else ""
     with contextlib.suppress(OSError):  # a full disk, say, which is the error itself
@@ -155,8 +159,8 @@ def _raise_failure(record: Record) -> None:
 
 def _lost(record: Record) -> str:
     return (
-        f"{record.path.name}: rank {distributed.place().rank} lost another rank, which was killed "
-        "or has hung: the same command goes on from the last save"
+        f"{record.path.name}: rank {distributed.place().rank} lost another rank, which has left, "
+        "was killed or hangs: the same command goes on from the last save"
     )
 
 

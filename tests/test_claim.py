@@ -9,7 +9,16 @@ import pytest
 from small import processes
 
 from qkd import claim
-from qkd.claim import STALE_SECONDS, Claim, Claimed, ClaimLost, describe, is_held, is_stale
+from qkd.claim import (
+    STALE_SECONDS,
+    Claim,
+    Claimed,
+    ClaimLost,
+    Hold,
+    describe,
+    is_held,
+    is_stale,
+)
 
 OTHER, DEAD, QUICK = "another", "dead", "quick"
 
@@ -236,3 +245,18 @@ def test_a_claim_that_cannot_be_read_for_now_is_not_lost(path, monkeypatch):
             held.check()
         held.check()
     assert not path.exists()
+
+
+def test_those_who_work_under_a_claim_see_when_it_ends_or_changes_hands(path):
+    with Claim(path) as held:
+        hold = Hold(path, held.token)
+        hold.check()
+        assert hold.stands()
+        assert not Hold(path, OTHER).stands()
+    with Claim(path):
+        assert not hold.stands()
+    with pytest.raises(ClaimLost):
+        hold.check()
+    written(path, token=held.token, pid=dead_pid())
+    hold.check()
+    assert not hold.stands()

@@ -229,3 +229,13 @@ def test_the_first_batch_is_what_it_was(tmp_path):
     images, labels = TrainingBatches(SYNTHETIC, train, 0, 8, CPU).batch(0)
     assert labels.tolist() == [9, 9, 3, 7, 4, 7, 2, 7]
     assert images.sum().item() == pytest.approx(-633.744, abs=1e-2)
+
+
+@given(st.integers(0, 2**31 - 1), st.integers(0, 40), descriptions, st.integers(1, 4))
+@settings(deadline=None, max_examples=20)
+def test_the_shares_of_a_batch_are_the_batch(seed, step, data, ranks):
+    batches = TrainingBatches(data, numbered(channels=len(data.mean)), seed, 2 * ranks, CPU)
+    whole = batches.batch(step)
+    shares = [batches.batch(step, slice(2 * rank, 2 * rank + 2)) for rank in range(ranks)]
+    for place, tensor in enumerate(whole):
+        assert torch.equal(torch.cat([share[place] for share in shares]), tensor)

@@ -1,6 +1,7 @@
 """Ranks that stop, fail, hang or are killed."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -153,6 +154,17 @@ def test_an_exception_within_a_step_does_not_leave_the_others_waiting(
     assert "failing_loss.py" in failure["trace"]
 
 
+def test_a_loss_that_is_not_finite_on_all_ranks_is_one_failure(trained, runtime, tmp_path):
+    stage = small.stage((SELF_STUDY, 10), learning_rate=1e30)
+    store = small.beginning(trained, tmp_path, *parents(stage))
+    ends = ranks.together(run, stage, store.root, runtime)
+    assert {end.raised for end in ends} == {"StageFailed"}
+    record = store.record(stage.history)
+    failure = record.read_json(record.failed_file)
+    assert failure["error"] == "NotFinite"
+    assert re.fullmatch("rank [01]: the loss term .* lower the learning rate.*", failure["message"])
+
+
 def test_a_missing_parent_and_a_failed_stage_are_told_to_all(begun, runtime, tmp_path):
     ends = ranks.together(run, STAGE, tmp_path / "nothing", runtime)
     assert {end.raised for end in ends} == {"ParentMissing"}
@@ -183,6 +195,21 @@ def test_a_killed_rank_is_noticed_and_the_stage_goes_on_from_its_last_save(
     assert small.loaded(record)["step"] in (25, 26)
     small.assert_same_end(finished(store, eager, 2), undisturbed)
     assert small.lines(record) == small.lines(undisturbed)
+
+
+@pytest.mark.slow
+def test_rank_0_killed_after_the_last_step_is_noticed_too(undisturbed, begun, runtime):
+    # The others wait for its result, which is written and not yet in its place: after stage.json,
+    # env.json and the checkpoint the fourth rename.
+    store = begun()
+    moment = ("replace", 4)
+    ends = ranks.together(small.run_and_be_killed, STAGE, store.root, runtime, moment)
+    assert ends[0].exit_code == -signal.SIGKILL
+    assert ends[1].raised == "RankLost"
+    record = store.record(STAGE.history)
+    assert record.state() == State.MISSING
+    assert small.loaded(record)["step"] == 28
+    small.assert_same_end(finished(store, runtime, 1), undisturbed)
 
 
 @pytest.mark.slow
