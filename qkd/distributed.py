@@ -8,6 +8,7 @@ import copy
 import functools
 import itertools
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -120,7 +121,10 @@ def joined(seconds: float, on_cuda: bool) -> Iterator[None]:
             f"start, and can they reach that host? ({str(error).partition('. ')[0]})"
         ) from error
     try:
-        yield
+        with warnings.catch_warnings():
+            # Said of kernels of one channel or one pixel, whose strides have more than one name.
+            warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+            yield
     except BaseException:
         group.distributed_c10d._get_default_group().abort()
         with suppress(RuntimeError):

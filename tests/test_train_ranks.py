@@ -228,6 +228,7 @@ def test_torchrun_trains_a_stage_and_one_rank_speaks(trained, runtime, tmp_path)
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     record = Store(stages).record(stage.history)
+    assert "UserWarning" not in done.stderr
     said = done.stdout.splitlines()
     assert said[-1] == str(record.result_file)
     assert all(line.startswith("Progress(") for line in said[:-1])
