@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import msgspec
 import submitit
@@ -53,9 +54,9 @@ class StageJob:
     def __call__(self) -> None:
         """Exits with 1 where a stage could not be trained."""
         environment = submitit.JobEnvironment()
-        if environment.num_tasks > 1:
-            TorchDistributedEnvironment().export(set_cuda_visible_devices=False)
-        self._is_first = environment.global_rank == 0
+        self._is_first, self._ranks = environment.global_rank == 0, environment.num_tasks
+        if self._ranks > 1:
+            _export_ranks(environment)
         store = store_of(Path(self.results))
         records = [Record(store.root / name) for name in self.records]
         self._refuse_if_lost(records)
@@ -92,7 +93,9 @@ class StageJob:
         told = len(_stops().read_text().splitlines()) if _stops().exists() else 0
         if starts - told <= self.lost_nodes or not self._is_first:
             return
-        message = f"its node was lost {starts - told} times (cluster.toml: lost_nodes)"
+        message = (
+            f"a node or a rank of it was lost {starts - told} times (the profile's lost_nodes)"
+        )
         for record in records:
             if record.state() in (State.MISSING, State.RUNNING):
                 record.fail("NodeLost", message)
@@ -114,6 +117,8 @@ class StageJob:
                 raise Told
             if event.kind == "claimed":
                 time.sleep(CLAIMED_SECONDS)
+            elif event.kind == "lost" and self._ranks > 1:
+                self._start_again()
             elif event.kind == "lost" and lost < LOST_WORKERS:
                 lost += 1
             elif event.kind == "lost":
@@ -122,6 +127,14 @@ class StageJob:
                 return record.state() == State.DONE
             else:
                 return event.kind == "done"
+
+    def _start_again(self) -> NoReturn:
+        """Where a rank is lost only all can begin anew, together: as after a lost node."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the requeueing's: nobody was told to save
+        if self._is_first:
+            job = submitit.JobEnvironment().job_id
+            subprocess.run(["scontrol", "requeue", job], check=True)  # noqa: S603, S607 (our own id)
+        _wait_for_the_end()
 
     def _outcome(self, stage: Stage) -> Event:
         """Has the worker train the stage; what came of it. Progress is told once a minute."""
@@ -173,7 +186,14 @@ def _told(_number: int, _frame: FrameType | None) -> None:
     raise Told
 
 
-def _wait_for_the_end() -> None:
+def _export_ranks(environment: submitit.JobEnvironment) -> None:
+    """Torchrun's variables, by which the ranks find one another."""
+    TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
+    if environment.num_nodes == 1:  # needs no name that resolves
+        os.environ["MASTER_ADDR"] = "127.0.0.1"
+
+
+def _wait_for_the_end() -> NoReturn:
     """SLURM, which has told the job to stop, decides what comes next."""
     time.sleep(LAST_SECONDS)
     sys.exit("told to stop, and not ended")

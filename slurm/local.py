@@ -196,18 +196,19 @@ def _train(
 ) -> tuple[str, str, str]:
     from qkd.begin import ParentMissing
     from qkd.claim import Claimed, ClaimLost
+    from qkd.distributed import RankLost, RanksApart
     from qkd.loop import Stopped
     from qkd.train import StageFailed, run_stage
 
     digest = stage.history.digest
+    kinds = {
+        StageFailed: "failed", Claimed: "claimed", ClaimLost: "claimed", Stopped: "stopped",
+        RankLost: "lost", RanksApart: "lost",
+    }  # fmt: skip
     try:
         run_stage(stage, store, runtime, tell, should_stop)
-    except StageFailed as error:
-        return "failed", digest, str(error)
-    except (Claimed, ClaimLost) as error:
-        return "claimed", digest, str(error)
-    except Stopped as error:
-        return "stopped", digest, str(error)
+    except tuple(kinds) as error:
+        return kinds[type(error)], digest, str(error)
     except ParentMissing as error:  # done when the launch looked, and gone since
         store.record_to_write(stage.history).fail("ParentMissing", str(error))
         return "failed", digest, str(error)
