@@ -41,8 +41,8 @@ help:
 ## make ablation           the ablation matrix, then report/index.html (half an hour on two cores)
 ## make rivals             quantizers of others under plain QAT and QKD (half an hour likewise)
 ## make reproduce-cifar    the CIFAR matrix, its images fetched or in DATA (a night on two cores)
-## make run MATRIX=...     any matrix: ablation, rivals, cifar, sensitivity, or the path of a .py file
-##                         of your own
+## make run MATRIX=...     any matrix: ablation, rivals, cifar, sensitivity, tuning, lengths, or the
+##                         path of a .py file of your own
 ## make plan               what would run, and what it costs with and without sharing
 ## make status             what is done, running, missing, failed, blocked
 ## make retry              clear failures, so that the next run tries again

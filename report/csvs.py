@@ -19,7 +19,16 @@ OF_A_METHOD = (
     "activation_bits",
     "method",
 )
-CELL_COLUMNS = (*OF_A_METHOD, "seed", "status", "top1", "best_top1", "teacher_top1", "stage")
+CELL_COLUMNS = (
+    *OF_A_METHOD,
+    "seed",
+    "status",
+    "top1",
+    "best_top1",
+    "teacher_top1",
+    "steps",
+    "stage",
+)
 SUMMARY_COLUMNS = (
     *OF_A_METHOD,
     "status",
@@ -34,6 +43,7 @@ SUMMARY_COLUMNS = (
     "mark",
     "difference",
     "verdict",
+    "steps",
 )
 
 
@@ -48,6 +58,11 @@ def _of_a_method(key: tuple[str, str], cell: Cell) -> dict[str, str]:
         "activation_bits": str(cell.activation_bits),
         "method": cell.method.name,
     }
+
+
+def _steps(cell: Cell) -> str:
+    """The student's steps, which tell apart two lengths of a method; 0 for one of no phases."""
+    return str(cell.history.steps if cell.method.shares else 0)
 
 
 def _number(value: float | None) -> str:
@@ -65,6 +80,7 @@ def cell_rows(key: tuple[str, str], cells: Iterable[Reading]) -> list[dict[str, 
             "top1": _number(reading.top1),
             "best_top1": _number(reading.best_top1),
             "teacher_top1": _number(reading.teacher_top1),
+            "steps": _steps(reading.cell),
             "stage": reading.cell.history.digest,
         }
         for reading in cells
@@ -93,6 +109,7 @@ def summary_rows(
                 "mark": comparison.number.mark if comparison.number else "",
                 "difference": _number(comparison.difference),
                 "verdict": comparison.verdict,
+                "steps": _steps(summary.cells[0].cell),
             }
         )
     return rows

@@ -18,7 +18,7 @@ from qkd.value import decode, encode, validated
 from qkd.weights_file import sha256_of
 
 MATRICES = "matrices"
-BUILT_IN = ("ablation", "rivals", "cifar", "sensitivity")
+BUILT_IN = ("ablation", "rivals", "cifar", "sensitivity", "tuning", "lengths")
 
 
 def is_file(name: str) -> bool:

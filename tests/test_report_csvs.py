@@ -30,11 +30,11 @@ from report.build import build, cells_csv, collect, summary_csv
 
 CELLS = (
     "matrix,scale,dataset,student,teacher,weight_bits,activation_bits,method,seed,status,"
-    "top1,best_top1,teacher_top1,stage\n"
+    "top1,best_top1,teacher_top1,steps,stage\n"
 )
 SUMMARY = (
     "matrix,scale,dataset,student,teacher,weight_bits,activation_bits,method,status,"
-    "top1,best_top1,teacher_top1,n,mean,low,high,paper,mark,difference,verdict\n"
+    "top1,best_top1,teacher_top1,n,mean,low,high,paper,mark,difference,verdict,steps\n"
 )
 PAIR = "toy,smoke,toy,resnet8-width4,resnet14-width4"
 LAPTOP = Path(__file__).parent.parent / "results" / "reference" / "laptop"
@@ -67,20 +67,22 @@ def test_the_exact_bytes_of_a_matrix_made_by_hand(tmp_path):
     ends = {(c.method.name, c.seed): c.history.digest for c in toy.cells()}
     cells, summary = collected(tmp_path)
     assert cells == CELLS + (
-        f"{PAIR},32,32,fp,0,done,90.0000,91.0000,,{ends['fp', 0]}\n"
-        f"{PAIR},2,2,qkd,0,done,70.0000,71.0000,91.0000,{ends['qkd', 0]}\n"
-        f"{PAIR},2,2,qkd,1,done,72.5000,73.5000,91.0000,{ends['qkd', 1]}\n"
-        f"{PAIR},2,2,kd,0,done,68.2500,69.2500,90.0000,{ends['kd', 0]}\n"
-        f"{PAIR},2,2,kd,1,done,68.7500,69.7500,90.0000,{ends['kd', 1]}\n"
-        f"{PAIR},2,2,qat,0,done,69.0000,70.0000,,{ends['qat', 0]}\n"
-        f"{PAIR},2,2,qat,1,missing,,,,{ends['qat', 1]}\n"
+        f"{PAIR},32,32,fp,0,done,90.0000,91.0000,,0,{ends['fp', 0]}\n"
+        f"{PAIR},2,2,qkd,0,done,70.0000,71.0000,91.0000,20,{ends['qkd', 0]}\n"
+        f"{PAIR},2,2,qkd,1,done,72.5000,73.5000,91.0000,20,{ends['qkd', 1]}\n"
+        f"{PAIR},2,2,kd,0,done,68.2500,69.2500,90.0000,20,{ends['kd', 0]}\n"
+        f"{PAIR},2,2,kd,1,done,68.7500,69.7500,90.0000,20,{ends['kd', 1]}\n"
+        f"{PAIR},2,2,qat,0,done,69.0000,70.0000,,20,{ends['qat', 0]}\n"
+        f"{PAIR},2,2,qat,1,missing,,,,20,{ends['qat', 1]}\n"
     )
     # t(0.975, 1) = 12.7062; half widths 12.7062 * 1.25 and 12.7062 * 0.25
     assert summary == SUMMARY + (
-        f"{PAIR},32,32,fp,done,90.0000,91.0000,,1,90.0000,,,,,,not compared\n"
-        f"{PAIR},2,2,qkd,done,71.2500,72.2500,91.0000,2,71.2500,55.3672,87.1328,,,,not compared\n"
-        f"{PAIR},2,2,kd,done,68.5000,69.5000,90.0000,2,68.5000,65.3234,71.6766,,,,not compared\n"
-        f"{PAIR},2,2,qat,1 of 2 done,69.0000,70.0000,,1,69.0000,,,,,,not compared\n"
+        f"{PAIR},32,32,fp,done,90.0000,91.0000,,1,90.0000,,,,,,not compared,0\n"
+        f"{PAIR},2,2,qkd,done,71.2500,72.2500,91.0000,2,"
+        "71.2500,55.3672,87.1328,,,,not compared,20\n"
+        f"{PAIR},2,2,kd,done,68.5000,69.5000,90.0000,2,"
+        "68.5000,65.3234,71.6766,,,,not compared,20\n"
+        f"{PAIR},2,2,qat,1 of 2 done,69.0000,70.0000,,1,69.0000,,,,,,not compared,20\n"
     )
 
 
@@ -227,7 +229,7 @@ def test_at_the_papers_scale_means_are_set_against_the_claimed_numbers(tmp_path)
     write_run(tmp_path / "results", toy, top1s)
     (tmp_path / "results" / "paper.csv").write_text(PAPER)
     summary = collected(tmp_path)[1].splitlines()[1:]
-    ends = {line.split(",")[7]: line.split(",", 16)[16] for line in summary}
+    ends = {line.split(",")[7]: line.split(",", 16)[16].rpartition(",")[0] for line in summary}
     # t(0.95, 2) = 2.92: the 90 % interval is 0.17 to each side
     assert ends == {
         "qkd": "70.1000,derived,0.0000,reproduced",

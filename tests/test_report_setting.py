@@ -1,5 +1,6 @@
 """Which cells are compared with each other, and what tells them apart."""
 
+import csv
 import json
 
 import pytest
@@ -67,6 +68,10 @@ def test_grids_of_other_lengths_or_batches_stand_apart(tmp_path):
     assert page.count('aria-label="Methods"') == 2
     assert page.count("1 contrast was fixed before any run") == 1
     assert page.count("QKD equals plain QAT in each of 3 runs") == 2
+    for name in ("cells.csv", "summary.csv"):
+        with (tmp_path / "out" / name).open() as stream:
+            lengths = {(row["method"], row["steps"]) for row in csv.DictReader(stream)}
+        assert lengths == {("qkd", "20"), ("qat", "20"), ("qkd", "40"), ("qat", "40")}
 
 
 def test_grids_with_a_method_of_the_same_name_stand_apart():
