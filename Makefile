@@ -86,7 +86,7 @@ ablation: export QKD_MATRIX := ablation
 rivals: export QKD_MATRIX := rivals
 reproduce-cifar: export QKD_MATRIX := cifar
 ablation rivals reproduce-cifar run: $(READY)
-	@$(LAUNCH) run; code=$$?; [ $$code -ge 2 ] || [ -n "$$QKD_CLUSTER$$QKD_DRYRUN" ] || \
+	@$(LAUNCH) run; code=$$?; [ $$code -ge 2 ] || [ -n "$$QKD_CLUSTER" ] || [ "$$QKD_DRYRUN" = 1 ] || \
 	  $(RUN) -m report || code=1; exit $$code
 
 plan status retry cancel export doctor clean-checkpoints: $(READY)

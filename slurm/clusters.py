@@ -17,6 +17,12 @@ from qkd.value import Count, Name, Positive, Value, validated
 FILE = Path(__file__).with_name("cluster.toml")
 WITHOUT_FILE = "slurm"
 REPORT = "report"
+# Options of sbatch that other keys set, or that the order and the identity of jobs hang on.
+OURS = frozenset({
+    "account", "array", "constraint", "cpus-per-task", "dependency", "error", "gpus-per-node",
+    "job-name", "kill-on-invalid-dep", "mem", "nodes", "ntasks-per-node", "open-mode", "output",
+    "partition", "qos", "signal", "time",
+})  # fmt: skip
 NotNegativeCount = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -61,9 +67,9 @@ class Profile(Resources, kw_only=True):
     before Python's command. ``parallel``: how many jobs of an array run at once. ``requeues``: how
     often a job that ran out of time goes on. ``lost_nodes``: how often a job whose node was lost
     is started again. ``signal_seconds``: how long before its end a job is told to save.
-    ``sbatch``: any other option, by its long name. ``stages``: other resources for some stages, by
-    the name of their data set or of their phase (a phase's come last), or for ``report``, the last
-    job.
+    ``sbatch``: any other option, by its long name (true: it is given, false: it is not).
+    ``stages``: other resources for some stages, by the name of their data set or of their phase (a
+    phase's come last), or for ``report``, the last job.
     """
 
     partition: str = ""
@@ -78,6 +84,17 @@ class Profile(Resources, kw_only=True):
     signal_seconds: Count = 120
     sbatch: dict[Name, str | int | bool] = msgspec.field(default_factory=dict)
     stages: dict[Name, Changes] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.sbatch:
+            if name.replace("_", "-") in OURS:
+                raise ValueError(f"sbatch.{name} is said by another key, or is the launcher's own")
+        for hours in (self.hours, *(changes.hours for changes in self.stages.values())):
+            if hours is not None and self.signal_seconds >= 3600 * hours:
+                raise ValueError(
+                    f"signal_seconds = {self.signal_seconds} is no less than a job's {hours} hours"
+                )
 
     def resources(self, stage: Stage) -> Resources:
         """What a job of the stage asks for."""
@@ -128,11 +145,6 @@ def _tables(file: Path) -> dict[str, Any]:
         raise ValueError(f"{file} cannot be read: {error}") from error
 
 
-def require_known_stages(given: Profile, known: Container[str]) -> None:
-    """Raises ValueError where the profile speaks of stages by a name that nothing has."""
-    unknown = [name for name in given.stages if name != REPORT and name not in known]
-    if unknown:
-        raise ValueError(
-            f"[...stages.{unknown[0]}] of the cluster's profile is the name of no phase and of no "
-            "data set"
-        )
+def without_effect(given: Profile, known: Container[str]) -> list[str]:
+    """The names under ``stages`` that no stage of these has: another matrix's, or a mistake."""
+    return [name for name in given.stages if name != REPORT and name not in known]

@@ -1,6 +1,7 @@
 """What runs inside a job: one stage after another, each in a worker of its own process."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from slurm.local import Event, LocalExecutor
 PARENT_SECONDS = 60.0
 CLAIMED_SECONDS = 5.0
 TOLD_SECONDS = 60.0
-LAST_SECONDS = 600.0
+LAST_SECONDS = 3600.0  # more than ranks wait for one another
 LOST_WORKERS = 1
 
 
@@ -57,9 +58,14 @@ class StageJob:
         self._is_first, self._ranks = environment.global_rank == 0, environment.num_tasks
         if self._ranks > 1:
             _export_ranks(environment)
+        if shutil.which("scontrol") is None:
+            sys.exit("there is no scontrol here, by which a job that is told to stop is requeued")
+        if self._is_first:  # what a job that was killed while it wrote would stumble over
+            for part in environment.paths.folder.glob(f"{environment.job_id}_*.save_tmp"):
+                part.unlink()
         store = store_of(Path(self.results))
         records = [Record(store.root / name) for name in self.records]
-        self._refuse_if_lost(records)
+        self._refuse_if_lost(records, store)
         signal.signal(signal.SIGTERM, _told)
         runtime = msgspec.structs.replace(self.runtime, job=environment.job_id)
         with LocalExecutor(1, Path(self.results), runtime) as executor:
@@ -74,38 +80,40 @@ class StageJob:
 
     def checkpoint(self) -> DelayedSubmission:
         """Called by submitit on the signal before a time limit or a preemption: saves."""
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it would interrupt the requeueing
         self._stop()
         return DelayedSubmission(
             StageJob(self.results, self.records, self.runtime, self.lost_nodes)
         )
 
     def _stop(self) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one is enough, and the requeueing's comes
+        if submitit.JobEnvironment().global_rank == 0:
+            with _told_file().open("a") as file:
+                file.write("told to stop\n")
         if self._executor is not None:
             self._executor.stop()
-        if submitit.JobEnvironment().global_rank == 0:
-            with _stops().open("a") as file:
-                file.write("saved\n")
 
-    def _refuse_if_lost(self, records: list[Record]) -> None:
+    def _refuse_if_lost(self, records: list[Record], store: Store) -> None:
         """Gives up where the job was started again more often than it was told to stop."""
         starts = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
-        told = len(_stops().read_text().splitlines()) if _stops().exists() else 0
+        told = len(_told_file().read_text().splitlines()) if _told_file().exists() else 0
         if starts - told <= self.lost_nodes or not self._is_first:
             return
         message = (
             f"a node or a rank of it was lost {starts - told} times (the profile's lost_nodes)"
         )
         for record in records:
-            if record.state() in (State.MISSING, State.RUNNING):
+            ready = all(store.record(h).state() == State.DONE for h in parents(record.stage()))
+            if ready and record.state() == State.MISSING:
                 record.fail("NodeLost", message)
+                break
         sys.exit(message)
 
     def _is_trained(self, record: Record, store: Store) -> bool:
         """Trains one stage; whether it is done."""
         stage = record.stage()
         for history in parents(stage):
-            if not _is_there(store, history):
+            if not self._is_there(store, history):
                 _say(f"{record.path.name} goes on from {store.record(history).path.name}: not done")
                 return False
         _say(f"{record.path.name}: begins")
@@ -127,6 +135,17 @@ class StageJob:
                 return record.state() == State.DONE
             else:
                 return event.kind == "done"
+
+    def _is_there(self, store: Store, history: History) -> bool:
+        """Whether a parent is done; a shared file system may show it only after a while."""
+        deadline = time.monotonic() + PARENT_SECONDS
+        while store.record(history).state() != State.DONE:
+            ours = store.record(history).path.name in self.records
+            if ours or time.monotonic() >= deadline:
+                return False
+            time.sleep(1.0)
+            store.refresh()
+        return True
 
     def _start_again(self) -> NoReturn:
         """Where a rank is lost only all can begin anew, together: as after a lost node."""
@@ -165,21 +184,10 @@ class ReportJob:
         subprocess.run(command, env={**kept, **told}, check=True)  # noqa: S603 (fixed command)
 
 
-def _is_there(store: Store, history: History) -> bool:
-    """Whether a parent is done; a shared file system may show it only after a while."""
-    deadline = time.monotonic() + PARENT_SECONDS
-    while store.record(history).state() != State.DONE:
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(1.0)
-        store.refresh()
-    return True
-
-
-def _stops() -> Path:
-    """A line for each time that this job was told to stop, and saved."""
+def _told_file() -> Path:
+    """A line for each time that this job was told to stop."""
     environment = submitit.JobEnvironment()
-    return Path(environment.paths.folder) / f"{environment.job_id}.stops"
+    return Path(environment.paths.folder) / f"{environment.job_id}.told"
 
 
 def _told(_number: int, _frame: FrameType | None) -> None:

@@ -227,7 +227,12 @@ def _on_cluster(command: str, work: Work) -> int:
 
     if command == "run" and work.settings.dry_run:
         return show_plan(work) or remote.dry_run(work)
-    on_cluster = {"run": remote.submit, "status": remote.show_status, "cancel": remote.cancel_jobs}
+    on_cluster = {
+        "run": remote.submit,
+        "status": remote.show_status,
+        "retry": remote.retry,
+        "cancel": remote.cancel_jobs,
+    }
     return on_cluster.get(command, COMMANDS[command])(work)
 
 
@@ -267,6 +272,8 @@ def main(arguments: list[str]) -> int:
         settings = from_environment()
         if arguments[0] in WITHOUT_MATRIX:
             return WITHOUT_MATRIX[arguments[0]](settings)
+        if settings.pack > 1 and not settings.cluster:
+            raise SettingsError("PACK= is the stages of one job of a cluster: give CLUSTER= too")
         if settings.cluster:
             return _on_cluster(arguments[0], prepare(settings))
         return COMMANDS[arguments[0]](prepare(settings))

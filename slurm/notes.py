@@ -18,6 +18,7 @@ class Note(Value, kw_only=True):
     """A stage's job. ``name`` is the job's own, which no other submission has, ``element`` its
     place in an array (-1: it is none), ``job`` what SLURM calls the array or the job: "" before
     sbatch has answered, or where the launch was killed before it could write the answer.
+    ``cluster`` and ``user`` are whose queue it is in; ``folder`` holds what it writes.
     """
 
     name: str
@@ -31,21 +32,38 @@ class Note(Value, kw_only=True):
     time: float = msgspec.field(default_factory=time.time)
 
     @property
+    def place(self) -> tuple[str, int]:
+        """Its name and its place in its array, by which the queue is searched."""
+        return self.name, self.element
+
+    @property
     def id(self) -> str:
         """``123_4``, ``123``, or "" where it is not known."""
         return f"{self.job}_{self.element}" if self.job and self.element >= 0 else self.job
 
+    @property
     def stderr(self) -> str:
         """The path, as submitit names it, of what the job's first process wrote to stderr."""
         return f"{self.folder}/{self.id}_0_log.err"
 
 
 def note_of(record: Record) -> Note | None:
-    """The stage's job; None where there is none, or its file cannot be read."""
+    """The stage's job; None where there is none.
+
+    Raises ValueError or OSError where its file cannot be read: that does not mean that there is
+    none.
+    """
     try:
-        return decode((record.path / FILE).read_bytes(), Note)
-    except (OSError, ValueError):
+        text = (record.path / FILE).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    try:
+        return decode(text, Note)
+    except ValueError as error:
+        raise ValueError(
+            f"{record.path / FILE} cannot be read: {error}. Remove it if no job of the stage is "
+            "in the queue"
+        ) from error
 
 
 def write_note(record: Record, note: Note) -> None:

@@ -1,9 +1,11 @@
 """What SLURM says of jobs: squeue, sacct, scancel and scontrol, asked as few times as possible."""
 
+import os
 import re
 import subprocess
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 PATIENCE_SECONDS = 30.0
@@ -11,24 +13,44 @@ TIMEOUT_SECONDS = 60.0
 AT_ONCE = 500
 DEFAULT_ARRAY = 1001
 
+# What a shell may hold to change these commands' answers: filters, formats, other clusters.
+FILTERS = ("SQUEUE_", "SACCT_", "SCANCEL_", "SCONTROL_", "SLURM_CLUSTERS", "SLURM_TIME_FORMAT")
+# What sbatch would take from the environment rather than from us: a job's that we run in, say.
+INHERITED = ("SLURM_", "SLURMD_", "SRUN_", "SBATCH_", "SUBMITIT_")
+KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT")
+DISTRIBUTED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+GOING_ON = ("RUNNING", "COMPLETING", "CONFIGURING", "STAGE_OUT", "SIGNALING", "RESIZING")
+
 
 class QueueUnknown(RuntimeError):
     """SLURM does not answer: nothing is known of any job."""
 
 
 class Queued(NamedTuple):
-    """A job in the queue: its id, name, SLURM's state and its reason, and the node."""
+    """A job in the queue: its id, name and user, SLURM's state and its reason, and the node."""
 
     id: str
     name: str
+    user: str
     state: str
     reason: str
     node: str
 
     @property
+    def place(self) -> tuple[str, int]:
+        """Its name, and its place in its array; -1 where it is in none."""
+        return self.name, int(self.id.partition("_")[2] or -1)
+
+    @property
     def is_held(self) -> bool:
         """Whether somebody must act before it can start."""
         return "held" in self.reason.lower() or self.reason == "DependencyNeverSatisfied"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is at work, or about to begin or to end."""
+        return self.state in GOING_ON
 
 
 class Ended(NamedTuple):
@@ -42,28 +64,33 @@ class Ended(NamedTuple):
     node: str
 
 
-def in_queue(names: Collection[str]) -> dict[str, Queued]:
-    """The jobs of these names that are in the queue, array elements one by one, by id.
+class Cluster(NamedTuple):
+    """SLURM's name of itself, and the most elements that an array may have."""
+
+    name: str
+    longest_array: int
+
+
+def in_queue(names: Collection[str]) -> list[Queued]:
+    """The jobs of these names that are in the queue, array elements one by one.
 
     Raises QueueUnknown where squeue fails for half a minute.
     """
-    found = {}
+    found = []
     for some in _pieces(sorted(names)):
-        text = _asked("squeue", "-h", "-r", "-o", "%i|%j|%T|%r|%N", f"--name={','.join(some)}")
-        for line in text.splitlines():
-            key, name, state, reason, node = line.split("|", maxsplit=4)
-            found[key] = Queued(key, name, state, reason, node)
+        text = _asked("squeue", "-h", "-r", "-o", "%i|%j|%u|%T|%r|%N", f"--name={','.join(some)}")
+        found += [Queued(*line.split("|", maxsplit=5)) for line in text.splitlines()]
     return found
 
 
 def ended(ids: Collection[str]) -> dict[str, Ended]:
     """How jobs ended; those of which the accounting knows nothing, or has none, are left out."""
     found = {}
-    arrays = sorted({key.partition("_")[0] for key in ids})
-    for some in _pieces(arrays):
+    for some in _pieces(sorted({key.partition("_")[0] for key in ids})):
         what = "JobID,JobName,State,NodeList"
+        command = ("sacct", "-n", "-X", "-P", "--array", "-o", what, "-j", ",".join(some))
         try:
-            text = _asked("sacct", "-n", "-X", "-P", "-o", what, "-j", ",".join(some), patience=0.0)
+            text = _asked(*command, patience=0.0)
         except QueueUnknown:
             continue
         for line in text.splitlines():
@@ -78,10 +105,30 @@ def cancel(ids: Iterable[str]) -> None:
         _asked("scancel", *some)
 
 
-def longest_array() -> int:
-    """The most elements that an array may have. Raises QueueUnknown."""
-    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", _asked("scontrol", "show", "config"), re.M)
-    return max(1, int(found.group(1))) if found else DEFAULT_ARRAY
+def cluster() -> Cluster:
+    """The cluster of this machine. Raises QueueUnknown."""
+    text = _asked("scontrol", "show", "config")
+    name = re.search(r"^ClusterName\s*=\s*(\S+)", text, re.MULTILINE)
+    longest = re.search(r"^MaxArraySize\s*=\s*(\d+)", text, re.MULTILINE)
+    size = int(longest.group(1)) if longest else DEFAULT_ARRAY
+    return Cluster(name.group(1) if name else "", max(1, size))
+
+
+@contextmanager
+def clean_environment(own: Collection[str] = ()) -> Iterator[None]:
+    """Within it nothing but the launcher says what a job is: its variables of SLURM are hidden,
+    but those of ``own``. (submitit's clean_env hides where SLURM's configuration is, too.)
+    """
+    kept = {*KEPT, *own}
+    hidden = {
+        name: os.environ.pop(name)
+        for name in list(os.environ)
+        if (name.startswith(INHERITED) or name in DISTRIBUTED) and name not in kept
+    }
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def _pieces(words: list[str]) -> list[list[str]]:
@@ -91,11 +138,13 @@ def _pieces(words: list[str]) -> list[list[str]]:
 def _asked(*command: str, patience: float = PATIENCE_SECONDS) -> str:
     """A command's output; one that fails is tried again for a while."""
     deadline = time.monotonic() + patience
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(FILTERS)}
     while True:
         try:
             return subprocess.run(  # noqa: S603 (fixed commands, no shell)
-                command, capture_output=True, text=True, check=True, timeout=TIMEOUT_SECONDS
-            ).stdout
+                command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                check=True, timeout=TIMEOUT_SECONDS,
+            ).stdout  # fmt: skip
         except FileNotFoundError as error:
             raise QueueUnknown(
                 f"there is no {command[0]} here: run this where SLURM's commands are (a login "
@@ -105,7 +154,7 @@ def _asked(*command: str, patience: float = PATIENCE_SECONDS) -> str:
             said = getattr(error, "stderr", "") or str(error)
             if time.monotonic() >= deadline:
                 raise QueueUnknown(
-                    f"{command[0]} does not answer ({said.strip()}): nothing is known of any job, "
-                    "and nothing was done. Try again later"
+                    f"{command[0]} does not answer ({said.strip()}): nothing is known of any job. "
+                    "Try again later"
                 ) from error
             time.sleep(2.0)

@@ -1,28 +1,24 @@
 """The commands with CLUSTER=: a matrix's missing stages as jobs of SLURM."""
 
+import getpass
 import secrets
 import time
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from qkd.claim import Claim, Claimed, describe
 from qkd.data.cache import load
-from qkd.printable import printable
 from qkd.record import Record
 from qkd.runtime import Runtime
-from slurm.clusters import Profile, profile, require_known_stages
+from slurm.clusters import Profile, profile, without_effect
 from slurm.job import ReportJob, StageJob
 from slurm.matrices import is_file, remember
-from slurm.notes import JOBS, Note, note_of, write_note
-from slurm.queue import DEFAULT_ARRAY, QueueUnknown, cancel, in_queue, longest_array
+from slurm.notes import JOBS, Note, forget, note_of, write_note
+from slurm.queue import DEFAULT_ARRAY, Cluster, QueueUnknown, cancel, cluster, in_queue
 from slurm.schedule import Status
-from slurm.standing import Standing, look, tail
+from slurm.standing import Standing, look, settle
 from slurm.submission import Order, Sent, dependency
+from slurm.table import show, show_sent
 from slurm.units import Unit, units
 from slurm.waves import Wave, waves
 from slurm.work import Work
@@ -32,86 +28,8 @@ TO_SEND = (Status.MISSING, Status.ELSEWHERE)
 IN_QUEUE = (Status.PENDING, Status.HELD, Status.RUNNING)
 
 
-def submit(work: Work) -> int:
-    """Sends what is neither done nor in the queue; returns an exit code."""
-    given = _profile(work)
-    for data in {cell.pair.data.name: cell.pair.data for cell, _ in work.plan.cell_stages}.values():
-        load(data, work.settings.data)  # the nodes of a cluster may be unable to fetch it
-    remember(work.matrix, work.settings.results)
-    folder = (work.settings.results / JOBS).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    with Alone(folder / SUBMISSION):
-        found = look(work)
-        planned = _waves(work, found, longest_array())
-        sent = _send(work, given, planned, folder) if planned else []
-    _tell(work, found, sent)
-    failed = any(one.status in (Status.FAILED, Status.BLOCKED) for one in found.values())
-    return 1 if failed else 0
-
-
-def dry_run(work: Work) -> int:
-    """Prints what `submit` would send, and sends nothing."""
-    given = _profile(work)
-    try:
-        longest = longest_array()
-    except QueueUnknown:
-        longest = DEFAULT_ARRAY
-    folder = (work.settings.results / JOBS).resolve() / "TOKEN"
-    sent: list[Sent] = []
-    for number, wave in enumerate(_waves(work, look(work), longest)):
-        name, waits_for = _name(work, wave, folder, number), dependency(wave, sent)
-        elements = f"array of {len(wave.units)}" if len(wave.units) > 1 else "one job"
-        print(f"\nwave {number}: {wave.label}, {elements}; waits for {waits_for or 'nothing'}")
-        for index, unit in enumerate(wave.units):
-            for key in unit.stages:
-                print(f"  {index:4d} {work.record(key).path.name}")
-        print(Order(wave, given, name, folder, waits_for).text())
-        sent.append(Sent(wave, f"WAVE{number}"))
-    return 0
-
-
-def show_status(work: Work) -> int:
-    """Records and queue in one table."""
-    found = look(work)
-    _count(found)
-    table = Table("stage", "status", "job", "detail")
-    for key, one in found.items():
-        if one.status not in (Status.DONE, Status.MISSING):
-            name, detail = work.record(key).path.name, Text(printable(one.detail))
-            table.add_row(Text(name), one.status, Text(printable(one.job)), detail)
-    if table.row_count:
-        Console().print(table)
-    for key, one in found.items():
-        note = note_of(work.record(key))
-        said = tail(Path(note.stderr())) if note and one.status == Status.FAILED else ""
-        if said:
-            print(f"{work.record(key).path.name}: the last lines of its job's stderr")
-            print("\n".join(f"  {printable(line)}" for line in said.splitlines()))
-    return 0
-
-
-def cancel_jobs(work: Work) -> int:
-    """Cancels the jobs in the queue that were sent for this matrix, and no others."""
-    names = set()
-    for key in work.plan.stages:
-        note = note_of(work.record(key))
-        if note and (note.matrix, note.scale) == (work.matrix.name, work.matrix.scale):
-            names |= {note.name, _report_name(work, Path(note.folder))}
-    jobs = in_queue(names)
-    cancel(jobs)
-    print(f"{len(jobs)} jobs cancelled; what they had saved stays")
-    return 0
-
-
-def _profile(work: Work) -> Profile:
-    given = profile(work.settings.cluster)
-    phases = {planned.stage.label for planned in work.whole.stages.values()}
-    require_known_stages(given, phases | {grid.pair.data.name for grid in work.matrix.grids})
-    return given
-
-
 class Alone(Claim):
-    """Nobody else sends jobs for this results folder meanwhile; whoever does is waited for."""
+    """Nobody else sends or cancels jobs of a results folder meanwhile; who does is waited for."""
 
     def __enter__(self) -> Claim:
         waiting = False
@@ -125,81 +43,182 @@ class Alone(Claim):
                 time.sleep(1.0)
 
 
-def _waves(work: Work, found: dict[str, Standing], longest: int) -> list[Wave]:
-    todo = [key for key, one in found.items() if one.status in TO_SEND and not one.job]
-    queued = {key: one.job for key, one in found.items() if one.status in IN_QUEUE}
+def submit(work: Work) -> int:
+    """Sends what is neither done nor in the queue; returns an exit code."""
     given = _profile(work)
-    made = units(work.plan, todo, work.settings.pack)
-    return waves(work.plan, made, given.resources, queued, longest)
+    for data in {cell.pair.data.name: cell.pair.data for cell, _ in work.plan.cell_stages}.values():
+        load(data, work.settings.data)  # the nodes of a cluster may be unable to fetch it
+    remember(work.matrix, work.settings.results)
+    with Alone(_jobs(work) / SUBMISSION) as claim:
+        here, found = cluster(), look(work)
+        settle(work, found)
+        planned = _waves(work, given, found, here.longest_array)
+        sent = _send(work, planned, found, given=given, here=here, claim=claim) if planned else []
+    return show_sent(work, found, sent)
 
 
-def _send(work: Work, given: Profile, planned: Iterable[Wave], jobs: Path) -> list[Sent]:
+def dry_run(work: Work) -> int:
+    """Prints what `submit` would send, and sends nothing."""
+    given = _profile(work)
+    found = look(work)
+    try:
+        longest = cluster().longest_array
+    except QueueUnknown:
+        longest = DEFAULT_ARRAY
+    folder = _jobs(work, make=False) / "TOKEN"
+    sent: list[Sent] = []
+    planned = _waves(work, given, found, longest)
+    for number, wave in enumerate(planned):
+        order = Order(
+            wave, given, _name(work, wave, folder, number), folder, dependency(wave, sent)
+        )
+        elements = f"array of {len(wave.units)}" if len(wave.units) > 1 else "one job"
+        waits = order.waits_for or "nothing"
+        print(f"\nwave {number}: {wave.label}, {elements}; waits for {waits}")
+        for index, unit in enumerate(wave.units):
+            for key in unit.stages:
+                print(f"  {index:4d} {work.record(key).path.name}")
+        print(order.text())
+        sent.append(Sent(wave, f"WAVE{number}"))
+    if planned:
+        print("\nlast: the report, when all of them have ended")
+        print(_last(work, given, folder, sent, found).text())
+    return 0
+
+
+def show_status(work: Work) -> int:
+    """Records and queue in one table."""
+    show(work, look(work))
+    return 0
+
+
+def cancel_jobs(work: Work) -> int:
+    """Cancels the jobs of the chosen stages that were sent for this matrix, and no others."""
+    notes = [note for key in work.plan.stages if (note := note_of(work.record(key)))]
+    ours = [note for note in notes if (note.matrix, note.scale) == _matrix(work)]
+    with Alone(_jobs(work) / SUBMISSION):
+        names = {note.name for note in ours}
+        reports = {_report_name(work, Path(note.folder)) for note in ours}
+        queue = in_queue(names | reports)
+        chosen = {note.place for note in ours}
+        found = [job for job in queue if job.place in chosen]
+        if all(job.place in chosen or job.name in reports for job in queue):
+            found = queue  # nothing is left for the reports to wait for
+        mine = [job.id for job in found if job.user == getpass.getuser()]
+        cancel(mine)
+    print(f"{len(mine)} jobs cancelled; what they had saved stays")
+    if len(mine) < len(found):
+        print(f"{len(found) - len(mine)} jobs are another user's: they stay")
+    return 0
+
+
+def retry(work: Work) -> int:
+    """Clears failures, and jobs of which nothing is known any more, so that they are sent again."""
+    cleared = 0
+    for key, one in look(work).items():
+        record, note = _own(work, key), note_of(work.record(key))
+        gone = one.status in IN_QUEUE and note is not None and "make retry" in one.detail
+        if one.status == Status.FAILED or gone:
+            record.failed_file.unlink(missing_ok=True)
+            forget(record)
+            print(f"cleared {record.path.name}")
+            cleared += 1
+    print(f"{cleared} failures cleared; run again to send them")
+    return 0
+
+
+def _profile(work: Work) -> Profile:
+    given = profile(work.settings.cluster)
+    phases = {planned.stage.label for planned in work.whole.stages.values()}
+    for name in without_effect(given, phases | {grid.pair.data.name for grid in work.matrix.grids}):
+        print(f"[...stages.{name}] of the profile concerns no stage of this matrix")
+    return given
+
+
+def _jobs(work: Work, make: bool = True) -> Path:
+    folder = (work.settings.results / JOBS).resolve()
+    if make:
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _waves(work: Work, given: Profile, found: dict[str, Standing], longest: int) -> list[Wave]:
+    todo = [key for key, one in found.items() if one.status in TO_SEND]
+    queued = {key: one.job for key, one in found.items() if one.status in IN_QUEUE and one.job}
+    made = units(work.plan, todo, given.resources, work.settings.pack)
+    return waves(work.plan, made, queued, longest)
+
+
+def _send(
+    work: Work, planned: Iterable[Wave], found: dict[str, Standing], *,
+    given: Profile, here: Cluster, claim: Claim,
+) -> list[Sent]:  # fmt: skip
     """Sends the waves one after another; a stage's job is kept beside it at once."""
-    folder = jobs / secrets.token_hex(3)
+    folder = _jobs(work) / secrets.token_hex(3)
     sent: list[Sent] = []
     for number, wave in enumerate(planned):
-        name = _name(work, wave, folder, number)
-        _keep(work, wave, name, folder)
-        functions = [_function(work, given, wave, index) for index in range(len(wave.units))]
-        sent.append(Order(wave, given, name, folder, dependency(wave, sent)).send(functions))
-        _keep(work, wave, name, folder, sent[-1].job)
+        claim.check()
+        order = Order(
+            wave, given, _name(work, wave, folder, number), folder, dependency(wave, sent)
+        )
+        for unit in wave.units:
+            for key in unit.stages:
+                _own(work, key).open(work.plan.stages[key].stage)
+        _keep(work, order, here)
+        functions = [_function(work, given, unit) for unit in wave.units]
+        sent.append(order.send(functions))
+        _keep(work, order, here, sent[-1].job)
         print(f"sent {sent[-1].job}: {wave.label}, jobs: {len(wave.units)}", flush=True)
     settings = work.settings
     report = ReportJob(str(settings.results.resolve()), str(settings.report.resolve()))
-    last = Wave("report", (Unit((), ()),), given.for_report)
-    after = "afterany:" + ":".join(one.job for one in sent)
-    sent.append(Order(last, given, _report_name(work, folder), folder, after).send([report]))
+    sent.append(_last(work, given, folder, sent, found).send([report]))
     return sent
 
 
-def _keep(work: Work, wave: Wave, name: str, folder: Path, job: str = "") -> None:
-    for index, unit in enumerate(wave.units):
+def _last(
+    work: Work, given: Profile, folder: Path, sent: list[Sent], found: dict[str, Standing]
+) -> Order:
+    """The job that writes the report, when these and those already in the queue have ended."""
+    earlier = {one.job.partition("_")[0] for one in found.values() if one.job}
+    jobs = dict.fromkeys([*(one.job for one in sent), *sorted(earlier)])
+    wave = Wave("report", (Unit((), given.for_report, ()),))
+    after = "afterany:" + ":".join(jobs)
+    return Order(wave, given, _report_name(work, folder), folder, after)
+
+
+def _keep(work: Work, order: Order, here: Cluster, job: str = "") -> None:
+    for index, unit in enumerate(order.wave.units):
+        note = Note(
+            name=order.name, element=index if len(order.wave.units) > 1 else -1, job=job,
+            matrix=work.matrix.name, scale=work.matrix.scale, cluster=here.name,
+            folder=str(order.folder),
+        )  # fmt: skip
         for key in unit.stages:
-            record = _own(work, key)
-            record.open(work.plan.stages[key].stage)
-            note = Note(
-                name=name, element=index if len(wave.units) > 1 else -1, job=job,
-                matrix=work.matrix.name, scale=work.matrix.scale,
-                cluster=work.settings.cluster, folder=str(folder),
-            )  # fmt: skip
-            write_note(record, note)
+            write_note(_own(work, key), note)
 
 
 def _own(work: Work, key: str) -> Record:
     return work.store.record_to_write(work.plan.stages[key].stage.history)
 
 
-def _function(work: Work, given: Profile, wave: Wave, index: int) -> StageJob:
+def _function(work: Work, given: Profile, unit: Unit) -> StageJob:
     settings = work.settings
     matrix_file = str(Path(settings.matrix).resolve()) if is_file(settings.matrix) else ""
     runtime = Runtime(
         data=str(settings.data.resolve()), threads=settings.threads, compile=settings.compile,
         lean=settings.lean, matrix_file=matrix_file,
     )  # fmt: skip
-    records = tuple(_own(work, key).path.name for key in wave.units[index].stages)
+    records = tuple(_own(work, key).path.name for key in unit.stages)
     return StageJob(str(settings.results.resolve()), records, runtime, given.lost_nodes)
 
 
+def _matrix(work: Work) -> tuple[str, str]:
+    return work.matrix.name, work.matrix.scale
+
+
 def _name(work: Work, wave: Wave, folder: Path, number: int) -> str:
-    return f"{work.matrix.name}-{work.matrix.scale}-{wave.label}-{folder.name}-{number}"
+    return f"{'-'.join(_matrix(work))}-{wave.label}-{folder.name}-{number}"
 
 
 def _report_name(work: Work, folder: Path) -> str:
-    return f"{work.matrix.name}-{work.matrix.scale}-report-{folder.name}"
-
-
-def _count(found: dict[str, Standing]) -> None:
-    counts = Counter(one.status for one in found.values())
-    for status in Status:
-        if counts[status]:
-            print(f"{counts[status]:5d} {status}")
-
-
-def _tell(work: Work, found: dict[str, Standing], sent: list[Sent]) -> None:
-    _count(found)
-    if not sent:
-        print("nothing to send")
-        return
-    jobs = sum(len(one.wave.units) for one in sent)
-    print(f"{len(sent)} calls of sbatch, {jobs} jobs; the last one writes {work.settings.report}")
-    print("Watch them with make status, stop them with make cancel (same variables)")
+    return f"{'-'.join(_matrix(work))}-report-{folder.name}"

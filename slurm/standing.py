@@ -1,18 +1,22 @@
-"""Where each stage of a plan stands, by its record and by SLURM's queue (torch-free)."""
+"""Where each stage of a plan stands, by its record and by SLURM's queue (torch-free).
 
+Looking changes nothing; `settle` writes failures down.
+"""
+
+import getpass
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from qkd.record import BadRecord, Record
-from qkd.spec import Stage
+from qkd.record import BadRecord, State
 from slurm.notes import Note, note_of
-from slurm.queue import Ended, Queued, ended, in_queue
+from slurm.queue import Ended, Queued, cluster, ended, in_queue
 from slurm.schedule import Status, statuses
 from slurm.work import Work, reason_of
 
-# Ends that say nothing against the stage: the next launch sends it again.
-NO_FAULT = ("COMPLETED", "CANCELLED", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "REVOKED")
+# Ends that are the job's own fault. Whatever else SLURM says, or does not say, is no verdict: the
+# next launch sends the stage again.
+AT_FAULT = ("FAILED", "OUT_OF_MEMORY", "DEADLINE")
 TAIL_LINES, TAIL_BYTES = 5, 4096
 
 
@@ -25,96 +29,106 @@ class Standing(NamedTuple):
 
 
 def look(work: Work) -> dict[str, Standing]:
-    """Every stage of the plan, parents first.
-
-    A job that left the queue without a result by a fault of its own is a failure of its stage: the
-    record says so from then on. Raises QueueUnknown where SLURM does not answer.
-    """
+    """Every stage of the plan, parents first. Raises QueueUnknown where SLURM does not answer."""
     notes = {key: note for key in work.plan.stages if (note := note_of(work.record(key)))}
     # The queue first: what has left it before we looked had written its result before.
-    queue = _by_place(in_queue({note.name for note in notes.values()}))
+    queue = {job.place: job for job in in_queue({note.name for note in notes.values()})}
     work.store.refresh()
     found = statuses(work.plan, work.store)
-    jobs = {key: queue[place] for key, note in notes.items() if (place := _place(note)) in queue}
-    gone = [k for k in notes if k not in jobs and found[k] == Status.MISSING and notes[k].id]
-    if gone and _settle(work, gone, notes, found):
-        found = statuses(work.plan, work.store)
-    return {key: _standing(work, key, status, jobs.get(key)) for key, status in found.items()}
+    jobs = {key: queue[note.place] for key, note in notes.items() if note.place in queue}
+    gone = {k: n for k, n in notes.items() if k not in jobs and found[k] == Status.MISSING}
+    judged = _judged(work, gone, found) if gone else {}
+    standings: dict[str, Standing] = {}
+    for key, status in found.items():
+        stuck = (Status.FAILED, Status.BLOCKED)
+        parents = work.plan.stages[key].parents
+        if key in judged:
+            standings[key] = judged[key]
+        elif key in jobs and status != Status.DONE:
+            standings[key] = _in_queue(work, key, status, jobs[key])
+        elif status == Status.FAILED:
+            standings[key] = Standing(status, detail=reason_of(work.record(key)))
+        elif status != Status.DONE and any(standings[p].status in stuck for p in parents):
+            standings[key] = Standing(Status.BLOCKED, detail=_blocked_by(work, key, standings))
+        else:
+            standings[key] = Standing(status)
+    return standings
 
 
-def _place(note: Note) -> tuple[str, int]:
-    return note.name, note.element
+def settle(work: Work, found: Mapping[str, Standing]) -> None:
+    """Writes down the failures of jobs that ended without a word, so that they stay failures."""
+    for key, one in found.items():
+        record = work.record(key)
+        if one.status == Status.FAILED and record.state() == State.MISSING:
+            record.fail("JobEnded", one.detail)
 
 
-def _by_place(queue: Mapping[str, Queued]) -> dict[tuple[str, int], Queued]:
-    """Jobs by name and element: a launch that was killed while it wrote ids finds its own again."""
-    return {(job.name, int(job.id.partition("_")[2] or -1)): job for job in queue.values()}
-
-
-def _standing(work: Work, key: str, status: Status, job: Queued | None) -> Standing:
-    record = work.record(key)
+def _in_queue(work: Work, key: str, status: Status, job: Queued) -> Standing:
     if status == Status.FAILED:
-        return Standing(status, detail=reason_of(record))
-    if status == Status.BLOCKED and job is None:
-        return Standing(status, detail=_blocked_by(work, key))
-    if job is None or status == Status.DONE:
-        return Standing(status)
-    if job.state == "PENDING":
-        word = Status.HELD if job.is_held else Status.PENDING
-        return Standing(word, job.id, job.reason)
-    return Standing(Status.RUNNING, job.id, f"{_progress(record, work, key)} on {job.node}")
+        return Standing(status, detail=reason_of(work.record(key)))
+    if job.is_held:
+        return Standing(Status.HELD, job.id, job.reason)
+    if job.is_running:
+        return Standing(Status.RUNNING, job.id, f"{_progress(work, key)} on {job.node}")
+    reason = job.reason if job.state == "PENDING" else f"{job.state}, {job.reason}"
+    return Standing(Status.PENDING, job.id, reason)
 
 
-def _blocked_by(work: Work, key: str) -> str:
+def _judged(
+    work: Work, gone: Mapping[str, Note], found: Mapping[str, Status]
+) -> dict[str, Standing]:
+    """Of stages whose jobs have left the queue without a result, those of which there is something
+    to say. Of a job's stages only the first that could have been trained is at fault.
+    """
+    here, user = cluster().name, getpass.getuser()
+    ends = ended({note.id for note in gone.values() if note.id})
+    judged: dict[str, Standing] = {}
+    settled: set[str] = set()
+    for key, note in gone.items():
+        if (note.cluster, note.user) != (here, user):
+            whose = f"{note.user}'s job {note.id} on {note.cluster}: not seen from here"
+            judged[key] = Standing(Status.PENDING, note.id, f"{whose}; gone? make retry")
+            continue
+        end = ends.get(note.id)
+        ready = all(found[parent] == Status.DONE for parent in work.plan.stages[key].parents)
+        if not note.id or not ready or note.id in settled:
+            continue
+        settled.add(note.id)
+        guilty = end is not None and end.name == note.name and end.state in AT_FAULT
+        status = Status.FAILED if guilty else Status.MISSING
+        judged[key] = Standing(status, detail=_epitaph(note, end))
+    return judged
+
+
+def _epitaph(note: Note, end: Ended | None) -> str:
+    how = f"ended as {end.state} on {end.node}" if end else "left the queue"
+    said = tail(Path(note.stderr))
+    return f"job {note.id} {how} without a result" + (f": {said}" if said else "")
+
+
+def _blocked_by(work: Work, key: str, standings: Mapping[str, Standing]) -> str:
     """The failed stages that a blocked one goes on from, near or far."""
     above, waiting = [], [key]
     while waiting:
         for parent in work.plan.stages[waiting.pop()].parents:
-            if reason_of(work.record(parent)):
+            if standings[parent].status == Status.FAILED:
                 above.append(work.record(parent).path.name)
             else:
                 waiting.append(parent)
-    return f"by {', '.join(dict.fromkeys(above))}" if above else ""
+    return f"by {', '.join(dict.fromkeys(above))}"
 
 
-def _progress(record: Record, work: Work, key: str) -> str:
-    stage: Stage = work.plan.stages[key].stage
+def _progress(work: Work, key: str) -> str:
+    stage = work.plan.stages[key].stage
     history = stage.history
     begin = history.steps - stage.steps
     try:
-        step = int(record.metrics()[-1]["step"]) - begin
+        step = int(work.record(key).metrics()[-1]["step"]) - begin
     except (BadRecord, IndexError, KeyError, TypeError, ValueError):
         step = 0
     images = history.data.train_images - history.data.held_out
     epochs = step * history.recipe.batch / images
     return f"step {step} of {stage.steps}, epoch {epochs:.1f}"
-
-
-def _settle(
-    work: Work, gone: list[str], notes: Mapping[str, Note], found: Mapping[str, Status]
-) -> bool:
-    """Writes down the failures of jobs that are gone; whether there were any.
-
-    Of a job's stages only the first that could have been trained is at fault.
-    """
-    ends = ended({notes[key].id for key in gone})
-    settled: set[str] = set()
-    for key in gone:
-        note, end = notes[key], ends.get(notes[key].id)
-        end = end if end is not None and end.name == note.name else None
-        parents = work.plan.stages[key].parents
-        ready = all(found[parent] == Status.DONE for parent in parents)
-        if note.id in settled or not ready or (end is not None and end.state in NO_FAULT):
-            continue
-        work.record(key).fail("JobEnded", _epitaph(note, end))
-        settled.add(note.id)
-    return bool(settled)
-
-
-def _epitaph(note: Note, end: Ended | None) -> str:
-    how = f"ended as {end.state} on {end.node}" if end else "left the queue"
-    said = tail(Path(note.stderr()))
-    return f"job {note.id} {how} without a result" + (f": {said}" if said else "")
 
 
 def tail(file: Path) -> str:

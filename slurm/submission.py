@@ -11,8 +11,15 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.slurm.slurm import _make_sbatch_string
 
 from slurm.clusters import Profile
-from slurm.queue import QueueUnknown
+from slurm.queue import QueueUnknown, clean_environment
 from slurm.waves import Wave
+
+DEAF = """sh -c 'trap "" USR2 TERM; exec "$0" "$@"'"""
+# Said by the user's environment only where the profile says nothing.
+BY_DEFAULT = {
+    "partition": "SBATCH_PARTITION", "account": "SBATCH_ACCOUNT", "qos": "SBATCH_QOS",
+    "constraint": "SBATCH_CONSTRAINT",
+}  # fmt: skip
 
 
 class Sent(NamedTuple):
@@ -47,26 +54,25 @@ class Order(NamedTuple):
     def parameters(self) -> dict[str, Any]:
         """What submitit is told; texts that are empty are left to SLURM."""
         asked, profile = self.wave.resources, self.profile
-        processes = max(1, asked.gpus)
+        each = asked.processes // asked.nodes
         found: dict[str, Any] = {
             "job_name": self.name,
             "time": asked.minutes,
             "nodes": asked.nodes,
-            "ntasks_per_node": processes,
+            "ntasks_per_node": each,
             "cpus_per_task": asked.cpus,
-            "mem": f"{round(1024 * asked.memory_gb * processes)}MB",
+            "mem": f"{round(1024 * asked.memory_gb * each)}MB",
             "signal_delay_s": profile.signal_seconds,
             "array_parallelism": profile.parallel,
             # Since 22.05 srun does not take a batch job's CPUs over; a rank that fails ends all.
             "srun_args": [f"--cpus-per-task={asked.cpus}", "--kill-on-bad-exit=1"],
             "setup": list(profile.setup),
             "wckey": None,
-            "additional_parameters": {
-                "kill-on-invalid-dep": "yes",
-                "requeue": True,
-                **profile.sbatch,
-            },
+            "additional_parameters": {"kill-on-invalid-dep": "yes", "requeue": True}
+            | {name.replace("_", "-"): value for name, value in profile.sbatch.items()},
         }
+        extra = found["additional_parameters"]
+        found["additional_parameters"] = {k: v for k, v in extra.items() if v is not False}
         if asked.gpus:
             found["gpus_per_node"] = asked.gpus
         for key in ("partition", "account", "qos", "constraint"):
@@ -76,8 +82,12 @@ class Order(NamedTuple):
 
     @property
     def python(self) -> str:
-        """The command that starts this Python in a job."""
-        return " ".join(filter(None, [self.profile.container, shlex.quote(sys.executable)]))
+        """The command that starts this Python in a job.
+
+        Deaf to the signals before a job's end until submitit listens: a job that is preempted while
+        it starts is then ended by SLURM, and requeued, where it would else have failed by itself.
+        """
+        return " ".join(filter(None, [DEAF, self.profile.container, shlex.quote(sys.executable)]))
 
     def text(self) -> str:
         """What sbatch is given."""
@@ -90,8 +100,9 @@ class Order(NamedTuple):
         """Submits one function for each element. Raises QueueUnknown if sbatch does not take it."""
         executor = submitit.SlurmExecutor(self.folder, self.profile.requeues, python=self.python)
         executor.update_parameters(**self.parameters())
+        own = [name for key, name in BY_DEFAULT.items() if not getattr(self.profile, key)]
         try:
-            with executor.batch():
+            with clean_environment(own), executor.batch():
                 jobs = [executor.submit(function) for function in functions]
         except (FailedJobError, FailedSubmissionError) as error:
             raise QueueUnknown(

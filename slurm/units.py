@@ -1,41 +1,63 @@
 """What one job trains: a stage, or by PACK= several that go on from one another (torch-free)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from benchmarks.plan import Plan
 from qkd.history import continues
+from qkd.spec import Stage
+from slurm.clusters import Resources
 
 
 class Unit(NamedTuple):
-    """The stages of one job, in order, and the stages elsewhere that they wait for."""
+    """The stages of one job, in order, what it asks for, and the stages that it waits for."""
 
     stages: tuple[str, ...]
+    resources: Resources
     waits_for: tuple[str, ...]
 
 
-def units(plan: Plan, todo: Sequence[str], pack: int = 1) -> list[Unit]:
+def units(
+    plan: Plan, todo: Sequence[str], resources: Callable[[Stage], Resources], pack: int = 1
+) -> list[Unit]:
     """The stages of ``todo`` (parents first) in units of at most ``pack``, parents first.
 
     A unit walks a branch: stages that go on with the same student, a parent before its children.
-    Small branches that wait for the same stages share a unit.
+    Small branches that wait for the same stages share a unit. All of a unit ask for the same.
     """
-    branches = _branches(plan, todo)
-    pieces = [branch[i : i + pack] for branch in branches for i in range(0, len(branch), pack)]
-    found: list[list[str]] = []
-    filling: dict[tuple[str, ...], list[str]] = {}
-    whole = {branch[0] for branch in branches if len(branch) < pack}
-    for piece in pieces:
-        awaited = _waits_for(plan, piece)
-        room = filling.get(awaited) if piece[0] in whole else None
-        if room is not None and len(room) + len(piece) <= pack:
-            room.extend(piece)
-            continue
-        found.append(piece)
-        if piece[0] in whole:
-            filling[awaited] = piece
-    made = [Unit(tuple(piece), _waits_for(plan, piece)) for piece in found]
+    found: list[tuple[list[str], Resources]] = []
+    filling: dict[tuple[tuple[str, ...], Resources], list[str]] = {}
+    for branch in _branches(plan, todo):
+        pieces = _pieces(plan, branch, resources, pack)
+        for piece in pieces:
+            asked = resources(plan.stages[piece[0]].stage)
+            if len(pieces) > 1 or len(piece) == pack:
+                found.append((piece, asked))
+                continue
+            alike = _waits_for(plan, piece), asked
+            room = filling.get(alike)
+            if room is not None and len(room) + len(piece) <= pack:
+                room.extend(piece)
+            else:
+                found.append((piece, asked))
+                filling[alike] = piece
+    made = [Unit(tuple(piece), asked, _waits_for(plan, piece)) for piece, asked in found]
     return _parents_first(made)
+
+
+def _pieces(
+    plan: Plan, branch: list[str], resources: Callable[[Stage], Resources], pack: int
+) -> list[list[str]]:
+    """A branch cut where a unit is full, or where other resources are asked for."""
+    pieces: list[list[str]] = []
+    before: Resources | None = None
+    for key in branch:
+        asked = resources(plan.stages[key].stage)
+        if not pieces or asked != before or len(pieces[-1]) == pack:
+            pieces.append([])
+        pieces[-1].append(key)
+        before = asked
+    return pieces
 
 
 def _branches(plan: Plan, todo: Sequence[str]) -> list[list[str]]:

@@ -1,7 +1,7 @@
 """Units -> waves: arrays of jobs whose elements are tied to their parents' (torch-free)."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from benchmarks.plan import Plan
@@ -20,20 +20,21 @@ class Wave(NamedTuple):
 
     label: str
     units: tuple[Unit, ...]
-    resources: Resources
     tied: tuple[int, ...] = ()
     after: tuple[tuple[int, int], ...] = ()
     whole: tuple[int, ...] = ()
     queued: tuple[str, ...] = ()
 
+    @property
+    def resources(self) -> Resources:
+        """What each of its jobs asks for."""
+        return self.units[0].resources
+
 
 Colours = list[Any]
 
 
-def waves(
-    plan: Plan, units: Sequence[Unit], resources: Callable[[Stage], Resources],
-    queued: Mapping[str, str], longest: int,
-) -> list[Wave]:  # fmt: skip
+def waves(plan: Plan, units: Sequence[Unit], queued: Mapping[str, str], longest: int) -> list[Wave]:
     """The units as arrays of at most ``longest`` elements.
 
     Units of the same shape are one array, in their parents' order, so that SLURM can tie each
@@ -43,7 +44,6 @@ def waves(
     Args:
         plan: the stages.
         units: what is to be trained, parents first.
-        resources: what a job of a stage asks for; a unit asks for what its first stage does.
         queued: job ids of stages that an earlier launch has put into the queue.
         longest: the most elements that an array of the cluster may have.
     """
@@ -52,12 +52,10 @@ def waves(
     awaited = [
         tuple(sorted(queued[key] for key in unit.waits_for if key in queued)) for unit in units
     ]
-    asked = [resources(plan.stages[unit.stages[0]].stage) for unit in units]
     shapes = [
-        (tuple(_shape(plan.stages[key].stage) for key in unit.stages), asked[number],
-         awaited[number])
-        for number, unit in enumerate(units)
-    ]  # fmt: skip
+        (tuple(_shape(plan.stages[key].stage) for key in unit.stages), unit.resources, behind)
+        for unit, behind in zip(units, awaited, strict=True)
+    ]
     colours = _refined(shapes, parents)
     parents = [sorted(above, key=lambda u: (colours[u], u)) for above in parents]
     groups = _chunked(_ordered(colours, parents), longest)
@@ -68,7 +66,6 @@ def waves(
         wave = Wave(
             label=plan.stages[first.stages[0]].stage.label,
             units=tuple(units[u] for u in group),
-            resources=asked[group[0]],
             queued=awaited[group[0]],
         )
         found.append(wave._replace(**_dependencies(group, parents, where, groups)))

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import ablation
 from benchmarks.plan import plan
 from slurm import clusters
-from slurm.clusters import Profile, profile, require_known_stages
+from slurm.clusters import Profile, profile, without_effect
 from slurm.submission import Order, Sent, dependency
 from slurm.units import Unit
 from slurm.waves import Wave
@@ -33,7 +33,7 @@ def test_the_example_that_is_there_to_be_copied_is_right_as_it_is_and_with_all_i
     given = profile(f"{whole}:slurm")
     keys = set(Profile.__struct_fields__)
     assert {key for key in keys if getattr(given, key) in ("", (), {})} == set()
-    require_known_stages(given, {"imagenet", "pre-training"})
+    assert without_effect(given, {"imagenet"}) == ["pre-training"]
 
 
 def test_slurm_needs_no_file_and_takes_the_cluster_s_defaults(
@@ -53,6 +53,8 @@ def test_slurm_needs_no_file_and_takes_the_cluster_s_defaults(
         ("[here]\nhours = '12:00:00'", "hours"),
         ("[here.stages.imagenet]\nhour = 1", "unknown field `hour`"),
         ("[here.sbatch]\n'--hold; rm' = true", "sbatch"),
+        ("[here.sbatch]\njob_name = 'x'", "sbatch.job_name is said by another key"),
+        ("[here]\nsignal_seconds = 7200\n[here.stages.a]\nhours = 1", "no less than a job's 1"),
         ("[here", "cannot be read"),
         ("[there]", r"no table \[here\]; it may be slurm, there"),
     ],
@@ -82,29 +84,18 @@ def test_a_stage_asks_for_what_its_data_and_then_its_phase_say(tmp_path: Path) -
     assert (given.for_report.gpus, given.for_report.cpus) == (0, 1)
 
 
-def test_a_stage_that_nothing_is_called_is_a_mistake() -> None:
-    given = profile_with_stages("pre-trainng")
-    with pytest.raises(ValueError, match=r"stages.pre-trainng.*no phase and of no data set"):
-        require_known_stages(given, {"pre-training"})
-    require_known_stages(profile_with_stages("report"), set())
-
-
-def profile_with_stages(name: str) -> Profile:
-    return Profile(stages={name: clusters.Changes(hours=1.0)})
-
-
 def test_sbatch_is_told_what_the_profile_says() -> None:
     given = Profile(
         hours=1.5, nodes=2, gpus=4, cpus=3, memory_gb=10, partition="big", account="us",
         setup=("module load it",), container="apptainer exec it.sif", parallel=5,
-        sbatch={"reservation": "a b", "exclusive": True},
+        sbatch={"reservation": "a b", "exclusive": True, "requeue": False},
     )  # fmt: skip
-    unit = Unit(("a",), ())
-    wave = Wave("tutoring", (unit, unit, unit), given, tied=(0,), after=((1, 2), (2, 0)))
+    unit = Unit(("a",), given, ())
+    wave = Wave("tutoring", (unit, unit, unit), tied=(0,), after=((1, 2), (2, 0)))
     sent = [
-        Sent(Wave("x", (unit,) * 3, given), "11"),
-        Sent(Wave("x", (unit,) * 3, given), "12"),
-        Sent(Wave("x", (unit,), given), "13"),
+        Sent(Wave("x", (unit,) * 3), "11"),
+        Sent(Wave("x", (unit,) * 3), "12"),
+        Sent(Wave("x", (unit,)), "13"),
     ]
     waits_for = dependency(wave, sent)
     assert waits_for == "aftercorr:11,afterok:12_2,afterok:13"
@@ -121,7 +112,6 @@ def test_sbatch_is_told_what_the_profile_says() -> None:
         "#SBATCH --account=us",
         "#SBATCH --reservation='a b'",
         "#SBATCH --exclusive",
-        "#SBATCH --requeue",
         "#SBATCH --kill-on-invalid-dep=yes",
         "#SBATCH --signal=USR2@120",
         f"#SBATCH --dependency={waits_for}",
@@ -129,5 +119,7 @@ def test_sbatch_is_told_what_the_profile_says() -> None:
     ):
         assert line in text.splitlines(), line
     (command,) = (line for line in text.splitlines() if line.startswith("srun"))
-    assert "--cpus-per-task=3 --kill-on-bad-exit=1 apptainer exec it.sif /" in command
+    assert "--cpus-per-task=3 --kill-on-bad-exit=1 sh -c 'trap " in command
+    assert """exec "$0" "$@"' apptainer exec it.sif /""" in command
     assert "qos" not in text
+    assert "requeue" not in text

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import launching
 import pytest
 from slurm_launching import Launcher
 
@@ -43,7 +44,8 @@ def test_a_job_that_ends_before_it_begins_is_a_failure_with_its_last_words(
 ) -> None:
     launcher.profile(setup=["echo there is no such module >&2", "exit 7"])
     sent(launcher)
-    assert launcher.statuses() == {"failed": 1, "blocked": 1}
+    # The accounting may say so only some seconds later.
+    launcher.until(lambda: launcher.statuses() == {"failed": 1, "blocked": 1}, seconds=30.0)
     _, output = launcher.run("status")
     assert "ended as FAILED" in output
     assert "there is no such module" in output
@@ -51,9 +53,37 @@ def test_a_job_that_ends_before_it_begins_is_a_failure_with_its_last_words(
     assert launcher.statuses() == {"missing": 2}
 
 
+def test_without_accounting_a_job_that_vanished_is_no_failure_and_is_sent_again(
+    launcher: Launcher,
+) -> None:
+    silent = launcher.folder / "sacct"
+    silent.write_text("#!/bin/sh\necho no database >&2\nexit 1\n")
+    silent.chmod(0o700)
+    launcher.profile(setup=["exit 7"])
+    sent(launcher)
+    path = f"{launcher.folder}:{launcher.cluster.environment['PATH']}"
+    process = launching.start(
+        "status", launcher.results, launcher.data,
+        {**launcher.cluster.environment, "PATH": path}, **launcher.variables,
+    )  # fmt: skip
+    code, output = launching.finish(process)
+    assert code == 0, output
+    assert "left the queue without a result" in output
+    assert "failed" not in output
+
+
+def test_a_pack_goes_on_with_what_does_not_go_on_from_a_failed_stage(launcher: Launcher) -> None:
+    launcher.variables["ONLY"] = "method=deadly,chain"
+    code, output = launcher.run("run", PACK="2")
+    assert code == 0, output
+    assert output.count("sent ") == 2  # the two methods, a job of two stages each
+    launcher.until_empty()
+    assert launcher.statuses() == {"done": 2, "failed": 1, "blocked": 1}
+
+
 def test_a_job_whose_node_is_lost_again_gives_up(launcher: Launcher) -> None:
     launcher.profile(setup=["export SLURM_RESTART_COUNT=2"])
     sent(launcher)
     _, output = launcher.run("status")
-    assert "its node was lost 2 times" in output
+    assert "a node or a rank of it was lost 2 times" in output
     assert launcher.statuses() == {"failed": 1, "blocked": 1}

@@ -72,8 +72,12 @@ def test_cancel_takes_this_matrix_s_jobs_and_no_others(launcher: Launcher) -> No
     other = launcher.cluster.submit("true", "--hold", cwd=launcher.folder)
     code, output = launcher.run("run", MATRIX="ablation", ONLY="method=qat")
     assert code == 0, output
-    code, output = launcher.run("cancel")
-    assert (code, "5 jobs cancelled" in output) == (0, True), output
+    code, output = launcher.run("cancel", SEEDS="0", ONLY="method=chain")
+    assert (code, "2 jobs cancelled" in output) == (0, True), output
+    assert launcher.statuses(ONLY="method=chain") == {"missing": 2, "held": 2}
+    code, output = launcher.run("cancel", ONLY="method=chain")
+    assert (code, "3 jobs cancelled" in output) == (0, True), output
+    assert launcher.statuses(ONLY="method=chain") == {"missing": 4}
     left = Counter(job["name"].partition("-")[0] for job in launcher.cluster.queue())
     assert left.pop("ablation") > 0
     assert [job["id"] for job in launcher.cluster.queue() if job["id"] == other] == [other]
@@ -109,12 +113,45 @@ def test_the_login_node_needs_no_torch(launcher: Launcher, tmp_path: Path) -> No
         assert code == 0, output
 
 
+def test_what_a_shell_says_of_slurm_s_commands_changes_neither_jobs_nor_answers(
+    launcher: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Filters of squeue, defaults of sbatch, and the variables of a job that we run in."""
+    for name, value in {
+        "SQUEUE_STATES": "RUNNING", "SACCT_FORMAT": "User", "SCANCEL_INTERACTIVE": "1",
+        "SBATCH_JOB_NAME": "mine", "SBATCH_ARRAY_INX": "0-5", "SLURM_MEM_PER_NODE": "100",
+        "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "7", "SLURM_JOB_ID": "7", "RANK": "1",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    launcher.profile(**HELD)
+    chosen = {"SEEDS": "0,1", "ONLY": "method=chain"}
+    code, output = launcher.run("run", **chosen)
+    assert code == 0, output
+    assert launcher.statuses(**chosen) == {"held": 4}
+    for job in {job["id"].partition("_")[0] for job in launcher.cluster.queue()}:
+        launcher.cluster.command("scontrol", "release", job)
+    launcher.until_empty()
+    assert launcher.statuses(**chosen) == {"done": 4}
+
+
+def test_the_report_s_job_waits_for_jobs_of_earlier_launches_too(launcher: Launcher) -> None:
+    launcher.profile(**HELD)
+    for seeds in ("0", "0,1"):
+        code, output = launcher.run("run", SEEDS=seeds, ONLY="method=chain")
+        assert code == 0, output
+    reports = [job for job in launcher.cluster.queue() if "report" in job["name"]]
+    stages = [job for job in launcher.cluster.queue() if "report" not in job["name"]]
+    last = max(reports, key=lambda job: int(job["id"]))
+    assert all(f"afterany:{job['id']}" in last["dependency"] for job in stages)
+
+
 def test_a_dry_run_prints_the_arrays_and_sends_nothing(launcher: Launcher) -> None:
     code, output = launcher.run("run", MATRIX="ablation", DRYRUN="1")
     assert code == 0, output
     assert "#SBATCH --array=0-1%2" in output
     assert "#SBATCH --dependency=aftercorr:" in output
     assert "hours, without sharing" in output
+    assert "ablation-smoke-report-TOKEN" in output
     assert launcher.cluster.queue() == []
     assert not (launcher.results / "jobs").exists()
 

@@ -1,11 +1,12 @@
 """The stages of a matrix as arrays of jobs, each element tied to its parents'."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.ablation import matrix
 from benchmarks.plan import plan
-from slurm.clusters import Profile
+from slurm.clusters import Profile, Resources
 from slurm.units import Unit, units
 from slurm.waves import waves
 
@@ -51,7 +52,7 @@ def test_every_stage_is_in_one_job_that_waits_for_its_parents_and_for_no_other_j
     done, pack, longest
 ):
     todo = without_done(done)
-    made = waves(PLAN, units(PLAN, todo, pack), RESOURCES, {}, longest)
+    made = waves(PLAN, units(PLAN, todo, RESOURCES, pack), {}, longest)
     assert sorted(k for w in made for u in w.units for k in u.stages) == sorted(todo)
     job_of = {k: u for w in made for u in w.units for k in u.stages}
     for number, wave in enumerate(made):
@@ -80,8 +81,10 @@ def test_whatever_waits_for_what_no_job_can_start_before_those_that_it_waits_for
     ]
     made = waves(
         PLAN,
-        [Unit((EVERY[n],), tuple(EVERY[p] for p in some)) for n, some in enumerate(above)],
-        RESOURCES,
+        [
+            Unit((EVERY[number],), Resources(), tuple(EVERY[place] for place in some))
+            for number, some in enumerate(above)
+        ],
         {},
         data.draw(st.integers(1, 5)),
     )
@@ -92,17 +95,17 @@ def test_whatever_waits_for_what_no_job_can_start_before_those_that_it_waits_for
 
 
 def test_a_whole_matrix_is_an_array_for_each_phase_of_a_method_over_bits_and_seeds():
-    made = waves(PLAN, units(PLAN, EVERY), RESOURCES, {}, 1000)
+    made = waves(PLAN, units(PLAN, EVERY, RESOURCES), {}, 1000)
     assert len(made) < 20
     assert {len(wave.units) for wave in made} <= {1, 3, 6}
     again = plan(list(matrix("laptop", tuple(range(20))).cells()))
-    many = waves(again, units(again, list(again.stages)), RESOURCES, {}, 1000)
+    many = waves(again, units(again, list(again.stages), RESOURCES), {}, 1000)
     assert [wave.label for wave in many] == [wave.label for wave in made]
 
 
 def test_an_array_longer_than_the_cluster_takes_is_cut_where_its_parents_are():
-    whole = waves(PLAN, units(PLAN, EVERY), RESOURCES, {}, 1000)
-    cut = waves(PLAN, units(PLAN, EVERY), RESOURCES, {}, 2)
+    whole = waves(PLAN, units(PLAN, EVERY, RESOURCES), {}, 1000)
+    cut = waves(PLAN, units(PLAN, EVERY, RESOURCES), {}, 2)
     assert len(cut) > len(whole)
     for wave in cut:
         for other in wave.tied:
@@ -115,7 +118,7 @@ def test_jobs_in_the_queue_are_waited_for_by_their_ids():
     roots = [key for key in EVERY if not PLAN.stages[key].parents]
     queued = {key: f"7{number}" for number, key in enumerate(roots)}
     todo = [key for key in EVERY if key not in queued]
-    made = waves(PLAN, units(PLAN, todo), RESOURCES, queued, 1000)
+    made = waves(PLAN, units(PLAN, todo, RESOURCES), queued, 1000)
     for wave in made:
         for unit in wave.units:
             parents = {p for key in unit.stages for p in PLAN.stages[key].parents}
@@ -124,18 +127,18 @@ def test_jobs_in_the_queue_are_waited_for_by_their_ids():
 
 def test_a_pack_walks_a_branch_and_small_branches_share_one():
     roots = [key for key in EVERY if not PLAN.stages[key].parents]
-    packed = units(PLAN, EVERY, pack=100)
-    assert len(packed) < len(units(PLAN, EVERY, pack=4)) < len(EVERY)
+    packed = units(PLAN, EVERY, RESOURCES, pack=100)
+    assert len(packed) < len(units(PLAN, EVERY, RESOURCES, pack=4)) < len(EVERY)
     together = next(unit for unit in packed if roots[0] in unit.stages)
     assert set(roots) <= set(together.stages)
 
 
-def test_stages_that_ask_for_other_resources_are_not_in_one_array():
+@pytest.mark.parametrize("pack", [1, 5])
+def test_stages_that_ask_for_other_resources_are_in_no_unit_and_no_array_together(pack):
     def of(stage):
-        profile = Profile()
-        return profile.resources(stage) if stage.history.seed else Profile(hours=1).resources(stage)
+        return Resources(hours=1 + stage.history.seed, gpus=stage.label == "co-study")
 
-    made = waves(PLAN, units(PLAN, EVERY), of, {}, 1000)
+    made = waves(PLAN, units(PLAN, EVERY, of, pack), {}, 1000)
     for wave in made:
-        hours = {of(PLAN.stages[u.stages[0]].stage).hours for u in wave.units}
-        assert hours == {wave.resources.hours}
+        for unit in wave.units:
+            assert {of(PLAN.stages[key].stage) for key in unit.stages} == {wave.resources}
