@@ -1,6 +1,8 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jpegs import described, write_photos
+from launching import ROOT
 from msgspec.structs import replace
 
 from qkd.data import decoding
@@ -114,6 +117,39 @@ def test_a_process_that_dies_is_a_clear_error_and_the_next_start_is_well(tree):
         all(batches.batch(step) for step in range(1, 9))
     again = training_batches(data, load(data, tree, 1).train, 0, BATCH, CPU)
     assert same(again.batch(5), batches_of(tree).batch(5))
+
+
+FINISHES = """
+import os, sys, signal, torch
+from pathlib import Path
+sys.path.insert(0, "tests")
+from jpegs import described
+from qkd.data import decoding
+from qkd.data.batches import training_batches
+from qkd.data.cache import load
+
+if __name__ == "__main__":
+    data, tree = described(), Path(sys.argv[1])
+    batches = training_batches(data, load(data, tree, 1).train, 0, 4, torch.device("cpu"))
+    batches.batch(0)
+    (process,) = decoding.pool_of(data.photos, 1, False).loader._iterator._workers
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
+        os.kill(process.pid, number)
+    for step in range(1, 9):
+        batches.batch(step)
+    print(process.pid)
+"""
+
+
+@pytest.mark.slow
+def test_what_is_signalled_to_all_stops_no_decoding_and_nothing_is_left_at_the_end(tree):
+    done = subprocess.run(
+        [sys.executable, "-c", FINISHES, str(tree)],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(done.stdout), 0)
 
 
 def test_every_image_that_is_trained_on_comes_once_in_an_epoch(tree, monkeypatch):

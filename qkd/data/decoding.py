@@ -3,8 +3,10 @@
 import multiprocessing
 import signal
 import warnings
-from collections.abc import Iterable, Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +21,7 @@ from qkd.data.crops import evaluation_crop, training_crop
 from qkd.data.images import DataError
 from qkd.photos import Photos
 
-IGNORED = (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class Request(NamedTuple):
@@ -128,6 +130,8 @@ class Pool:
             pin_memory=pinned,
             generator=torch.Generator(),  # its own: the network's draws stay as they are
         )
+        if loaders:  # they are deaf to the signal that would end them when this process ends
+            Finalize(None, _end, (weakref.ref(self.loader),), exitpriority=1)
 
     def decode(self, requests: Iterable[Request]) -> "Stream":
         """A batch for each request, in order. The stream before it ends."""
@@ -164,8 +168,16 @@ class Stream(Iterator[Decoded]):
         return batch
 
 
+def _end(loader: Callable[[], DataLoader[Decoded] | None]) -> None:
+    """Kills the loader's processes, which have nothing to lose, before Python waits for them."""
+    for process in getattr(getattr(loader(), "_iterator", None), "_workers", ()):
+        process.kill()
+
+
 def _begin(_number: int) -> None:
-    """Ctrl-C, and what a cluster signals to all processes of a job, are the training process's."""
+    """What a terminal or a cluster signals to all processes is for the training process, which
+    still needs its batch to save and stop; where it is gone, torch ends its loaders.
+    """
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
 
