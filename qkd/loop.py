@@ -22,7 +22,7 @@ from qkd.claim import Hold
 from qkd.cost import cost_or_reason
 from qkd.data.batches import evaluation_batches, held_out, training_batches
 from qkd.data.cache import load
-from qkd.data.photos import Part, left_out_of
+from qkd.data.photos import Part, left_out_of, require_equal_parts
 from qkd.evaluate import Accuracy, Answers, answers
 from qkd.evidence import evidence
 from qkd.history import before, continues
@@ -73,6 +73,7 @@ class Training:
         if self.leads:
             described = environment.describe(runtime, self.device)
             record.write_json(record.environment_file, {**described, "parts": self.parts})
+        require_equal_parts(self.history.data, max(self.parts))
         split = load(self.history.data, Path(runtime.data), runtime.loaders)
         self.test, self.left_out = split.test, left_out_of(split.test)
         self.held_out = held_out(self.history.data, split.train)

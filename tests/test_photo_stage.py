@@ -107,6 +107,12 @@ def test_what_was_left_out_is_counted_in_the_record(undisturbed):
     assert np.isfinite(proof["agreement"])
 
 
+def test_files_are_not_left_out_of_a_part_of_a_batch(folder, tmp_path):
+    stage, store = stages(folder, unreadable="skip")[0], Store(tmp_path)
+    with pytest.raises(StageFailed, match="only one process with whole batches"):
+        run_stage(stage, store, small.runtime(folder, micro_batches=2))
+
+
 def test_or_the_stage_fails_and_its_record_names_the_file(folder, tmp_path):
     stage, store = stages(folder)[0], Store(tmp_path)
     with pytest.raises(StageFailed, match=r"DataError: .*\.JPEG cannot be decoded"):

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from qkd.data.images import DataError, Images
 from qkd.photos import Photos
+from qkd.spec import Data
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 SAMPLED = 1000  # files of a part whose content the digest covers
@@ -102,6 +103,18 @@ class LeftOut:
         if not (self.files or training or test):
             return {}
         return {"left_out": {"training": training, "test": test, "files": self.files}}
+
+
+def require_equal_parts(data: Data, parts: int) -> None:
+    """Raises DataError where a batch cut into parts (ranks, micro-batches) may lose files: its
+    images would not weigh alike, and what a rank left out would be in no record.
+    """
+    if parts > 1 and data.photos is not None and data.photos.unreadable == "skip":
+        raise DataError(
+            f"{data.name} leaves out files that cannot be decoded, which only one process with "
+            f"whole batches can do, not {parts} parts: mend or remove them, and let such files "
+            'fail: Photos(unreadable="fail")'
+        )
 
 
 def left_out_of(part: Part) -> LeftOut:
