@@ -12,7 +12,7 @@ from benchmarks.matrix import ScaleName
 
 VARIABLES = (
     "MATRIX", "SCALE", "DATA", "RESULTS", "REPORT", "SEEDS", "ONLY", "JOBS", "THREADS",
-    "COMPILE", "LEAN", "STAGE", "CLUSTER", "PACK", "DRYRUN",
+    "COMPILE", "LEAN", "LOADERS", "STAGE", "CLUSTER", "PACK", "DRYRUN",
 )  # fmt: skip
 SCALES: tuple[ScaleName, ...] = get_args(ScaleName)
 
@@ -38,6 +38,7 @@ class Settings(NamedTuple):
     threads: int
     compile: bool
     lean: bool
+    loaders: int
     stage: str
     cluster: str = ""
     pack: int = 1
@@ -71,6 +72,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         threads=_count("THREADS", value("THREADS", "1")),
         compile=_switch("COMPILE", value("COMPILE", "0")),
         lean=_switch("LEAN", value("LEAN", "0")),
+        loaders=_number("LOADERS", value("LOADERS", "0")),
         stage=value("STAGE", ""),
         cluster=value("CLUSTER", ""),
         pack=_count("PACK", value("PACK", "1")),
@@ -86,6 +88,12 @@ def _count(name: str, text: str) -> int:
     if text and not (text.isdecimal() and int(text)):
         raise SettingsError(f"{name}={text} is not a number of 1 or more")
     return int(text or 0)
+
+
+def _number(name: str, text: str) -> int:
+    if not text.isdecimal():
+        raise SettingsError(f"{name}={text} is not a number of 0 or more")
+    return int(text)
 
 
 def _switch(name: str, text: str) -> bool:

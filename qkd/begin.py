@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from qkd import checkpoint, distributed
 from qkd.audit import audit
-from qkd.data.batches import TrainingBatches
+from qkd.data.batches import Batches
 from qkd.data.streams import seed_of
 from qkd.folding import fold
 from qkd.history import before, continues, teacher_before
@@ -52,9 +52,7 @@ def build(learner: Learner, seed: int, stream: str, device: torch.device) -> nn.
     return network.to(device).to(memory_format=torch.channels_last)
 
 
-def student_at_start(
-    stage: Stage, store: Store, batches: TrainingBatches, device: torch.device
-) -> Side:
+def student_at_start(stage: Stage, store: Store, batches: Batches, device: torch.device) -> Side:
     """The student of the stage: from the state before it, or from its start.
 
     The intervals' initial values are set once, where a quantized student leaves its start.
@@ -84,7 +82,7 @@ def student_at_start(
 
 
 def _calibrated(
-    network: nn.Module, batches: TrainingBatches, quantization: Quantization
+    network: nn.Module, batches: Batches, quantization: Quantization
 ) -> dict[str, Tensor]:
     """Sets the initial intervals; returns the state of all quantizers, on the CPU."""
     images, _ = batches.batch(0)

@@ -77,6 +77,7 @@ def describe(runtime: Runtime, device: torch.device) -> dict[str, Any]:
         "lean": runtime.lean,
         "ranks": distributed.world(),
         "micro_batches": runtime.micro_batches,
+        "loaders": runtime.loaders,
         "data": runtime.data,
         "job": runtime.job,
         "command": sys.argv,

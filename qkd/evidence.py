@@ -6,7 +6,7 @@ from torch import nn
 
 from qkd.audit import audit
 from qkd.data.batches import evaluation_batches
-from qkd.data.images import Images
+from qkd.data.photos import Part
 from qkd.evaluate import Answers
 from qkd.integer import prove
 from qkd.spec import Data
@@ -15,7 +15,7 @@ AUDITED = 128
 BATCH = 25  # few, so that float64 activations stay in a core's cache
 
 
-def evidence(network: nn.Module, images: Images, data: Data, tested: Answers) -> dict[str, Any]:
+def evidence(network: nn.Module, images: Part, data: Data, tested: Answers) -> dict[str, Any]:
     """The student's ``audit``, and its ``integer`` proof on all images, as result.json holds them.
 
     A network that cannot be run as integers keeps its result, which then says why in

@@ -20,7 +20,7 @@ from qkd.begin import ParentMissing, build, parent_checkpoint
 from qkd.cost import as_packed
 from qkd.data.batches import evaluation_batches
 from qkd.data.cache import load
-from qkd.data.images import Images
+from qkd.data.photos import Part
 from qkd.files import write_atomically
 from qkd.imports import load_file
 from qkd.onnx_graph import INPUT, INSTALL, OPSET, NotExportable, onnx_bytes
@@ -71,7 +71,7 @@ def export(results: Path, named: str, data: Path) -> dict[str, Any]:
     files = _tensors(subject)
     told: dict[str, Any] = {"stage": subject.history.digest, "opset": OPSET}
     try:
-        files[ONNX] = onnx_bytes(subject.student, tuple(test.images.shape[1:]))
+        files[ONNX] = onnx_bytes(subject.student, test.shape)
         batches = evaluation_batches(test, subject.history.data, torch.device("cpu"))
         told["check"] = agreement(subject.student, files[ONNX], batches)
     except NotExportable as error:
@@ -137,11 +137,11 @@ def _tensors(subject: Trained) -> dict[str, bytes]:
     return files
 
 
-def _some(images: Images) -> Images:
+def _some(images: Part) -> Part:
     """At most MOST_IMAGES of the images, evenly spread: they lie in the order of their labels."""
     count = len(images.labels)
     chosen = np.linspace(0, count - 1, min(count, MOST_IMAGES)).round().astype(int)
-    return Images(images.images[chosen], images.labels[chosen])
+    return images.part(chosen)
 
 
 @torch.inference_mode()

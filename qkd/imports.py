@@ -9,7 +9,10 @@ from typing import Any
 
 # Where the objects of each role may stand: a record is untrusted text, and a name in it must not
 # reach whatever function it likes.
-READERS = ("qkd.data.fashion_mnist", "qkd.data.cifar", "qkd.data.folder", "qkd.data.synthetic")
+READERS = (
+    "qkd.data.fashion_mnist", "qkd.data.cifar", "qkd.data.folder", "qkd.data.imagenet",
+    "qkd.data.synthetic",
+)  # fmt: skip
 FACTORIES = ("qkd.models",)
 LOSSES = ("qkd.losses", "baselines")
 QUANTIZERS = ("qkd.quantizers", "qkd.variants", "baselines")

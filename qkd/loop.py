@@ -20,9 +20,9 @@ from qkd.begin import (
 )
 from qkd.claim import Hold
 from qkd.cost import cost_or_reason
-from qkd.data.batches import TrainingBatches, evaluation_batches, held_out
+from qkd.data.batches import evaluation_batches, held_out, training_batches
 from qkd.data.cache import load
-from qkd.data.images import Images
+from qkd.data.photos import Part, left_out_of, require_equal_parts
 from qkd.evaluate import Accuracy, Answers, answers
 from qkd.evidence import evidence
 from qkd.history import before, continues
@@ -73,10 +73,11 @@ class Training:
         if self.leads:
             described = environment.describe(runtime, self.device)
             record.write_json(record.environment_file, {**described, "parts": self.parts})
-        split = load(self.history.data, Path(runtime.data))
-        self.test = split.test
+        require_equal_parts(self.history.data, max(self.parts))
+        split = load(self.history.data, Path(runtime.data), runtime.loaders)
+        self.test, self.left_out = split.test, left_out_of(split.test)
         self.held_out = held_out(self.history.data, split.train)
-        self.batches = TrainingBatches(
+        self.batches = training_batches(
             self.history.data, split.train, self.history.draws, self.recipe.batch, self.device
         )
         self._restore(own)
@@ -122,6 +123,8 @@ class Training:
         self.teacher = teacher_at_start(self.stage, self.store, self.device)
         if self.teacher is not None and own["teacher"] is not None:
             self.teacher = restored("teacher", self.teacher.network, own["teacher"], self.stage)
+        if "left_out" in own:
+            self.left_out.restore(own["left_out"])
         if self.leads:
             log(self.record, f"goes on at step {self.step} of {self.history.steps}")
 
@@ -173,10 +176,10 @@ class Training:
         last = self.best.get("last")
         return Progress(self.history.digest, self.step - begin, self.stage.steps, speed, last)
 
-    def _accuracy(self, side: Side, images: Images) -> Accuracy:
+    def _accuracy(self, side: Side, images: Part) -> Accuracy:
         return self._answers(side, images).accuracy
 
-    def _answers(self, side: Side, images: Images) -> Answers:
+    def _answers(self, side: Side, images: Part) -> Answers:
         found = answers(side.network, evaluation_batches(images, self.history.data, self.device))
         if not math.isfinite(found.accuracy.loss):
             raise NotFinite(
@@ -244,6 +247,7 @@ class Training:
                 "parts": self.parts,
                 "compile_seconds": self.compile_seconds,
                 "metrics_length": self.metrics_length,
+                "left_out": self.left_out.state(),
             },
         )
 
@@ -266,7 +270,8 @@ class Training:
         }
         if self.teacher is not None and self.teacher.optimiser is not None:
             result["teacher"] = self._accuracy(self.teacher, self.test).as_json()
-        result |= cost_or_reason(self.student.network, self.test.images.shape[1:])
+        result |= self.left_out.as_json(len(self.test.labels) - tested.accuracy.images)
+        result |= cost_or_reason(self.student.network, self.test.shape)
         if self.history.student.quantization is not None:
             result |= evidence(self.student.network, self.test, self.history.data, tested)
         result["wall_seconds"] = self._wall()

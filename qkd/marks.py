@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from qkd.phases import CO_STUDY, PRE_TRAINING, TUTORING, qkd
+from qkd.photos import Photos
 from qkd.spec import Bits, Data, Phase, Quantization, Recipe
 from qkd.value import Value
 
@@ -35,7 +36,7 @@ def _field(kind: type[Value], name: str, what: str, mark: Mark, reason: str) -> 
     return Marked(
         what,
         "none" if value is None else str(value),
-        f"qkd.spec.{kind.__name__}.{name}",
+        f"{kind.__module__}.{kind.__name__}.{name}",
         mark,
         reason,
     )
@@ -136,5 +137,14 @@ def marks() -> tuple[Marked, ...]:
                "that of ready networks as they are passed around"),
         _field(Data, "pad", "augmentation: pad, random crop", "assumed", "standard"),
         _field(Data, "flip", "augmentation: random horizontal flip", "assumed", "standard"),
+        _field(Photos, "area", "augmentation, photos: share of the image that a random crop takes",
+               "assumed", "torchvision's reference"),
+        _field(Photos, "ratio", "augmentation, photos: a random crop's width over its height",
+               "assumed", "torchvision's reference"),
+        _field(Photos, "size", "pixels of a photo's side", "assumed", "standard"),
+        _field(Photos, "resize", "evaluation, photos: the shorter side before the middle is taken",
+               "assumed", "standard"),
+        _field(Photos, "unreadable", "a photo that cannot be decoded", "assumed",
+               "not stated"),
         Marked("reported epoch", "the last, in float32", "qkd.train", "assumed", "not stated"),
     )  # fmt: skip

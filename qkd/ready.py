@@ -31,7 +31,7 @@ def take_in(stage: Stage, record: Record, runtime: Runtime, claim: Hold) -> None
     record.write_json(record.environment_file, environment.describe(runtime, device))
     network = build(history.student, history.seed, "weights", device)
     fill(network, history.student.weights, Path(runtime.data))
-    test = load(history.data, Path(runtime.data)).test
+    test = load(history.data, Path(runtime.data), runtime.loaders).test
     accuracy = evaluate(network, evaluation_batches(test, history.data, device))
     claim.check()
     sha256 = checkpoint.save(
@@ -52,7 +52,7 @@ def take_in(stage: Stage, record: Record, runtime: Runtime, claim: Hold) -> None
         "images_per_second": 0.0,
         "checkpoint_sha256": sha256,
         "checkpoint_bytes": record.checkpoint_file.stat().st_size,
-        **cost_or_reason(network, test.images.shape[1:]),
+        **cost_or_reason(network, test.shape),
     }
     log(record, f"done: test top-1 {accuracy.top1:.2f} %")
     claim.check()

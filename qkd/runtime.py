@@ -1,6 +1,8 @@
 """Where and how a stage runs: recorded, never part of a history (torch-free)."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
 
 from qkd.value import Count, NotNegative, Positive, Value
 
@@ -15,7 +17,8 @@ class Runtime(Value, kw_only=True):
     no number: where training is in float32 and the quantizers do no more than round (ours, LSQ,
     TQT); it changes nothing elsewhere. ``micro_batches`` is in how many equal parts a rank sums up
     the gradients of its share of a batch, where memory is short; batch norms then see a part at a
-    time. ``rank_seconds`` is how long ranks wait for each other.
+    time. ``rank_seconds`` is how long ranks wait for each other. ``loaders`` is how many processes
+    decode images that stay files (0: the training process itself), which changes no number.
     """
 
     data: str = "data"
@@ -27,6 +30,7 @@ class Runtime(Value, kw_only=True):
     lean: bool = False
     micro_batches: Count = 1
     rank_seconds: Positive = 900.0
+    loaders: Annotated[int, msgspec.Meta(ge=0)] = 0
     matrix_file: str = ""
     job: str = ""
 

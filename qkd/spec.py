@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from qkd.data.streams import seed_of
+from qkd.photos import Photos
 from qkd.value import (
     NOT_IDENTITY,
     Count,
@@ -48,6 +49,7 @@ class Data(Value, kw_only=True):
     sha256 of their canonical content (qkd.data.images), empty until the launcher has read them.
     ``mean`` and ``std`` are per channel, of pixels in [0, 1]; ``held_out`` training images are
     never trained on; a batch is padded by ``pad`` pixels, cropped back, and flipped at random.
+    Where there are ``photos`` the images stay files and are cut as those say, without padding.
     """
 
     name: Annotated[Name, msgspec.Meta(extra=NOT_IDENTITY)]
@@ -60,6 +62,7 @@ class Data(Value, kw_only=True):
     held_out: Annotated[int, msgspec.Meta(ge=0)] = 0
     pad: Annotated[int, msgspec.Meta(ge=0)] = 4
     flip: bool = True
+    photos: Photos | None = None
 
     def epoch_steps(self, batch: int) -> int:
         """Optimiser steps in one pass over the images that are trained on (the rest is dropped)."""

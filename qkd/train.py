@@ -205,6 +205,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--rank-seconds", type=float, default=900.0, help="how long ranks wait for each other"
     )
+    parser.add_argument("--loaders", type=int, default=0, help="processes that decode photos")
     parser.add_argument("--matrix-file", default="", help="a user's matrix that the stage names")
     return parser.parse_args()
 
@@ -216,7 +217,8 @@ def _train(arguments: argparse.Namespace, say: Callable[[object], None]) -> None
     runtime = Runtime(
         data=arguments.data, device=arguments.device, threads=arguments.threads,
         compile=arguments.compile, lean=arguments.lean, micro_batches=arguments.micro_batches,
-        rank_seconds=arguments.rank_seconds, matrix_file=arguments.matrix_file,
+        rank_seconds=arguments.rank_seconds, loaders=arguments.loaders,
+        matrix_file=arguments.matrix_file,
     )  # fmt: skip
     stage = decode(arguments.stage.read_bytes(), Stage)
     store = store_of(arguments.results)

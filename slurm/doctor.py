@@ -16,6 +16,7 @@ from benchmarks.matrix import select
 from benchmarks.plan import plan
 from benchmarks.settings import Settings
 from qkd.printable import printable
+from qkd.spec import Data
 from slurm.matrices import build
 
 GIBIBYTE = 2**30
@@ -141,8 +142,29 @@ def _matrix(settings: Settings) -> Iterator[Finding]:
             split = load(data, settings.data)
             counts = f"{len(split.train.labels)} training and {len(split.test.labels)} test images"
             yield Finding(f"data {data.name}", f"{counts}, digest verified")
+            if data.photos is not None:
+                yield _photos(data, settings.data)
     except (ValueError, OSError) as error:
         yield Finding("matrix and data", "not usable", str(error))
+
+
+def _photos(data: Data, folder: Path) -> Finding:
+    """A training photo of each of ten classes is decoded; the first and last class are named."""
+    from qkd.data.decoding import NoImage, decode
+    from qkd.data.index import index_of
+
+    found = index_of(data, folder).listing
+    spread = {round(i * (len(found.classes) - 1) / 9) for i in range(10)}
+    what = f"photos of {data.name}"
+    for label in sorted(spread):
+        first = int(found.train.labels.searchsorted(label))
+        path = found.root / os.fsdecode(found.train.names[first])
+        try:
+            decode(os.fsencode(path))
+        except NoImage as error:
+            return Finding(what, f"{path}: {error}", "unpack it again")
+    order = f"{len(found.classes)} classes in the order {found.classes[0]} ... {found.classes[-1]}"
+    return Finding(what, f"{order}; {len(spread)} classes' first photos decoded")
 
 
 CHECKS: tuple[Check, ...] = (

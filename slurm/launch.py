@@ -67,6 +67,7 @@ def _train(work: Work) -> Schedule:
         threads=settings.threads,
         compile=settings.compile,
         lean=settings.lean,
+        loaders=settings.loaders,
         matrix_file=settings.matrix if is_file(settings.matrix) else "",
     )
     (settings.results / STAGES).mkdir(parents=True, exist_ok=True)

@@ -122,8 +122,9 @@ class LocalExecutor:
     def _start(self, index: int) -> _Worker:
         ours, theirs = self._context.Pipe()
         runtime = msgspec.structs.replace(self._runtime, device_index=index)
+        # No daemon: it may have processes of its own, which decode images.
         process = self._context.Process(
-            target=_work, args=(theirs, str(self._results), encode(runtime)), daemon=True
+            target=_work, args=(theirs, str(self._results), encode(runtime)), daemon=False
         )
         process.start()
         theirs.close()

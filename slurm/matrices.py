@@ -130,7 +130,7 @@ def _counted(matrix: Matrix, folder: Path, path: Path) -> Matrix:
         if not pair.data.digest:  # of no chosen cell
             grids.append(grid)
             continue
-        _, channels, height, width = load(pair.data, folder).test.images.shape
+        channels, height, width = load(pair.data, folder).test.shape
         shape = (channels, height, width)
         pair = msgspec.structs.replace(
             pair,

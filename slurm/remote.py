@@ -206,7 +206,7 @@ def _function(work: Work, given: Profile, unit: Unit) -> StageJob:
     matrix_file = str(Path(settings.matrix).resolve()) if is_file(settings.matrix) else ""
     runtime = Runtime(
         data=str(settings.data.resolve()), threads=settings.threads, compile=settings.compile,
-        lean=settings.lean, matrix_file=matrix_file,
+        lean=settings.lean, loaders=settings.loaders, matrix_file=matrix_file,
     )  # fmt: skip
     records = tuple(_own(work, key).path.name for key in unit.stages)
     return StageJob(str(settings.results.resolve()), records, runtime, given.lost_nodes)

@@ -8,6 +8,7 @@ from qkd import marks as module
 from qkd.imports import LOSSES, resolve
 from qkd.marks import marks
 from qkd.phases import CO_STUDY, TUTORING, qkd
+from qkd.photos import Photos
 from qkd.spec import Bits, Phase, Quantization, Recipe
 from qkd.step import INTERVAL_FLOOR
 from qkd.value import canonical
@@ -15,7 +16,7 @@ from qkd.value import canonical
 MARKS = {marked.where: marked for marked in marks()}
 DEFAULTS = [
     (kind, field)
-    for kind in (Recipe, Bits, Quantization, Phase)
+    for kind in (Recipe, Bits, Quantization, Phase, Photos)
     for field in msgspec.structs.fields(kind)
     if field.default is not msgspec.NODEFAULT
 ]
@@ -30,7 +31,7 @@ def test_every_default_that_changes_numbers_is_marked_with_its_live_value(kind, 
     if field.name == "quantizer":
         assert field.default.partition(":")[0] in MARKS  # marked where its class is
         return
-    marked = MARKS[f"qkd.spec.{kind.__name__}.{field.name}"]
+    marked = MARKS[f"{kind.__module__}.{kind.__name__}.{field.name}"]
     assert marked.value == ("none" if field.default is None else str(field.default))
 
 

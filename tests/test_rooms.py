@@ -17,7 +17,7 @@ MAY = {
     "baselines": {"qkd"},
     "benchmarks": {
         "baselines.methods", "qkd.spec", "qkd.phases", "qkd.record", "qkd.history", "qkd.value",
-        "qkd.published", "qkd.data.standard",
+        "qkd.photos", "qkd.published", "qkd.data.standard",
     },
     "slurm": {"benchmarks", "qkd"},
     "report": {
@@ -30,7 +30,8 @@ TORCH_FREE = [
     "baselines.methods",
     *(f"qkd.{name}" for name in (
         "value", "spec", "phases", "history", "marks", "record", "claim", "files", "runtime",
-        "imports", "printable", "data.standard", "data.streams", "weights_file", "published",
+        "imports", "printable", "photos", "data.standard", "data.streams", "data.photos",
+        "data.index", "data.imagenet", "data.cache", "weights_file", "published",
     )),
     *(
         ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")

@@ -24,6 +24,11 @@ def test_seeds_are_read_in_the_order_given() -> None:
     assert from_environment({"QKD_SEEDS": "3, 1"}).seeds == (3, 1)
 
 
+def test_photos_are_decoded_by_the_worker_itself_unless_loaders_are_asked_for() -> None:
+    assert from_environment({}).loaders == 0
+    assert from_environment({"QKD_LOADERS": "4"}).loaders == 4
+
+
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
@@ -38,6 +43,7 @@ def test_seeds_are_read_in_the_order_given() -> None:
         ("QKD_THREADS", "0", "1 or more"),
         ("QKD_COMPILE", "yes", "COMPILE=yes is neither 0 nor 1"),
         ("QKD_LEAN", "2", "LEAN=2 is neither 0 nor 1"),
+        ("QKD_LOADERS", "-1", "LOADERS=-1 is not a number of 0 or more"),
     ],
 )
 def test_a_wrong_value_is_an_error_that_says_what_is_right(

@@ -1,4 +1,5 @@
-"""The data sets: read, put in a canonical order, cached, and cut into batches.
+"""The data sets: read, put in a canonical order, cached, and cut into batches; photos stay files.
 
-Only ``batches`` imports torch.
+Torch-free but for ``batches`` and what decodes: ``photo_batches``, ``decoding``, ``crops``,
+``normalise``.
 """

@@ -1,6 +1,9 @@
-"""Batches as pure functions of (seed, step), augmented as whole tensors on the device."""
+"""Batches as pure functions of (seed, step): of packed images, augmented as whole tensors on the
+device, or of photos (qkd.data.photo_batches).
+"""
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -9,10 +12,40 @@ from torch import Tensor
 from torch.nn import functional
 
 from qkd.data.images import DataError, Images
+from qkd.data.normalise import Normalise
+from qkd.data.photo_batches import ALL, EVALUATED, PhotoBatches, photos_to_evaluate
+from qkd.data.photos import Files, Part
 from qkd.data.streams import seed_of
 from qkd.spec import Data
 
 HELD_OUT_SEED = 0
+
+
+class Batches(Protocol):
+    """What a seed trains on."""
+
+    steps_per_epoch: int
+
+    def batch(self, step: int, share: slice = ALL) -> tuple[Tensor, Tensor]:
+        """Step ``step``'s images, float32 (B, C, H, W) and normalised, and labels, int64 (B).
+
+        ``share`` picks places of the batch, as a slice: the images there are those of the whole
+        batch. Ask for one share a step; what is less than that can be cut from it.
+        """
+
+
+def training_batches(
+    data: Data, train: Part, seed: int, batch: int, device: torch.device
+) -> Batches:
+    """The batches of ``train``, in canonical order and with the held-out images, for a seed.
+
+    Raises as `TrainingBatches` does.
+    """
+    if isinstance(train, Images):
+        return TrainingBatches(data, train, seed, batch, device)
+    _require_whole(data, train)
+    _require_a_batch(data, batch)
+    return PhotoBatches(data, train.part(trained_indices(data)), seed, batch, device)
 
 
 def held_out_indices(data: Data) -> NDArray[np.int64]:
@@ -26,14 +59,18 @@ def held_out_indices(data: Data) -> NDArray[np.int64]:
     return np.sort(order[: data.held_out])
 
 
-def held_out(data: Data, train: Images) -> Images:
+def trained_indices(data: Data) -> NDArray[np.int64]:
+    """Which images of the canonical training order are trained on: int64, ascending."""
+    return np.delete(np.arange(data.train_images), held_out_indices(data))
+
+
+def held_out(data: Data, train: Part) -> Part:
     """The training images that are never trained on, in canonical order.
 
     Raises DataError if ``train`` does not hold ``data.train_images`` images.
     """
     _require_whole(data, train)
-    indices = held_out_indices(data)
-    return Images(train.images[indices], train.labels[indices])
+    return train.part(held_out_indices(data))
 
 
 class TrainingBatches:
@@ -53,31 +90,26 @@ class TrainingBatches:
         are fewer than a batch.
         """
         _require_whole(data, train)
+        _require_a_batch(data, batch)
         self.steps_per_epoch = data.epoch_steps(batch)
-        if self.steps_per_epoch < 1:
-            raise ValueError(
-                f"a batch of {batch} is more than the {data.train_images - data.held_out} images "
-                f"of {data.name} that are trained on: lower it"
-            )
         self._data, self._seed, self._batch, self._device = data, seed, batch, device
         height, width = train.images.shape[2:]
-        kept = np.delete(np.arange(data.train_images), held_out_indices(data))
+        kept = trained_indices(data)
         images = torch.from_numpy(train.images[kept]).to(device)
         padded = functional.pad(images, (data.pad,) * 4)
         # A view (N, C, 2 pad + 1, 2 pad + 1, H, W): every crop of every image, without a copy.
         self._crops = padded.unfold(2, height, 1).unfold(3, width, 1)
         self._labels = torch.from_numpy(train.labels[kept]).to(device)
-        self._normalise = _Normalise(data, device)
+        self._normalise = Normalise(data, device)
         self._epoch = -1
         self._order = torch.empty(0, dtype=torch.int64)
 
-    def batch(self, step: int, share: slice = slice(None)) -> tuple[Tensor, Tensor]:
+    def batch(self, step: int, share: slice = ALL) -> tuple[Tensor, Tensor]:
         """Step ``step``'s images, float32 (B, C, H, W) and normalised, and labels, int64 (B).
 
-        Of these the ``share``: what is in it, and how it is augmented, does not depend on it.
-
-        Every image that is trained on comes once in an epoch of ``steps_per_epoch`` steps, save
-        those of the last incomplete batch. Raises ValueError if ``step`` is negative.
+        ``share`` picks places of the batch: what is there does not depend on it. Every image that
+        is trained on comes once in an epoch of ``steps_per_epoch`` steps, save those of the last
+        incomplete batch. Raises ValueError if ``step`` is negative.
         """
         if step < 0:
             raise ValueError(f"step {step} is negative: steps count from 0")
@@ -108,13 +140,16 @@ class TrainingBatches:
 
 
 def evaluation_batches(
-    images: Images, data: Data, device: torch.device, batch: int = 500
+    images: Part, data: Data, device: torch.device, batch: int = 500
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Every image once and in order, not augmented: float32 (B, C, H, W) and labels int64 (B).
 
-    The last batch may be smaller.
+    The last batch may be smaller; of photos none is larger than 100.
     """
-    normalise = _Normalise(data, device)
+    if isinstance(images, Files):
+        yield from photos_to_evaluate(images, data, device, min(batch, EVALUATED))
+        return
+    normalise = Normalise(data, device)
     for begin in range(0, len(images.labels), batch):
         part = slice(begin, begin + batch)
         # Copied: torch wants memory that can be written, and a cache is mapped read-only.
@@ -122,27 +157,19 @@ def evaluation_batches(
         yield normalise(pixels), torch.from_numpy(np.array(images.labels[part])).to(device)
 
 
-class _Normalise:
-    """(pixel / 255 - mean) / std per channel, as one product and one sum.
-
-    Two plain operations round alike on every device; torch's division by a number does not.
-    """
-
-    def __init__(self, data: Data, device: torch.device) -> None:
-        mean = torch.tensor(data.mean, dtype=torch.float64)
-        std = torch.tensor(data.std, dtype=torch.float64)
-        self._scale = (1 / (255 * std)).float().view(-1, 1, 1).to(device)
-        self._shift = (-mean / std).float().view(-1, 1, 1).to(device)
-
-    def __call__(self, pixels: Tensor) -> Tensor:
-        return pixels.float().mul_(self._scale).add_(self._shift)
-
-
 def _generator(seed: int, stream: str, index: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed_of(seed, stream, index))
 
 
-def _require_whole(data: Data, train: Images) -> None:
+def _require_a_batch(data: Data, batch: int) -> None:
+    if data.epoch_steps(batch) < 1:
+        raise ValueError(
+            f"a batch of {batch} is more than the {data.train_images - data.held_out} images "
+            f"of {data.name} that are trained on: lower it"
+        )
+
+
+def _require_whole(data: Data, train: Part) -> None:
     if len(train.labels) != data.train_images:
         raise DataError(
             f"{len(train.labels)} training images given for {data.name}, which has "

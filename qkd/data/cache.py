@@ -9,18 +9,23 @@ import msgspec
 import numpy as np
 
 from qkd.data.images import DataError, Images, Split, canonical, ordered_digest, validated
+from qkd.data.index import index_of, open_files
+from qkd.data.photos import FileSplit
 from qkd.imports import READERS, resolve
 from qkd.spec import Data
 
 
-def load(data: Data, folder: Path) -> Split:
-    """The images of ``data`` in canonical order, memory-mapped read-only.
+def load(data: Data, folder: Path, loaders: int = 0) -> Split | FileSplit:
+    """The images of ``data`` in canonical order, memory-mapped read-only; of photos the files,
+    which ``loaders`` processes will decode (`qkd.data.index.open_files`).
 
     They come from ``folder/cache/<digest>``, whose digest is verified each time, else from the
     reader, which looks in ``folder``; then the cache is written. The folder is made if its parent
     exists. Raises DataError that names the place and says what to do: no such folder, a cache that
     cannot be written, a reader that fails, images that are not what ``data`` describes.
     """
+    if data.photos is not None:
+        return open_files(data, data.photos, folder, loaders)
     cache = _writable_place(folder)
     split = _cached(cache / data.digest, data.digest) if data.digest else None
     if split is None:
@@ -44,7 +49,12 @@ def identify(data: Data, folder: Path) -> Data:
     """
     if data.digest:
         return data
-    return msgspec.structs.replace(data, digest=ordered_digest(load(data, folder)))
+    split = load(data, folder)
+    if isinstance(split, FileSplit):
+        digest = index_of(data, folder).digest
+    else:
+        digest = ordered_digest(split)
+    return msgspec.structs.replace(data, digest=digest)
 
 
 def _writable_place(folder: Path) -> Path:

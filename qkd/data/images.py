@@ -17,6 +17,16 @@ class Images(NamedTuple):
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        _, channels, height, width = self.images.shape
+        return channels, height, width
+
+    def part(self, indices: NDArray[np.int64]) -> "Images":
+        """The images at these indices, in their order."""
+        return Images(self.images[indices], self.labels[indices])
+
 
 class Split(NamedTuple):
     """A data set: the images to train on (held-out ones included) and those to test on."""
