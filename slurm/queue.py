@@ -88,14 +88,14 @@ def ended(ids: Collection[str]) -> dict[str, Ended]:
     found = {}
     for some in _pieces(sorted({key.partition("_")[0] for key in ids})):
         what = "JobID,JobName,State,NodeList"
-        command = ("sacct", "-n", "-X", "-P", "--array", "-o", what, "-j", ",".join(some))
         try:
-            text = _asked(*command, patience=0.0)
+            text = _asked("sacct", "-n", "-X", "-P", "-o", what, "-j", ",".join(some), patience=0.0)
         except QueueUnknown:
             continue
         for line in text.splitlines():
             key, name, state, node = line.split("|", maxsplit=3)
-            found[key] = Ended(name, state.partition(" ")[0], node)
+            for one in _elements(key):
+                found[one] = Ended(name, state.partition(" ")[0], node)
     return {key: end for key, end in found.items() if key in ids}
 
 
@@ -129,6 +129,17 @@ def clean_environment(own: Collection[str] = ()) -> Iterator[None]:
         yield
     finally:
         os.environ.update(hidden)
+
+
+def _elements(key: str) -> Iterator[str]:
+    """``7_[0-2,5%4]``, which is how elements that never began are told, one by one."""
+    array, bracket, inside = key.partition("_[")
+    if not bracket:
+        yield key
+        return
+    for span in inside.rstrip("]").partition("%")[0].split(","):
+        first, _, last = span.partition("-")
+        yield from (f"{array}_{number}" for number in range(int(first), int(last or first) + 1))
 
 
 def _pieces(words: list[str]) -> list[list[str]]:
