@@ -76,7 +76,7 @@ def test_requeueing_by_an_operator(launcher: Launcher, undisturbed: dict[str, by
 
 def test_preemption_while_a_job_starts(launcher: Launcher, undisturbed: dict[str, bytes]) -> None:
     slow = launcher.folder / "slow"
-    slow.write_text('#!/bin/sh\n[ -n "$SLURM_RESTART_COUNT" ] || sleep 600\nexec "$@"\n')
+    slow.write_text('#!/bin/sh\nmkdir "$0.first" 2>/dev/null && sleep 600\nexec "$@"\n')
     slow.chmod(0o700)
     launcher.profile(partition="preempt", container=str(slow))
     code, output = launcher.run("run")
