@@ -5,7 +5,8 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from markupsafe import Markup
@@ -54,6 +55,17 @@ _STYLE: dict[Any, Any] = {
 }
 
 
+PALETTE = Path(__file__).resolve().parent / "palette.css"
+
+
+class Picture(NamedTuple):
+    """A figure of the page: its name, its caption, and itself as inline SVG."""
+
+    name: str
+    caption: str
+    svg: Markup
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """Figures made within look as the page does."""
@@ -89,3 +101,11 @@ def as_svg(figure: Figure, name: str, description: str) -> Markup:
         f'aria-label="{html.escape(description)}">'
     )
     return Markup(head + svg[svg.index(">") + 1 :])  # noqa: S704 (matplotlib escapes its texts)
+
+
+def standalone(svg: Markup) -> str:
+    """A figure of the page as a file of its own, with the page's colours and fonts."""
+    palette = PALETTE.read_text(encoding="utf-8")
+    text = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    head, end, rest = text.partition(">")
+    return f"{head}{end}\n<style>\n{palette}</style>{rest}"

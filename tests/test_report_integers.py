@@ -68,8 +68,8 @@ def test_a_proven_cell_in_words(tmp_path, run):
     page = built(tmp_path)[0]
     checked(page)
     page = plain(page)
-    assert "<td>levels ok, clipped at most 25.0 %, integer agreement 100.00 %</td>" in page
-    assert "<summary>Every layer</summary>" in page
+    assert "<p>levels ok, clipped at most 25.0 %, integer agreement 100.00 %</p>" in page
+    assert '<td class="number">100.00 %</td>' in page
     assert '<th scope="row">conv2 inputs</th><td>2 unsigned</td><td>3 of 4</td>' in page
     assert "1 of 1 quantized cells that are done run as integers" in page
 
