@@ -106,6 +106,6 @@ def as_svg(figure: Figure, name: str, description: str) -> Markup:
 def standalone(svg: Markup) -> str:
     """A figure of the page as a file of its own, with the page's colours and fonts."""
     palette = PALETTE.read_text(encoding="utf-8")
-    text = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    text = str(svg).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
     head, end, rest = text.partition(">")
     return f"{head}{end}\n<style>\n{palette}</style>{rest}"
