@@ -39,6 +39,7 @@ class Drawer(NamedTuple):
     name: str
     setting: str
     status: str
+    result: str
     digest: str
     message: str
     history: tuple[str, ...]
@@ -85,6 +86,7 @@ def runs(readings: Readings, page: Path, taken: set[str]) -> Runs:
                 name=_name(reading),
                 setting="; ".join(filter(None, (reading.setting.label, reading.recipe))),
                 status=reading.status.value,
+                result=_result(reading, path),
                 digest=reading.cell.history.digest,
                 message=reading.message,
                 history=tuple(in_words(reading.cell.history)),
@@ -131,7 +133,6 @@ def _table(rows: Sequence[Row], named: Sequence[str], name: str) -> Table:
 def _row(reading: Reading, path: Sequence[Outcome], anchor: str, named: Sequence[str]) -> Row:
     cell, result = reading.cell, reading.outcome.result
     values = cell_values(cell)
-    seconds = sum(outcome.result.seconds for outcome in path if outcome.result)
     return row(
         Cell(cell.method.name, link=f"#{anchor}"),
         *(values[key] for key in named),
@@ -141,12 +142,31 @@ def _row(reading: Reading, path: Sequence[Outcome], anchor: str, named: Sequence
         Cell(fixed(reading.top1), aside=_band(reading)),
         fixed(reading.best_top1),
         fixed(reading.teacher_top1),
-        f"{seconds:.0f}" if result else NONE,
+        f"{_seconds(path):.0f}" if result else NONE,
         f"{result.images_per_second:.0f}" if result else NONE,
         in_a_word(reading) or NONE,
         Cell(cell.history.digest, kind="code", link=f"#{anchor}"),
         anchor=f"row-{anchor}",
     )
+
+
+def _result(reading: Reading, path: Sequence[Outcome]) -> str:
+    """What came out, and how long it took; empty where the run has no result."""
+    result = reading.outcome.result
+    if result is None:
+        return ""
+    known = [
+        f"test top-1 {fixed(reading.top1)} % {_band(reading)}",
+        f"best held-out {fixed(reading.best_top1)} %" if reading.best_top1 is not None else "",
+        f"its teacher at the end {fixed(reading.teacher_top1)} %" if reading.teacher_top1 else "",
+        f"{_seconds(path):.0f} s of training on its path",
+        f"{result.images_per_second:.0f} images/s in its last stage",
+    ]
+    return "; ".join(filter(None, known))
+
+
+def _seconds(path: Sequence[Outcome]) -> float:
+    return sum(outcome.result.seconds for outcome in path if outcome.result)
 
 
 def _short(reading: Reading, most: int = 200) -> str:
