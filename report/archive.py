@@ -5,18 +5,16 @@ from collections.abc import Iterable
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from report.drawing import Picture, standalone
-from report.table import Table
-from report.takeaway import files
 
 ARCHIVE = "takeaway.zip"
 LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the earliest that the format knows
 
 
-def archive(tables: Iterable[Table], pictures: Iterable[Picture]) -> bytes:
-    """Each table as CSV, JSON and LaTeX, each figure as SVG."""
+def archive(tables: Iterable[dict[str, str]], pictures: Iterable[Picture]) -> bytes:
+    """The files of each table, and each figure as SVG."""
     content: dict[str, str] = {}
-    for table in tables:
-        content |= {f"tables/{name}": text for name, text in files(table).items()}
+    for own in tables:
+        content |= {f"tables/{name}": text for name, text in own.items()}
     content |= {f"figures/{one.name}.svg": standalone(one.svg) for one in pictures}
     buffer = io.BytesIO()
     with ZipFile(buffer, "w", ZIP_DEFLATED) as file:

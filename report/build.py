@@ -41,8 +41,9 @@ def build(results: Path, output: Path, reference: Path = REFERENCE) -> Report:
     output.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(output.with_name("cells.csv"), cells_csv(report))
     write_atomically(output.with_name("summary.csv"), summary_csv(report))
-    write_atomically(output.with_name(ARCHIVE), archive(page.tables, page.pictures))
-    write_atomically(output, render(page))
+    files = page.files()
+    write_atomically(output.with_name(ARCHIVE), archive(files.values(), page.pictures))
+    write_atomically(output, render(page, files))
     return report
 
 

@@ -65,16 +65,16 @@ class Records:
         """What the stage that ends in ``history`` left behind."""
         found = self._outcomes.get(history.digest)
         if found is None:
-            found = _read(self._store.record(history), history.digest)
+            found = _read(self._store.record(history), history)
             self._outcomes[history.digest] = found
         return found
 
 
-def _read(record: Record, digest: str) -> Outcome:
+def _read(record: Record, history: History) -> Outcome:
     try:
         state = record.state()
         if state == State.DONE:
-            return _done(record, digest)
+            return _done(record, history)
         spent = _spent(record)
         if state != State.FAILED:
             return Outcome(Status(state.value), record.path, spent=spent)
@@ -85,16 +85,19 @@ def _read(record: Record, digest: str) -> Outcome:
         return Outcome(Status.UNREADABLE, record.path, message=message)
 
 
-def _done(record: Record, digest: str) -> Outcome:
+def _done(record: Record, history: History) -> Outcome:
     """A done stage. Raises ValueError where a file is damaged or is another stage's."""
     stage = record.stage()
-    if stage.history.digest != digest:
-        raise ValueError(f"stage.json is of the stage {stage.history.digest}, not of {digest}")
+    if stage.history == history:
+        stage = Stage(history=history, steps=stage.steps)  # one value for all that share it
+    elif stage.history.digest != history.digest:
+        found = stage.history.digest
+        raise ValueError(f"stage.json is of the stage {found}, not of {history.digest}")
     result = _convert(record.result_file, record.read_json(record.result_file), Result)
     if result.steps != stage.history.steps:
         raise ValueError(f"result.json is of {result.steps} steps, not of {stage.history.steps}")
     _require_own_bits(result, stage)
-    lines = tuple(_convert(record.metrics_file, line, Line) for line in record.metrics())
+    lines = _lines(record)
     if any(line.step > result.steps for line in lines):
         raise ValueError(f"metrics.jsonl has a step beyond the stage's last, {result.steps}")
     return Outcome(Status.DONE, record.path, stage, result, _environment(record), lines)
@@ -129,6 +132,17 @@ def _convert(path: Path, content: dict[str, Any], kind: type[K]) -> K:
         raise ValueError(f"{path.name}: {error}") from error
 
 
+_line = msgspec.json.Decoder(Line)
+
+
+def _lines(record: Record) -> tuple[Line, ...]:
+    """The lines of metrics.jsonl. Raises ValueError where one is none."""
+    try:
+        return tuple(map(_line.decode, record.metrics_file.read_bytes().splitlines()))
+    except (OSError, ValueError):  # the slower way says where, or finds that all is well
+        return tuple(_convert(record.metrics_file, line, Line) for line in record.metrics())
+
+
 def _environment(record: Record) -> Environment:
     """What env.json says; nothing where it is not there."""
     if not record.environment_file.exists():
@@ -149,7 +163,6 @@ def _failure(record: Record) -> tuple[str, str]:
 def _spent(record: Record) -> float:
     """Seconds of training that metrics.jsonl tells of; 0 where it cannot be read."""
     try:
-        lines = [_convert(record.metrics_file, line, Line) for line in record.metrics()]
-        return float(sum(line.seconds for line in lines))
+        return float(sum(line.seconds for line in _lines(record)))
     except BAD_FILE:
         return 0.0

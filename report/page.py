@@ -28,6 +28,10 @@ class Page(NamedTuple):
     honesty: Honesty
     problems: Sequence[str]
 
+    def files(self) -> dict[str, dict[str, str]]:
+        """The files of every table, by the table's name."""
+        return {table.name: takeaway.files(table) for table in self.tables}
+
     @property
     def tables(self) -> Iterator[Table]:
         """Every table that can be taken away, in the order of the page."""
@@ -46,8 +50,9 @@ class Page(NamedTuple):
             yield from section.pictures
 
 
-def render(page: Page) -> bytes:
+def render(page: Page, files: dict[str, dict[str, str]]) -> bytes:
     """The whole page as UTF-8: one file that needs no network, and can be read without its script.
+    ``files`` are those of its tables, which it holds as links.
 
     Characters that would not be seen, or would turn the text around, become replacement characters;
     a lone surrogate, which a damaged record may hold, too.
@@ -60,7 +65,7 @@ def render(page: Page) -> bytes:
         lstrip_blocks=True,
         finalize=_visible,
     )
-    environment.filters["links"] = takeaway.links
+    environment.filters["links"] = lambda table: takeaway.links(files[table.name])
     text = environment.get_template("template.html").render(page=page, words=words, own=_own)
     return text.encode(errors="replace")
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -225,9 +226,15 @@ def _links(
 
 
 def _link(outcome: Outcome, page: Path) -> Link:
-    address = Path(os.path.relpath(outcome.path.resolve(), page.resolve())).as_posix()
+    address = f"{_relative(outcome.path.parent, page)}/{outcome.path.name}"
     there = outcome.status not in (Status.MISSING, Status.SKIPPED, Status.BLOCKED)
     return Link(outcome.path.name, outcome.status.value, f"{quote(address)}/" if there else "")
+
+
+@cache
+def _relative(folder: Path, page: Path) -> str:
+    """The folder as seen from that of the page; the same for all records in it."""
+    return Path(os.path.relpath(folder.resolve(), page.resolve())).as_posix()
 
 
 def _environment(outcome: Outcome) -> list[str]:

@@ -19,8 +19,15 @@ class Cell(NamedTuple):
     link: str = ""
 
     @property
+    def is_bare(self) -> bool:
+        """Whether it is its text and nothing else, as most cells are."""
+        return not (self.aside or self.notes or self.kind or self.link)
+
+    @property
     def plain(self) -> str:
         """All of it as one text, as files have it."""
+        if self.is_bare:
+            return self.text
         notes = f"({'; '.join(self.notes)})" if self.notes else ""
         return " ".join(filter(None, (self.text, self.aside, notes)))
 

@@ -107,11 +107,12 @@ def files(table: Table) -> dict[str, str]:
     return {f"{table.name}.{ending}": text for ending, text in forms.items()}
 
 
-def links(table: Table) -> list[tuple[str, str, str]]:
-    """Of each file its form, its name, and its content as an address that needs no network."""
+def links(own: dict[str, str]) -> list[tuple[str, str, str]]:
+    """Of each of a table's files its form, its name, and its content as an address that needs no
+    network."""
     return [
         (ending.upper() if ending != "tex" else "LaTeX", name, _address(text, ending))
-        for name, text in files(table).items()
+        for name, text in own.items()
         for ending in [name.rpartition(".")[2]]
     ]
 

@@ -1,4 +1,4 @@
-"""The page in a real browser: Debian's chromium. Skipped where there is none; where CI_NEEDS_BROWSER is set, that fails."""
+"""The page in a real browser. Skipped where there is none, unless CI_NEEDS_BROWSER is set."""
 
 import os
 import shutil

@@ -101,7 +101,7 @@ def test_what_is_left_of_escaped_text_is_plain(text):
 def test_a_link_holds_the_file_and_no_network(texts):
     shown = toy(*texts)
     content = files(shown)
-    for _, name, address in links(shown):
+    for _, name, address in links(content):
         head, _, body = address.partition(",")
         assert re.fullmatch(r"data:[a-z]+/[a-z-]+;charset=utf-8", head)
         assert not set(body) & set('"<>#\n\t')
