@@ -51,16 +51,18 @@ def _page(report: Report, results: Path, folder: Path) -> tuple[Page, Report]:
     """What the page in ``folder`` shows; the report with what turned out to be unusable."""
     taken: set[str] = set()
     sections: list[SectionView] = []
+    shown: list[Content] = []
     for content in report.contents:
         drawn = sum(len(section.settings) for section in sections)
         try:
             sections.append(section_view(content, report.paper, folder, taken, drawn))
+            shown.append(content)
         except BAD_FILE as error:
             problem = _unusable(content.readings.run, error)
             report = report._replace(problems=(*report.problems, problem))
     speed, unreadable = speed_views(results)
     page = Page(
-        overview=overview(report.contents, report.paper),
+        overview=overview(shown, report.paper),
         sections=sections,
         speed=speed,
         honesty=honesty(report.contents),

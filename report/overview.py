@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from benchmarks.matrix import ScaleName
 from report import words
+from report.claimed import claimed_table
 from report.claims import CLAIMS, PaperClaim
 from report.content import Content
 from report.evidence import SHOWN_SCALES, Evidence, Verdict, combined
@@ -40,11 +41,13 @@ class Answer(NamedTuple):
 
 
 class Overview(NamedTuple):
-    """All that the first screen shows; ``table`` has its claims for files."""
+    """All that the first screen shows; ``table`` has its claims for files, ``claimed`` the claimed
+    numbers beside ours, None where no number of our methods is claimed."""
 
     answers: tuple[Answer, ...]
     claims: tuple[ClaimView, ...]
     table: Table
+    claimed: Table | None
     runs: Table
 
 
@@ -55,6 +58,7 @@ def overview(contents: Sequence[Content], paper: dict[Claim, Number]) -> Overvie
         answers=tuple(_answer(claims, scale) for scale in SHOWN_SCALES),
         claims=claims,
         table=_claim_table(claims),
+        claimed=claimed_table(contents, paper),
         runs=_run_table(contents),
     )
 

@@ -94,5 +94,6 @@ document.addEventListener("keydown", (event) => {
   const drawer = event.key === "Escape" && document.querySelector(".drawer:target");
   if (drawer) drawer.querySelector(".close").click();
 });
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => (one.open = true)));
 addEventListener("hashchange", followAddress);
 followAddress();

@@ -35,7 +35,8 @@ class Page(NamedTuple):
     @property
     def tables(self) -> Iterator[Table]:
         """Every table that can be taken away, in the order of the page."""
-        yield from (self.overview.table, self.overview.runs)
+        opening = self.overview
+        yield from filter(None, (opening.table, opening.claimed, opening.runs))
         for section in self.sections:
             yield from section.tables
         for machine in self.speed:

@@ -9,12 +9,13 @@ from urllib.parse import quote
 
 from benchmarks.matrix import cell_values
 from qkd.spec import History, Learner
+from qkd.value import DIGEST_LENGTH
 from report import words
 from report.cells import Reading, Readings
 from report.commands import cell_command, varied
 from report.curves import chain
 from report.facts import hardware, local_changes
-from report.integers import LayerRow, in_a_word, in_full, in_short, layer_rows
+from report.integers import LayerRow, in_a_word, in_full, in_short, is_proven, layer_rows
 from report.logs import tail
 from report.outcomes import Outcome, Records, Status
 from report.statistics import noise_band
@@ -24,9 +25,11 @@ from report.words import NONE, bracket, fixed
 
 
 class Link(NamedTuple):
-    """A record: its name, its status, and its folder as seen from the page."""
+    """A record: its digest, the phase that it ends in, its status, and its folder as seen from the
+    page; no address where there is none."""
 
-    name: str
+    digest: str
+    phase: str
     status: str
     address: str
 
@@ -96,7 +99,7 @@ def runs(readings: Readings, page: Path, taken: set[str]) -> Runs:
                 command=cell_command(reading.cell, readings, keys),
                 environment=tuple(_environment(reading.outcome)),
                 bits=in_short(reading),
-                proof=in_full(reading),
+                proof=in_full(reading) if has_layers or not is_proven(reading) else "",
                 layers=tuple(layer_rows(reading)) if has_layers else (),
                 layers_elsewhere=not has_layers and bool(layer_rows(reading)),
                 log=tail(reading.outcome.path / "log.txt"),
@@ -127,7 +130,7 @@ def _table(rows: Sequence[Row], named: Sequence[str], name: str) -> Table:
             number("integer agreement"), "stage",
         ],
         rows,
-        caption=f"{words.RUNS} {words.BAND}",
+        caption=f"{words.RUNS} {words.BAND} {words.AUDITED}",
     )  # fmt: skip
 
 
@@ -146,7 +149,7 @@ def _row(reading: Reading, path: Sequence[Outcome], anchor: str, named: Sequence
         f"{_seconds(path):.0f}" if result else NONE,
         f"{result.images_per_second:.0f}" if result else NONE,
         in_a_word(reading) or NONE,
-        Cell(cell.history.digest, kind="code", link=f"#{anchor}"),
+        Cell(cell.history.digest, kind="code"),
         anchor=f"row-{anchor}",
     )
 
@@ -222,13 +225,20 @@ def _links(
     learners = [learner for learner in (history.student, history.teacher) if learner]
     starts = [records.outcome(learner.start) for learner in learners if learner.start]
     every = {outcome.path: outcome for outcome in (*starts, *path)}
-    return tuple(_link(outcome, page) for outcome in every.values())
+    last = history.parts[-1].phase.name if history.parts else ""
+    return tuple(_link(outcome, page, last) for outcome in every.values())
 
 
-def _link(outcome: Outcome, page: Path) -> Link:
+def _link(outcome: Outcome, page: Path, last: str) -> Link:
+    """``last`` is the phase of the run's own end, of which there may be no record yet."""
     address = f"{_relative(outcome.path.parent, page)}/{outcome.path.name}"
     there = outcome.status not in (Status.MISSING, Status.SKIPPED, Status.BLOCKED)
-    return Link(outcome.path.name, outcome.status.value, f"{quote(address)}/" if there else "")
+    return Link(
+        digest=outcome.path.name[-DIGEST_LENGTH:],
+        phase=outcome.stage.label if outcome.stage else last,
+        status=outcome.status.value,
+        address=f"{quote(address)}/" if there else "",
+    )
 
 
 @cache

@@ -30,7 +30,7 @@ from report.training_figures import (
 )
 from report.words import SCALE_NOTES
 
-MOST_DRAWN = 8
+MOST_DRAWN = 4
 
 
 class SettingView(NamedTuple):

@@ -6,6 +6,8 @@ import json
 import re
 from urllib.parse import quote
 
+from markupsafe import Markup
+
 from report.table import Table
 
 # Spreadsheets run a cell that begins like this as a formula.
@@ -61,7 +63,7 @@ def as_json(table: Table) -> str:
         "columns": [column.title for column in table.columns],
         "rows": [[cell.plain for cell in one.cells] for one in table.rows],
     }
-    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
 def as_latex(table: Table) -> str:
@@ -107,7 +109,7 @@ def files(table: Table) -> dict[str, str]:
     return {f"{table.name}.{ending}": text for ending, text in forms.items()}
 
 
-def links(own: dict[str, str]) -> list[tuple[str, str, str]]:
+def links(own: dict[str, str]) -> list[tuple[str, str, Markup]]:
     """Of each of a table's files its form, its name, and its content as an address that needs no
     network."""
     return [
@@ -117,7 +119,11 @@ def links(own: dict[str, str]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _address(text: str, ending: str) -> str:
-    # What an address may hold as it is stays, for the page's size.
-    content = quote(text, safe=" !$&'()*+,-./:;=?@[]_~{}|^`", errors="replace")
-    return f"data:{MEDIA_TYPES[ending]};charset=utf-8,{content}"
+# What ends an address or an attribute, or is lost in one. All else stays, for the page's size.
+_NOT_AS_IT_IS = re.compile(r"[\x00-\x1f\x7f%#&<>'\ud800-\udfff]")
+
+
+def _address(text: str, ending: str) -> Markup:
+    """For an attribute in single quotes, in which it needs no more escaping."""
+    content = _NOT_AS_IT_IS.sub(lambda found: quote(found[0], errors="replace", safe=""), text)
+    return Markup(f"data:{MEDIA_TYPES[ending]};charset=utf-8,{content}")  # noqa: S704

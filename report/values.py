@@ -10,13 +10,12 @@ from qkd.marks import marks
 from qkd.spec import History
 from report.table import Cell, Table, row, table
 
-# Told in words beside the values: the phases, what the networks begin with, and the seed.
-_IN_WORDS = ("parts", "start", "weights", "seed")
+# Told in words beside the values: the phases, what the networks begin with, bits, and the seed.
+_IN_WORDS = ("parts", "start", "weights", "bits", "seed")
 _ABSENT = ("teacher", "quantization")  # whole groups of values that a cell may not have
 _SPEC = {
     "recipe.": "Recipe",
     "data.": "Data",
-    "student.quantization.bits.": "Bits",
     "student.quantization.": "Quantization",
 }
 
@@ -80,7 +79,7 @@ def base_table(base: Flat, name: str) -> Table:
     ]
     caption = (
         "What most cells of this matrix have. A run's drawer lists what it has otherwise; phases "
-        "and beginnings stand there in words."
+        "and beginnings stand there in words. The reasons for marks end the page."
     )
     return table(name, "The base's values", ["value", "is", "mark"], rows, caption=caption)
 

@@ -93,12 +93,10 @@ FIXED_TITLE, EXPLORATORY_TITLE = "Fixed before any run", "Exploratory"
 REFERENCE_MARGIN = "Differences with a 90 % Welch interval; the margin is 0.5 points."
 RUNS = (
     "A run's seconds are those of its whole path, shared stages included. Its name opens a drawer "
-    "with its permalink: its path, records, command, values, environment, log and layers."
+    "with its permalink: its path, records, command, values, environment and log, and for a "
+    "method's first seed that is done its layers."
 )
-ASSUMED_OF = "Which of them are the paper's and which assumed, and why,"
-LAYERS_ELSEWHERE = (
-    "Its layers are in result.json; here they are shown for a method's first seed that is done."
-)
+LAYERS_ELSEWHERE = "Its layers: in result.json."
 MARKS = (
     "Paper: its own words. Second-hand: others who had the paper say so. Derived: arithmetic on "
     "those. Assumed: nobody says; a choice, with its reason."

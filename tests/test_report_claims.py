@@ -168,6 +168,29 @@ def test_a_number_that_is_missed_contradicts_its_claim(tmp_path):
     assert found.verdict == CONTRADICTED
 
 
+MORE = (
+    "3,toy,elsewhere,qkd,2,2,80.0,paper,a row of one's own\n"
+    "3,toy,resnet8-width4,lsq,2,2,70.0,second-hand,a rival\n"
+)
+
+
+@pytest.mark.parametrize("scale", ["paper", "laptop"])
+def test_every_claimed_number_of_our_methods_is_shown_run_or_not(tmp_path, scale):
+    run(tmp_path, top1s(qkd=[72.0, 72.1, 72.2]), methods=(QKD,), scale=scale)
+    (tmp_path / "results" / "paper.csv").write_text(PAPER.format(table="3") + MORE)
+    report = collected(tmp_path)
+    shown = overview(report.contents, report.paper).claimed
+    first, second = [[cell.plain for cell in row.cells] for row in shown.rows]
+    # t(0.975, 2) = 4.303, half width 4.303 * 0.1 / sqrt(3) = 0.25
+    ours = ["72.10 \N{PLUS-MINUS SIGN} 0.25", "3", "+0.10", "reproduced"]
+    not_run = ["\N{EN DASH}", "0", "\N{EN DASH}", "not run"]
+    known = ["toy resnet8width4 W2A2", "qkd", "72.00", "derived", "somewhere"]
+    assert first == known + (ours if scale == "paper" else not_run)
+    assert second == [
+        "toy elsewhere W2A2", "qkd", "80.00", "paper", "a row of one's own", *not_run,
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("verdicts", "together"),
     [

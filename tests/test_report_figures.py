@@ -1,6 +1,7 @@
 """Figures of training: which curves there are, and that their descriptions state the numbers."""
 
 import json
+import re
 
 import pytest
 from report_records import QAT, QKD, matrix, write_run
@@ -11,7 +12,13 @@ from report.curves import curves
 from report.figures import accuracy, forest
 from report.section import MOST_DRAWN
 from report.summary import summaries
-from report.training_figures import accuracy_curves, interval_curves, of_layers, spread
+from report.training_figures import (
+    accuracy_curves,
+    interval_curves,
+    learning_rates,
+    of_layers,
+    spread,
+)
 
 
 def with_intervals(tmp_path, **values):
@@ -78,6 +85,18 @@ def test_descriptions_state_the_numbers(tmp_path):
     assert f"qkd {minus} qat +1.50 [{minus}4.85, 7.85]" in str(forest(compared, "f"))
     found = curves(methods[0], content.readings.run.records)
     assert "in %: qkd 71.50, teacher 90.00" in str(accuracy_curves([found], "c"))
+
+
+def test_a_figure_made_smaller_says_what_it_said(tmp_path):
+    content = with_intervals(tmp_path, conv1_weight=(2.0, 1.0))
+    found = curves(content.summaries[0], content.readings.run.records)
+    falling = tuple((step, 0.01 * (1 - step / 20)) for step in range(1, 21))
+    drawn = str(learning_rates([found._replace(learning_rate=falling)], "rates"))
+    rates = [float(text) for text in re.findall(r">(0\.\d{4})</text>", drawn)]
+    assert rates == [0.0, 0.0025, 0.005, 0.0075, 0.01]
+    places = re.findall(r' (?:d|x|y)="([^"]*)"', drawn)
+    assert places
+    assert not [one for one in places if re.search(r"\.\d{2}", one)]
 
 
 @pytest.mark.parametrize("more", [0, 1])

@@ -52,7 +52,7 @@ def test_values_are_by_their_dotted_names_without_what_is_told_in_words(toy):
     values = flat(cell_of(toy, "qkd").history)
     assert values["recipe.learning_rate"] == "0.01"
     assert values["recipe.frozen_teacher_precision"] == "none"
-    assert values["student.quantization.bits.weight"] == "2"
+    assert values["student.quantization.quantizer"] == "qkd.quantizers:IntervalQuantizer"
     assert not {"seed", "parts", "student.start", "teacher.start"} & set(values)
     assert not [name for name in values if ".start." in name]
     assert not [name for name in flat(cell_of(toy, "qat").history) if name.startswith("teacher")]
@@ -63,7 +63,8 @@ def test_the_bases_values_carry_their_marks(toy):
     shown = {row.cells[0].text: row.cells[2].text for row in table.rows}
     known = {mark.where: mark.mark for mark in marks()}
     assert shown["recipe.batch"] == known["qkd.spec.Recipe.batch"]
-    assert shown["student.quantization.bits.edge"] == known["qkd.spec.Bits.edge"]
+    mark = known["qkd.spec.Quantization.initial_interval"]
+    assert shown["student.quantization.initial_interval"] == mark
     assert shown["student.network.name"] == ""
     assert sum(mark != "" for mark in shown.values()) >= 10
 
