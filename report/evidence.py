@@ -45,6 +45,13 @@ class Evidence(NamedTuple):
     power: float | None = None
 
 
+class Found(NamedTuple):
+    """All that was run, and the claimed numbers."""
+
+    contents: Sequence[Content]
+    paper: dict[Claim, Number]
+
+
 class ClaimTest(Protocol):
     """A test of a claim, which states its own rule."""
 
@@ -52,9 +59,7 @@ class ClaimTest(Protocol):
     def rule(self) -> str:
         """When a setting supports the claim, and when it contradicts it."""
 
-    def evidence(
-        self, contents: Sequence[Content], paper: dict[Claim, Number]
-    ) -> Iterator[Evidence]:
+    def evidence(self, found: Found) -> Iterator[Evidence]:
         """One for each setting that tests the claim, in the order of the page."""
 
 
@@ -75,20 +80,17 @@ class Contrasted(NamedTuple):
             "fixed contrasts of a setting, and by Bonferroni's over the settings of a scale."
         )
 
-    def evidence(
-        self, contents: Sequence[Content], paper: dict[Claim, Number]
-    ) -> Iterator[Evidence]:
+    def evidence(self, found: Found) -> Iterator[Evidence]:
         """Of every setting that has both methods on a common seed."""
-        del paper
-        found = [
+        runs = [
             (content, group, one)
-            for content, group in _settings(contents)
+            for content, group in _settings(found.contents)
             for one in group.compared
             if one.contrast.fixed and one.paired
             if (one.contrast.first, one.contrast.second) == (self.first, self.second)
         ]
-        settings = Counter(one.scale for _, _, one in found)
-        for content, group, one in found:
+        settings = Counter(one.scale for _, _, one in runs)
+        for content, group, one in runs:
             numbers, verdict = self._judged(one, settings[one.scale])
             yield Evidence(
                 scale=content.readings.run.matrix.scale,
@@ -130,12 +132,9 @@ class Recovers(NamedTuple):
             f"{fixed(-MARGIN, 1)} points supports the claim, wholly below contradicts it."
         )
 
-    def evidence(
-        self, contents: Sequence[Content], paper: dict[Claim, Number]
-    ) -> Iterator[Evidence]:
+    def evidence(self, found: Found) -> Iterator[Evidence]:
         """Of every setting of these bits whose full precision is known."""
-        del paper
-        for content, group, ours, reference in _beside_full_precision(contents, self):
+        for content, group, ours, reference in _beside_full_precision(found.contents, self):
             differences = [value - reference for value in ours.top1s.values()]
             yield _evidence(content, group, ours, differences, -MARGIN)
 
@@ -157,12 +156,9 @@ class Drops(NamedTuple):
             f"{self.points:g} points are assumed."
         )
 
-    def evidence(
-        self, contents: Sequence[Content], paper: dict[Claim, Number]
-    ) -> Iterator[Evidence]:
+    def evidence(self, found: Found) -> Iterator[Evidence]:
         """Of every setting of these bits whose full precision is known."""
-        del paper
-        for content, group, ours, reference in _beside_full_precision(contents, self):
+        for content, group, ours, reference in _beside_full_precision(found.contents, self):
             differences = [reference - value for value in ours.top1s.values()]
             yield _evidence(content, group, ours, differences, self.points)
 
@@ -183,15 +179,13 @@ class Reaches(NamedTuple):
             f"above {fixed(-MARGIN, 1)} points supports the claim, wholly below contradicts it."
         )
 
-    def evidence(
-        self, contents: Sequence[Content], paper: dict[Claim, Number]
-    ) -> Iterator[Evidence]:
+    def evidence(self, found: Found) -> Iterator[Evidence]:
         """Of every full-length setting of this network and these bits."""
         about = claim(self.dataset, self.network, "qkd", self.bits, self.bits)
-        number = paper.get(about)
+        number = found.paper.get(about)
         if number is None or not number.table:
             return
-        for content, group in _settings(contents):
+        for content, group in _settings(found.contents):
             ours = _method(group.methods, "qkd")
             if content.readings.run.matrix.scale != COMPARED_SCALE or ours is None:
                 continue
@@ -199,9 +193,9 @@ class Reaches(NamedTuple):
             names = cell.pair.data.name, cell.pair.student.name, "qkd"
             if claim(*names, cell.weight_bits, cell.activation_bits) == about and ours.top1s:
                 differences = [value - number.top1 for value in ours.top1s.values()]
-                found = _evidence(content, group, ours, differences, -MARGIN)
-                claimed = f"claimed {fixed(number.top1)} ({number.mark}): {found.numbers}"
-                yield found._replace(numbers=claimed)
+                one = _evidence(content, group, ours, differences, -MARGIN)
+                claimed = f"claimed {fixed(number.top1)} ({number.mark}): {one.numbers}"
+                yield one._replace(numbers=claimed)
 
 
 def combined(found: Iterable[Evidence]) -> Verdict:

@@ -9,7 +9,7 @@ from report import words
 from report.claimed import claimed_table
 from report.claims import CLAIMS, PaperClaim
 from report.content import Content
-from report.evidence import SHOWN_SCALES, Evidence, Verdict, combined
+from report.evidence import SHOWN_SCALES, Evidence, Found, Verdict, combined
 from report.facts import facts
 from report.paper import Claim, Number
 from report.table import Cell, Table, row, table
@@ -66,7 +66,7 @@ def overview(contents: Sequence[Content], paper: dict[Claim, Number]) -> Overvie
 def _claim_view(
     claim: PaperClaim, contents: Sequence[Content], paper: dict[Claim, Number]
 ) -> ClaimView:
-    found = tuple(claim.test.evidence(contents, paper))
+    found = tuple(claim.test.evidence(Found(contents, paper)))
     verdicts = tuple(
         _scale_verdict(scale, [one for one in found if one.scale == scale])
         for scale in SHOWN_SCALES

@@ -79,7 +79,9 @@ def noise_band(right: int, images: int, confidence: float = 0.95) -> Interval:
     middle = share + z**2 / (2 * images)
     half = z * math.sqrt(share * (1 - share) / images + (z / (2 * images)) ** 2)
     low, high = ((middle + side) / (1 + z**2 / images) for side in (-half, half))
-    return Interval(100 * share, 100 * max(0.0, low), 100 * min(1.0, high), images)
+    # At 0 and at 1 one end is the share itself, which rounding may miss.
+    low, high = max(0.0, min(low, share)), min(1.0, max(high, share))
+    return Interval(100 * share, 100 * low, 100 * high, images)
 
 
 def mcnemar(only_first: int, only_second: int) -> float:

@@ -18,7 +18,7 @@ from benchmarks.pairs import cifar_mobilenet
 from qkd.spec import Bits
 from report.build import build, collect
 from report.claims import CLAIMS
-from report.evidence import Contrasted, Drops, Evidence, Reaches, Recovers, Verdict, combined
+from report.evidence import Contrasted, Drops, Evidence, Found, Reaches, Recovers, Verdict, combined
 from report.overview import overview
 
 SEEDS = (0, 1, 2)
@@ -36,7 +36,7 @@ def collected(tmp_path):
 
 def evidence(tmp_path, test):
     report = collected(tmp_path)
-    return list(test.evidence(report.contents, report.paper))
+    return list(test.evidence(Found(report.contents, report.paper)))
 
 
 def run(tmp_path, found, methods=(QKD, QAT), scale="laptop", **fields):

@@ -244,7 +244,10 @@ def test_a_smaller_scale_is_never_set_against_the_claimed_numbers(tmp_path):
     (tmp_path / "results" / "paper.csv").write_text(PAPER)
     page, _, summary = built(tmp_path)
     assert ",,,,not compared" in summary
-    assert ">claimed<" not in page
+    # The number stands in the table of claimed numbers, as not run, and beside no run of ours.
+    assert page.count(">claimed<") == 1
+    number = '<td class="number">'
+    assert f'{number}0</td>{number}\N{EN DASH}</td><td><span class="state not-run">' in page
 
 
 def test_a_damaged_paper_csv_is_shown_and_gives_no_verdict(tmp_path):
