@@ -1,17 +1,21 @@
-"""Builds the report: records -> cells -> summaries -> two csv files and one page."""
+"""Builds the report: records -> cells -> summaries -> one page, and files beside it."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from qkd.files import write_atomically
+from report.archive import ARCHIVE, archive
 from report.cells import read
 from report.comparison import Against, against
+from report.content import Content, groups
 from report.csvs import CELL_COLUMNS, SUMMARY_COLUMNS, as_csv, cell_rows, summary_rows
+from report.honesty import honesty
 from report.outcomes import BAD_FILE, reason
-from report.page import render
+from report.overview import overview
+from report.page import Page, render
 from report.paper import Claim, Number, PaperError, paper_file, read_paper
-from report.section import Content, SectionView, section_view
+from report.section import SectionView, section_view
 from report.sources import REFERENCE, Found, Run, Shown, find
 from report.speed import speed_views
 from report.summary import Summary, summaries
@@ -27,25 +31,44 @@ class Report(NamedTuple):
 
 
 def build(results: Path, output: Path, reference: Path = REFERENCE) -> Report:
-    """Writes the page to ``output``, and cells.csv and summary.csv beside it, each atomically.
+    """Writes the page to ``output``, and cells.csv, summary.csv and all that can be taken away
+    beside it, each atomically.
 
     Raises OSError where they cannot be written. What cannot be read is shown as such.
     """
     report = collect(results, reference)
-    taken: set[str] = set()
-    sections: list[SectionView] = []
-    for content in report.contents:
-        try:
-            sections.append(section_view(content, report.paper, output.parent, taken))
-        except BAD_FILE as error:
-            problem = _unusable(content.readings.run, error)
-            report = report._replace(problems=(*report.problems, problem))
+    page, report = _page(report, results, output.parent)
     output.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(output.with_name("cells.csv"), cells_csv(report))
     write_atomically(output.with_name("summary.csv"), summary_csv(report))
-    speed, unreadable = speed_views(results)
-    write_atomically(output, render(sections, (*report.problems, *unreadable), speed))
+    files = page.files()
+    write_atomically(output.with_name(ARCHIVE), archive(files.values(), page.pictures))
+    write_atomically(output, render(page, files))
     return report
+
+
+def _page(report: Report, results: Path, folder: Path) -> tuple[Page, Report]:
+    """What the page in ``folder`` shows; the report with what turned out to be unusable."""
+    taken: set[str] = set()
+    sections: list[SectionView] = []
+    shown: list[Content] = []
+    for content in report.contents:
+        drawn = sum(len(section.settings) for section in sections)
+        try:
+            sections.append(section_view(content, report.paper, folder, taken, drawn))
+            shown.append(content)
+        except BAD_FILE as error:
+            problem = _unusable(content.readings.run, error)
+            report = report._replace(problems=(*report.problems, problem))
+    speed, unreadable = speed_views(results)
+    page = Page(
+        overview=overview(shown, report.paper),
+        sections=sections,
+        speed=speed,
+        honesty=honesty(report.contents),
+        problems=(*report.problems, *unreadable),
+    )
+    return page, report
 
 
 def collect(results: Path, reference: Path = REFERENCE) -> Report:
@@ -93,7 +116,8 @@ def _content(shown: Shown, problems: list[str]) -> Content | None:
     except BAD_FILE as error:
         problems.append(_unusable(shown.run, error))
         return None
-    return Content(readings, own, shown.is_reference, _against(shown, own, problems))
+    against = _against(shown, own, problems)
+    return Content(readings, own, shown.is_reference, against, groups(shown.run.matrix, own))
 
 
 def _against(shown: Shown, own: list[Summary], problems: list[str]) -> Against | None:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from qkd.history import before, continues
 from report.cells import Reading
-from report.outcomes import Line, Outcome, Records
+from report.outcomes import Outcome, Records
+from report.parts import Line
 from report.summary import Summary
 
 MOST_POINTS = 50
@@ -18,7 +19,7 @@ class Curves(NamedTuple):
     """The curves of one method, each as (step, mean over seeds) of at most MOST_POINTS points.
 
     Accuracies are held-out top-1 in percent; ``borders`` are the steps at which a phase ends, with
-    the phase's name.
+    the phase's name. ``intervals`` are the learned scalars of the quantizers by name.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Curves(NamedTuple):
     learning_rate: Points
     teacher_learning_rate: Points
     borders: tuple[tuple[int, str], ...]
+    intervals: dict[str, Points]
 
 
 def chain(reading: Reading, records: Records) -> list[Outcome]:
@@ -57,6 +59,7 @@ def curves(summary: Summary, records: Records) -> Curves | None:
     if not lines:
         return None
     names = sorted({name for line in lines for name in line.losses})
+    learned = dict.fromkeys(name for line in lines for name in line.intervals)
     return Curves(
         name=summary.name,
         student=_mean((x.step, x.student.top1) for x in lines if x.student),
@@ -68,6 +71,10 @@ def curves(summary: Summary, records: Records) -> Curves | None:
         learning_rate=_mean((x.step, x.learning_rate) for x in lines),
         teacher_learning_rate=_mean(_teacher_learning_rates(lines)),
         borders=_borders(done[0]),
+        intervals={
+            name: _mean((x.step, x.intervals[name]) for x in lines if name in x.intervals)
+            for name in learned
+        },
     )
 
 

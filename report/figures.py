@@ -1,6 +1,6 @@
-"""The figures: accuracies, paired differences, and training curves."""
+"""Figures of results: accuracies, paired differences, accuracy against cost."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 import seaborn as sns
@@ -9,17 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from report.contrasts import EFFECT, Compared
-from report.curves import Curves, Points
-from report.drawing import BAND, INK, MUTED, PAPER, STUDENT, TEACHER, as_svg, style
+from report.drawing import BAND, INK, MUTED, PAPER, STUDENT, as_svg, style
 from report.pareto import Measure, Point, description, front
 from report.statistics import Interval
 from report.summary import Summary
+from report.words import bracket, fixed, signed
 
 WIDTH = 8.5
-PANELS = 4
-SHORT = {"self-study": "SS", "co-study": "CS", "co-study-ce": "CS", "tutoring": "TU"}
-
-Drawn = tuple[Points, str, object, float]
 
 
 def accuracy(methods: Sequence[Summary], name: str) -> Markup | None:
@@ -37,7 +33,21 @@ def accuracy(methods: Sequence[Summary], name: str) -> Markup | None:
         intervals = [method.interval for method in shown if method.interval]
         axes.set_xlim(*_around(intervals, [value for _, value in dots]))
         axes.set_xlabel("test top-1, %")
-        return as_svg(figure, name, "Test top-1 of each method: mean, interval and each seed")
+        return as_svg(figure, name, f"Test top-1, %, mean and 95 % interval: {_in_words(shown)}")
+
+
+def _in_words(methods: Sequence[Summary]) -> str:
+    return "; ".join(
+        f"{method.name} {_numbers(fixed, *method.interval[:3])}"
+        for method in methods
+        if method.interval
+    )
+
+
+def _numbers(
+    text: Callable[[float | None], str], mean: float, low: float | None, high: float | None
+) -> str:
+    return text(mean) if low is None else f"{text(mean)} {bracket(low, high)}"
 
 
 def _around(intervals: Sequence[Interval], values: Sequence[float] = ()) -> tuple[float, float]:
@@ -69,7 +79,14 @@ def forest(compared: Sequence[Compared], name: str) -> Markup | None:
         widest = max(abs(value) for _, value in dots)
         axes.set_xlim(-1.6 * max(widest, EFFECT), 1.6 * max(widest, EFFECT))
         axes.set_xlabel(f"difference in test top-1, points (band: {EFFECT} points each way)")
-        return as_svg(figure, name, "Paired differences between methods with their intervals")
+        numbers = "; ".join(
+            f"{one.contrast.label} {_numbers(signed, *one.paired[:3])}"
+            for one in shown
+            if one.paired
+        )
+        return as_svg(
+            figure, name, f"Paired differences, points, mean and 95 % interval: {numbers}"
+        )
 
 
 def pareto(candidates: Sequence[Point], measure: Measure, name: str) -> Markup | None:
@@ -156,119 +173,3 @@ def _interval(
         axes.plot([low, high], [place, place], color=STUDENT, linewidth=1.6, zorder=3)
     face = STUDENT if filled else PAPER
     axes.plot([mean], [place], "D", color=STUDENT, markerfacecolor=face, markersize=6, zorder=4)
-
-
-def accuracy_curves(methods: Sequence[Curves], name: str) -> Markup | None:
-    """Held-out top-1 of student and teacher over steps, one panel a method."""
-    shown = [method for method in methods if method.student]
-    lines = [(method.student, method.teacher) for method in shown]
-    panels = [
-        [(student, STUDENT, "-", 1.6), (teacher, TEACHER, "-", 1.6)] for student, teacher in lines
-    ]
-    description = "Held-out top-1 of student and teacher over the student's steps, by method"
-    return _panels(shown, panels, "held-out top-1, %", name, description)
-
-
-def loss_curves(methods: Sequence[Curves], name: str) -> Markup | None:
-    """Each loss term over steps, one panel a method: solid cross-entropy, dashed the others."""
-    panels = [
-        [
-            (
-                points,
-                TEACHER if term.startswith("teacher") else STUDENT,
-                "-" if term.endswith("cross_entropy") else (0, (3, 2)),
-                1.3,
-            )
-            for term, points in method.losses.items()
-        ]
-        for method in methods
-    ]
-    return _panels(methods, panels, "loss", name, "Loss terms over the student's steps, by method")
-
-
-def learning_rates(methods: Sequence[Curves], name: str) -> Markup | None:
-    """Learning rates of the weights over steps: one line for all methods that share a course."""
-    groups: dict[Points, list[str]] = {}
-    for method in methods:
-        groups.setdefault(method.learning_rate, []).append(method.name)
-    if not groups:
-        return None
-    with style():
-        figure = Figure(figsize=(WIDTH, 0.9 + 0.35 * len(groups) + 0.9), layout="constrained")
-        axes = figure.subplots()
-        for points in dict.fromkeys(method.teacher_learning_rate for method in methods):
-            _line(axes, (points, TEACHER, "-", 4.0))
-        for place, points in enumerate(groups):
-            dashes = (0, (1 + 3 * place, 1)) if place else "-"
-            _line(axes, (points, STUDENT, dashes, 1.4), ", ".join(groups[points]))
-        axes.grid(axis="y")
-        axes.set_xlabel("steps of the student")
-        axes.set_ylabel("learning rate")
-        axes.set_xlim(left=0)
-        figure.legend(loc="outside lower left", frameon=False, fontsize=9, ncols=1)
-        sns.despine(ax=axes, left=True)
-        return as_svg(figure, name, "Learning rates of the student's and the teacher's weights")
-
-
-def _line(axes: Axes, drawn: Drawn, label: str = "") -> None:
-    points, color, line_style, width = drawn
-    if points:
-        steps, values = zip(*points, strict=True)
-        axes.plot(
-            steps, values, color=color, linestyle=line_style, linewidth=width, label=label,
-            marker="o" if len(points) == 1 else None, markersize=3,
-        )  # fmt: skip
-
-
-def _panels(
-    methods: Sequence[Curves],
-    panels: Sequence[Sequence[Drawn]],
-    label: str,
-    name: str,
-    description: str,
-) -> Markup | None:
-    """Small multiples on common axes, with the borders between phases. None without curves."""
-    if not methods:
-        return None
-    rows = -(-len(methods) // PANELS)
-    width, height = WIDTH + 1, 0.7 + 1.75 * rows
-    with style():
-        figure = Figure(figsize=(width, height))
-        grid = figure.subplots(rows, PANELS, sharey=True, squeeze=False).ravel()
-        figure.subplots_adjust(
-            left=0.65 / width, right=1 - 0.1 / width, wspace=0.12,
-            bottom=0.55 / height, top=1 - 0.45 / height, hspace=0.75,
-        )  # fmt: skip
-        for axes, method, lines in zip(grid, methods, panels, strict=False):
-            _panel(axes, method, lines)
-        for axes in grid[len(methods) :]:
-            axes.set_axis_off()
-        figure.text(0.65 / width, 0.08 / height, "steps of the student", color=MUTED)
-        figure.text(0.02 / width, 0.5, label, color=MUTED, rotation=90, va="center")
-        return as_svg(figure, name, description)
-
-
-def _panel(axes: Axes, method: Curves, lines: Sequence[Drawn]) -> None:
-    axes.set_title(method.name, pad=16)
-    axes.grid(axis="y")
-    axes.tick_params(length=0)
-    axes.margins(y=0.08)
-    last = method.borders[-1][0]
-    axes.set_xlim(0, last)
-    axes.set_xticks([0, last])
-    first_label, last_label = axes.get_xticklabels()
-    first_label.set_horizontalalignment("left")
-    last_label.set_horizontalalignment("right")
-    begin = 0
-    for end, phase in method.borders:
-        axes.axvline(end, color=MUTED, linewidth=0.7, linestyle=(0, (1, 2)))
-        text = SHORT.get(phase, phase)
-        place = ((begin + end) / 2, 1.02)
-        axes.text(
-            *place, text, transform=axes.get_xaxis_transform(), size=8, color=MUTED,
-            ha="center", va="bottom",
-        )  # fmt: skip
-        begin = end
-    for drawn in lines:
-        _line(axes, drawn)
-    sns.despine(ax=axes, left=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from report.cells import Reading
-from report.outcomes import Layer, Quantized, Result
+from report.parts import Layer, Quantized, Result
 from report.verdicts import PROVEN
 from report.words import MINUS, NO_BREAK, fixed
 
@@ -35,6 +35,15 @@ def in_short(reading: Reading) -> str:
     if reading.cell.bits is None or result is None:
         return ""
     return f"{_audit(result)}{_proof(result)}"
+
+
+def in_a_word(reading: Reading) -> str:
+    """``100.00 %``, the agreement of the proof, or what is the matter with it; empty where none is
+    needed."""
+    result = reading.outcome.result
+    if reading.cell.bits is None or result is None:
+        return ""
+    return _proof(result).replace("proof failed", "failed").replace("integer agreement ", "")
 
 
 def _audit(result: Result) -> str:

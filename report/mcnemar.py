@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from report.cells import Reading
-from report.outcomes import Accuracy
+from report.parts import Accuracy
 from report.statistics import mcnemar
 from report.summary import Summary
 

@@ -1,17 +1,15 @@
 """What a stage left behind, read once and checked: damaged records are said to be so."""
 
-import math
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
-import numpy
-import numpy.typing
 
 from qkd.record import Record, State, Store
-from qkd.spec import BitCount, History, Stage
-from qkd.value import Count, NotNegative, Value
+from qkd.spec import History, Stage
+from qkd.value import Value
+from report.parts import Environment, Failure, Line, Result
 
 # What a file that is not as it should be may raise, wherever its content is used
 BAD_FILE = (OSError, ValueError, ArithmeticError, LookupError, RecursionError)
@@ -24,9 +22,6 @@ def reason(error: Exception) -> str:
 
 
 EDGE_LAYERS = 2  # the first and the last have bits of their own
-
-Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
-Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class Status(StrEnum):
@@ -41,183 +36,11 @@ class Status(StrEnum):
     SKIPPED = "skipped"
 
 
-class Accuracy(Value, kw_only=True, forbid_unknown_fields=False):
-    """Right answers of ``images``; ``top1`` in percent, which must follow from the counts.
-
-    ``correct`` says which are right: one bit an image in the order of the test set, the first the
-    highest bit of the first byte (numpy.packbits), in base64; None where it was not recorded.
-    """
-
-    correct1: Annotated[int, msgspec.Meta(ge=0)]
-    images: Count
-    top1: Percent
-    correct: bytes | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not math.isclose(self.top1, 100 * self.correct1 / self.images, abs_tol=1e-6):
-            raise ValueError(f"top1 is {self.top1}, but {self.correct1} of {self.images} are right")
-        if self.correct is not None:
-            self._check(self.correct)
-
-    def _check(self, correct: bytes) -> None:
-        """Raises ValueError where the bits are not those of ``correct1`` of ``images``."""
-        if len(correct) != -(-self.images // 8):
-            raise ValueError(f"correct has {len(correct)} bytes for {self.images} images")
-        bits = numpy.unpackbits(numpy.frombuffer(correct, numpy.uint8))
-        if bits[self.images :].any():
-            raise ValueError(f"correct has a bit beyond the {self.images} images")
-        if int(bits.sum()) != self.correct1:
-            raise ValueError(f"correct has {bits.sum()} bits set, but {self.correct1} are right")
-
-    def right(self) -> "numpy.typing.NDArray[numpy.bool_] | None":
-        """Whether each image (images,) is right; None where it was not recorded."""
-        if self.correct is None:
-            return None
-        bits = numpy.unpackbits(numpy.frombuffer(self.correct, numpy.uint8), count=self.images)
-        return bits.astype(bool)
-
-
-class HeldOut(Value, kw_only=True, forbid_unknown_fields=False):
-    """The best top-1 on held-out training images in percent; None where there are none."""
-
-    top1: Percent | None
-
-
-Amount = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
-Bytes = Annotated[int, msgspec.Meta(ge=1, le=2**62)]
-
-
-class Cost(Value, kw_only=True, forbid_unknown_fields=False):
-    """What the student costs: see `qkd.cost`. Operations are those of one image."""
-
-    parameters: Amount
-    packed_bytes: Bytes
-    float32_bytes: Bytes
-    macs: Amount
-    bit_operations: Amount
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.macs <= self.bit_operations <= 32 * 32 * self.macs:
-            raise ValueError(
-                f"bit_operations is {self.bit_operations}: {self.macs} multiply-accumulates at 1 "
-                f"to 32 bits are {self.macs} to {1024 * self.macs}"
-            )
-
-
-class Quantized(Value, kw_only=True, forbid_unknown_fields=False):
-    """What a quantizer was seen to do: its learned scalars by name, the distinct levels counted,
-    those it declares, and the share of the elements that it clips."""
-
-    bits: BitCount
-    signed: bool
-    learned: dict[str, float]
-    levels: Annotated[int, msgspec.Meta(ge=0)]
-    levels_declared: Count
-    clipped: Share
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.levels <= self.levels_declared <= 2**self.bits:
-            raise ValueError(
-                f"{self.levels} levels of {self.levels_declared} declared on {self.bits} bits: "
-                "such a stage fails its audit"
-            )
-
-
-class Layer(Value, kw_only=True, forbid_unknown_fields=False):
-    """A layer's audit; without ``activations`` where its inputs are exact."""
-
-    layer: str
-    weights: Quantized
-    activations: Quantized | None
-
-
-class Proof(Value, kw_only=True, forbid_unknown_fields=False):
-    """The network of integers beside the fake-quantized one in float64, the reference; agreements
-    are shares of the images, top-1s in percent. They must follow from counts of images."""
-
-    agreement: Share
-    agreement_float32: Share
-    top1: Percent
-    top1_reference: Percent
-    images: Count
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for share in (self.agreement, self.agreement_float32, self.top1 / 100,
-                      self.top1_reference / 100):  # fmt: skip
-            if not math.isclose(share * self.images, round(share * self.images), abs_tol=1e-6):
-                raise ValueError(f"{share} of {self.images} images is no whole number of them")
-        apart = abs(self.top1 - self.top1_reference) / 100
-        if apart > 1 - self.agreement + 1e-9:
-            raise ValueError(
-                f"top1 is {self.top1} and top1_reference {self.top1_reference}, but "
-                f"{self.agreement} of the predictions agree"
-            )
-
-
-class Result(Value, kw_only=True, forbid_unknown_fields=False):
-    """The part of result.json that the report reads; ``cost`` is None in older records. Of a
-    quantized stage it holds an audit and a proof, or why there is none, likewise. 0 steps: ready
-    weights, not trained here."""
-
-    steps: Annotated[int, msgspec.Meta(ge=0)]
-    student: Accuracy
-    held_out: HeldOut
-    seconds: NotNegative
-    images_per_second: NotNegative
-    teacher: Accuracy | None = None
-    cost: Cost | None = None
-    audit: tuple[Layer, ...] = ()
-    integer: Proof | None = None
-    integer_refused: str = ""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.integer is not None and self.integer.images != self.student.images:
-            raise ValueError(
-                f"the integer proof is of {self.integer.images} images, the test of "
-                f"{self.student.images}"
-            )
-
-
-class Line(Value, kw_only=True, forbid_unknown_fields=False):
-    """The part of a line of metrics.jsonl that the report reads."""
-
-    step: Count
-    phase: str
-    losses: dict[str, float]
-    learning_rate: NotNegative
-    student: Accuracy | None = None
-    teacher: Accuracy | None = None
-    teacher_learning_rate: NotNegative | None = None
-
-
-class Environment(Value, kw_only=True, forbid_unknown_fields=False):
-    """The part of env.json that the report reads; empty, or None, where it is not known."""
-
-    torch: str = ""
-    device: str = ""
-    device_name: str = ""
-    host: str = ""
-    commit: str = ""
-    threads: int = 0
-    dirty: bool | None = None
-
-
-class Failure(Value, kw_only=True, forbid_unknown_fields=False):
-    """The part of failed.json that the report reads."""
-
-    error: str = ""
-    message: str = ""
-
-
 class Outcome(NamedTuple):
     """A stage's record: ``stage`` and ``result`` are there where the status is done.
 
-    ``message`` says why a stage failed or cannot be read.
+    ``message`` says why a stage failed or cannot be read, ``trace`` where it failed. ``spent`` is
+    what the record shows of the seconds that a stage without a result has trained.
     """
 
     status: Status
@@ -227,6 +50,8 @@ class Outcome(NamedTuple):
     environment: Environment | None = None
     lines: tuple[Line, ...] = ()
     message: str = ""
+    trace: str = ""
+    spent: float = 0.0
 
 
 class Records:
@@ -240,34 +65,39 @@ class Records:
         """What the stage that ends in ``history`` left behind."""
         found = self._outcomes.get(history.digest)
         if found is None:
-            found = _read(self._store.record(history), history.digest)
+            found = _read(self._store.record(history), history)
             self._outcomes[history.digest] = found
         return found
 
 
-def _read(record: Record, digest: str) -> Outcome:
+def _read(record: Record, history: History) -> Outcome:
     try:
         state = record.state()
-        if state == State.FAILED:
-            return Outcome(Status.FAILED, record.path, message=_failure(record))
-        if state != State.DONE:
-            return Outcome(Status(state.value), record.path)
-        return _done(record, digest)
+        if state == State.DONE:
+            return _done(record, history)
+        spent = _spent(record)
+        if state != State.FAILED:
+            return Outcome(Status(state.value), record.path, spent=spent)
+        message, trace = _failure(record)
+        return Outcome(Status.FAILED, record.path, message=message, trace=trace, spent=spent)
     except BAD_FILE as error:
         message = reason(error).replace(f"{record.path}/", "")
         return Outcome(Status.UNREADABLE, record.path, message=message)
 
 
-def _done(record: Record, digest: str) -> Outcome:
+def _done(record: Record, history: History) -> Outcome:
     """A done stage. Raises ValueError where a file is damaged or is another stage's."""
     stage = record.stage()
-    if stage.history.digest != digest:
-        raise ValueError(f"stage.json is of the stage {stage.history.digest}, not of {digest}")
+    if stage.history == history:
+        stage = Stage(history=history, steps=stage.steps)  # one value for all that share it
+    elif stage.history.digest != history.digest:
+        found = stage.history.digest
+        raise ValueError(f"stage.json is of the stage {found}, not of {history.digest}")
     result = _convert(record.result_file, record.read_json(record.result_file), Result)
     if result.steps != stage.history.steps:
         raise ValueError(f"result.json is of {result.steps} steps, not of {stage.history.steps}")
     _require_own_bits(result, stage)
-    lines = tuple(_convert(record.metrics_file, line, Line) for line in record.metrics())
+    lines = _lines(record)
     if any(line.step > result.steps for line in lines):
         raise ValueError(f"metrics.jsonl has a step beyond the stage's last, {result.steps}")
     return Outcome(Status.DONE, record.path, stage, result, _environment(record), lines)
@@ -302,6 +132,17 @@ def _convert(path: Path, content: dict[str, Any], kind: type[K]) -> K:
         raise ValueError(f"{path.name}: {error}") from error
 
 
+_line = msgspec.json.Decoder(Line)
+
+
+def _lines(record: Record) -> tuple[Line, ...]:
+    """The lines of metrics.jsonl. Raises ValueError where one is none."""
+    try:
+        return tuple(map(_line.decode, record.metrics_file.read_bytes().splitlines()))
+    except (OSError, ValueError):  # the slower way says where, or finds that all is well
+        return tuple(_convert(record.metrics_file, line, Line) for line in record.metrics())
+
+
 def _environment(record: Record) -> Environment:
     """What env.json says; nothing where it is not there."""
     if not record.environment_file.exists():
@@ -310,9 +151,18 @@ def _environment(record: Record) -> Environment:
     return _convert(record.environment_file, content, Environment)
 
 
-def _failure(record: Record) -> str:
+def _failure(record: Record) -> tuple[str, str]:
+    """What failed.json says, and the trace in it."""
     try:
         failure = _convert(record.failed_file, record.read_json(record.failed_file), Failure)
     except BAD_FILE:
-        return "failed.json cannot be read"
-    return f"{failure.error}: {failure.message}".strip(": ")
+        return "failed.json cannot be read", ""
+    return f"{failure.error}: {failure.message}".strip(": "), failure.trace
+
+
+def _spent(record: Record) -> float:
+    """Seconds of training that metrics.jsonl tells of; 0 where it cannot be read."""
+    try:
+        return float(sum(line.seconds for line in _lines(record)))
+    except BAD_FILE:
+        return 0.0

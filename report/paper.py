@@ -47,9 +47,12 @@ def paper_file(results: Path) -> Path:
 
 def claim(dataset: str, model: str, method: str, weight_bits: int, activation_bits: int) -> Claim:
     """What a number is about; upper case, dashes and underscores do not matter in names."""
-    names = (name.lower().replace("-", "").replace("_", "") for name in (dataset, model, method))
-    first, second, third = names
-    return first, second, third, weight_bits, activation_bits
+    return plain(dataset), plain(model), plain(method), weight_bits, activation_bits
+
+
+def plain(name: str) -> str:
+    """The name as it is compared: in small letters, without dashes and underscores."""
+    return name.lower().replace("-", "").replace("_", "")
 
 
 def read_paper(path: Path) -> dict[Claim, Number]:

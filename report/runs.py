@@ -1,99 +1,182 @@
-"""What can be said of each cell for the list of runs: its path, its records, its command."""
+"""Every run: a row of the list, and a drawer that holds all that is known of it."""
 
 import os
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-import benchmarks
 from benchmarks.matrix import cell_values
 from qkd.spec import History, Learner
+from qkd.value import DIGEST_LENGTH
+from report import words
 from report.cells import Reading, Readings
+from report.commands import cell_command, varied
 from report.curves import chain
-from report.integers import LayerRow, in_full, in_short, layer_rows
-from report.outcomes import Environment, Outcome, Records
+from report.facts import hardware, local_changes
+from report.integers import LayerRow, in_a_word, in_full, in_short, is_proven, layer_rows
+from report.logs import tail
+from report.outcomes import Outcome, Records, Status
 from report.statistics import noise_band
-from report.words import bracket, duration, fixed
-
-TARGETS = ("ablation", "rivals")
+from report.table import Cell, Row, Table, number, row, table
+from report.values import Difference, base_of, base_table, differences, flat
+from report.words import NONE, bracket, fixed
 
 
 class Link(NamedTuple):
-    """A record: its name, its status, and its folder as seen from the page."""
+    """A record: its digest, the phase that it ends in, its status, and its folder as seen from the
+    page; no address where there is none."""
 
-    name: str
+    digest: str
+    phase: str
     status: str
     address: str
 
 
-class RunView(NamedTuple):
-    """A line of the list of runs. ``anchor`` is its permalink on the page, ``band`` the noise of
-    the test set; ``integers``, ``proof`` and ``layers`` say what is known of its bits."""
+class Drawer(NamedTuple):
+    """All that is known of a run. ``anchor`` is its permalink, ``back`` its row of the list;
+    ``layers_elsewhere`` says that its layers are left to its records."""
 
     anchor: str
+    back: str
     name: str
     setting: str
     status: str
-    top1: str
-    band: str
-    seconds: str
-    speed: str
+    result: str
     digest: str
     message: str
     history: tuple[str, ...]
+    differences: tuple[Difference, ...]
     chain: tuple[Link, ...]
     command: str
     environment: tuple[str, ...]
-    integers: str
+    bits: str
     proof: str
     layers: tuple[LayerRow, ...]
+    layers_elsewhere: bool
+    log: str
 
 
-def run_views(readings: Readings, page: Path, taken: set[str]) -> list[RunView]:
-    """One for each cell; ``page`` is the folder of the page, ``taken`` its anchors so far."""
-    varied = _varied(readings)
-    return [_view(reading, readings, page, taken, varied) for reading in readings.cells]
+class Runs(NamedTuple):
+    """The list of runs, their drawers in the same order, and the values that most of them have."""
+
+    table: Table
+    drawers: tuple[Drawer, ...]
+    base: Table
 
 
-def _varied(readings: Readings) -> list[str]:
-    """The keys by which ONLY= must pick: method, bits, and what else the cells differ in."""
-    values = [cell_values(reading.cell) for reading in readings.cells]
-    return [
-        key
-        for key in ("dataset", "student", "teacher", "bits", "method")
-        if key in ("method", "bits") or len({value[key] for value in values}) > 1
-    ]
+def runs(readings: Readings, page: Path, taken: set[str]) -> Runs:
+    """One row and one drawer for each cell; ``page`` is the folder of the page, ``taken`` its
+    anchors so far."""
+    keys = varied(readings)
+    name = "-".join(readings.run.key)
+    values = [flat(reading.cell.history) for reading in readings.cells]
+    base = base_of(values)
+    named = [key for key in keys if key not in ("method", "bits")]
+    rows, drawers = [], []
+    first_seeds: set[tuple[object, ...]] = set()
+    for reading, own in zip(readings.cells, values, strict=True):
+        anchor = _anchor(reading, readings, taken)
+        path = chain(reading, readings.run.records)
+        rows.append(_row(reading, path, anchor, named))
+        of_method = reading.setting, reading.cell.method.name
+        has_layers = reading.outcome.result is not None and of_method not in first_seeds
+        first_seeds |= {of_method} if has_layers else set()
+        drawers.append(
+            Drawer(
+                anchor=anchor,
+                back=f"row-{anchor}",
+                name=_name(reading),
+                setting="; ".join(filter(None, (reading.setting.label, reading.recipe))),
+                status=reading.status.value,
+                result=_result(reading, path),
+                digest=reading.cell.history.digest,
+                message=reading.message,
+                history=tuple(in_words(reading.cell.history)),
+                differences=differences(own, base),
+                chain=_links(reading, path, readings.run.records, page),
+                command=cell_command(reading.cell, readings, keys),
+                environment=tuple(_environment(reading.outcome)),
+                bits=in_short(reading),
+                proof=in_full(reading) if has_layers or not is_proven(reading) else "",
+                layers=tuple(layer_rows(reading)) if has_layers else (),
+                layers_elsewhere=not has_layers and bool(layer_rows(reading)),
+                log=tail(reading.outcome.path / "log.txt"),
+            )
+        )
+    return Runs(_table(rows, named, name), tuple(drawers), base_table(base, f"{name}-base"))
 
 
-def _view(
-    reading: Reading, readings: Readings, page: Path, taken: set[str], varied: list[str]
-) -> RunView:
-    cell, result, records = reading.cell, reading.outcome.result, readings.run.records
-    digest = cell.history.digest
+def _anchor(reading: Reading, readings: Readings, taken: set[str]) -> str:
+    digest = reading.cell.history.digest
     anchor = digest if digest not in taken else f"{'-'.join(readings.run.key)}-{digest}"
     taken.add(anchor)
-    path = chain(reading, records)
-    bits = f" {cell.bits.label}" if cell.bits else ""
-    seconds = [outcome.result.seconds for outcome in path if outcome.result]
-    return RunView(
-        anchor=anchor,
-        name=f"{cell.method.name}{bits}, seed {cell.seed}",
-        setting="; ".join(filter(None, (reading.setting.label, reading.recipe))),
-        status=reading.status.value,
-        top1=fixed(reading.top1),
-        band=_band(reading),
-        seconds=duration(sum(seconds)) if result else fixed(None),
-        speed=f"{result.images_per_second:.0f}" if result else fixed(None),
-        digest=digest,
-        message=reading.message,
-        history=tuple(in_words(cell.history)),
-        chain=tuple(_link(outcome, page) for outcome in _starts(cell.history, records) + path),
-        command=_command(reading, readings, varied),
-        environment=tuple(_environment(reading.outcome)),
-        integers=in_short(reading),
-        proof=in_full(reading),
-        layers=tuple(layer_rows(reading)),
+    return anchor
+
+
+def _name(reading: Reading) -> str:
+    bits = f" {reading.cell.bits.label}" if reading.cell.bits else ""
+    return f"{reading.cell.method.name}{bits}, seed {reading.cell.seed}"
+
+
+def _table(rows: Sequence[Row], named: Sequence[str], name: str) -> Table:
+    return table(
+        f"{name}-runs",
+        "Every run",
+        [
+            "method", *named, "bits", number("seed"), "status", number("test top-1, %"),
+            number("best held-out"), number("teacher"), number("seconds"), number("images/s"),
+            number("integer agreement"), "stage",
+        ],
+        rows,
+        caption=f"{words.RUNS} {words.BAND} {words.AUDITED}",
+    )  # fmt: skip
+
+
+def _row(reading: Reading, path: Sequence[Outcome], anchor: str, named: Sequence[str]) -> Row:
+    cell, result = reading.cell, reading.outcome.result
+    values = cell_values(cell)
+    return row(
+        Cell(cell.method.name, link=f"#{anchor}"),
+        *(values[key] for key in named),
+        cell.bits.label if cell.bits else "fp",
+        str(cell.seed),
+        Cell(reading.status.value, kind="state", notes=tuple(filter(None, (_short(reading),)))),
+        Cell(fixed(reading.top1), aside=_band(reading)),
+        fixed(reading.best_top1),
+        fixed(reading.teacher_top1),
+        f"{_seconds(path):.0f}" if result else NONE,
+        f"{result.images_per_second:.0f}" if result else NONE,
+        in_a_word(reading) or NONE,
+        Cell(cell.history.digest, kind="code"),
+        anchor=f"row-{anchor}",
     )
+
+
+def _result(reading: Reading, path: Sequence[Outcome]) -> str:
+    """What came out, and how long it took; empty where the run has no result."""
+    result = reading.outcome.result
+    if result is None:
+        return ""
+    known = [
+        f"test top-1 {fixed(reading.top1)} % {_band(reading)}",
+        f"best held-out {fixed(reading.best_top1)} %" if reading.best_top1 is not None else "",
+        f"its teacher at the end {fixed(reading.teacher_top1)} %" if reading.teacher_top1 else "",
+        f"{_seconds(path):.0f} s of training on its path",
+        f"{result.images_per_second:.0f} images/s in its last stage",
+    ]
+    return "; ".join(filter(None, known))
+
+
+def _seconds(path: Sequence[Outcome]) -> float:
+    return sum(outcome.result.seconds for outcome in path if outcome.result)
+
+
+def _short(reading: Reading, most: int = 200) -> str:
+    """Why the run has no number, shortened; the drawer has all of it."""
+    text = reading.message
+    return text if len(text) <= most else f"{text[:most]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _band(reading: Reading) -> str:
@@ -104,41 +187,23 @@ def _band(reading: Reading) -> str:
     return bracket(*noise_band(student.correct1, student.images)[1:3])
 
 
-def _command(reading: Reading, readings: Readings, varied: list[str]) -> str:
-    """What runs the cell, or goes on with it, from a shell in the repository."""
-    values = cell_values(reading.cell)
-    only = " ".join(f"{key}={values[key]}" for key in varied)
-    return f"{command(*readings.run.key)} ONLY='{only}' SEEDS={reading.cell.seed}"
-
-
-def shortest_command(matrix: str, scale: str) -> str:
-    """As `command`, by the matrix's own target where it has one."""
-    return f"make {matrix}" if matrix in TARGETS and scale == "laptop" else command(matrix, scale)
-
-
-def command(matrix: str, scale: str) -> str:
-    """What runs a matrix at a scale; a matrix that is not ours is named by the user's own file."""
-    ours = (Path(benchmarks.__file__).parent / f"{matrix}.py").exists()
-    return f"make run MATRIX={matrix if ours else f'path/to/{matrix}.py'} SCALE={scale}"
-
-
 def in_words(history: History) -> list[str]:
     """What a student and its teacher have been through, a sentence for each."""
     learners = [("student", history.student), ("teacher", history.teacher)]
-    words = []
+    found = []
     for side, learner in learners:
         if learner is None:
             continue
         begin = _beginning(learner)
         bits = learner.quantization.bits if learner.quantization else None
         edge = f", quantized to {bits.label}, first and last layer {bits.edge} bits" if bits else ""
-        words.append(f"{side}: {learner.network.name}, {begin}{edge}")
-    words += [
+        found.append(f"{side}: {learner.network.name}, {begin}{edge}")
+    found += [
         f"{part.phase.name}, {part.steps} steps"
         + (", the teacher learns too" if part.phase.trains_teacher else "")
         for part in history.parts
     ]
-    return words
+    return found
 
 
 def _beginning(learner: Learner) -> str:
@@ -152,14 +217,34 @@ def _beginning(learner: Learner) -> str:
     return "from random weights"
 
 
-def _starts(history: History, records: Records) -> list[Outcome]:
+def _links(
+    reading: Reading, path: Sequence[Outcome], records: Records, page: Path
+) -> tuple[Link, ...]:
+    """What the networks began with, then each stage; a skipped cell's records may be none."""
+    history = reading.cell.history
     learners = [learner for learner in (history.student, history.teacher) if learner]
-    return [records.outcome(learner.start) for learner in learners if learner.start]
+    starts = [records.outcome(learner.start) for learner in learners if learner.start]
+    every = {outcome.path: outcome for outcome in (*starts, *path)}
+    last = history.parts[-1].phase.name if history.parts else ""
+    return tuple(_link(outcome, page, last) for outcome in every.values())
 
 
-def _link(outcome: Outcome, page: Path) -> Link:
-    address = Path(os.path.relpath(outcome.path.resolve(), page.resolve())).as_posix()
-    return Link(outcome.path.name, outcome.status.value, f"{quote(address)}/")
+def _link(outcome: Outcome, page: Path, last: str) -> Link:
+    """``last`` is the phase of the run's own end, of which there may be no record yet."""
+    address = f"{_relative(outcome.path.parent, page)}/{outcome.path.name}"
+    there = outcome.status not in (Status.MISSING, Status.SKIPPED, Status.BLOCKED)
+    return Link(
+        digest=outcome.path.name[-DIGEST_LENGTH:],
+        phase=outcome.stage.label if outcome.stage else last,
+        status=outcome.status.value,
+        address=f"{quote(address)}/" if there else "",
+    )
+
+
+@cache
+def _relative(folder: Path, page: Path) -> str:
+    """The folder as seen from that of the page; the same for all records in it."""
+    return Path(os.path.relpath(folder.resolve(), page.resolve())).as_posix()
 
 
 def _environment(outcome: Outcome) -> list[str]:
@@ -167,25 +252,10 @@ def _environment(outcome: Outcome) -> list[str]:
     if environment is None:
         return []
     changes = f" {local_changes(environment)}".rstrip()
-    return [
+    known = [
         f"torch {environment.torch}" if environment.torch else "",
         hardware(outcome),
         f"host {environment.host}" if environment.host else "",
         f"commit {environment.commit[:12]}{changes}" if environment.commit else "commit unknown",
     ]
-
-
-def local_changes(environment: Environment) -> str:
-    """``with local changes``, or that it is not known; empty where there were none."""
-    if environment.dirty is None:
-        return "local changes unknown"
-    return "with local changes" if environment.dirty else ""
-
-
-def hardware(outcome: Outcome) -> str:
-    """``AMD EPYC (cpu), 1 thread``; empty where it is not recorded."""
-    environment = outcome.environment
-    if environment is None or not environment.device:
-        return ""
-    threads = f"{environment.threads} thread{'' if environment.threads == 1 else 's'}"
-    return f"{environment.device_name or 'unnamed device'} ({environment.device}), {threads}"
+    return [text for text in known if text]

@@ -8,6 +8,7 @@ from benchmarks.matrix import Matrix
 from benchmarks.plan import plan
 from qkd.record import PRETRAINED, STAGES, Store, store_of
 from qkd.value import decode
+from report.launches import Launch, launches
 from report.outcomes import BAD_FILE, Records, reason
 
 REFERENCE = PRETRAINED.parent
@@ -18,10 +19,11 @@ Key = tuple[str, str]
 
 
 class Run(NamedTuple):
-    """A matrix at a scale, and where its records are."""
+    """A matrix at a scale, and where its records are; ``launches`` are those of its results."""
 
     matrix: Matrix
     records: Records
+    launches: tuple[Launch, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -61,14 +63,17 @@ def find(results: Path, reference: Path = REFERENCE) -> Found:
 
 def _runs(folder: Path, store: Store, problems: list[str]) -> dict[Key, Run]:
     records = Records(store)
+    launched = launches(folder.parent, problems)
     runs: dict[Key, Run] = {}
     for path in sorted(folder.glob("*.json")):
         try:
-            run = Run(decode(path.read_bytes(), Matrix), records)
-            plan(run.matrix.cells())
+            matrix = decode(path.read_bytes(), Matrix)
+            plan(matrix.cells())
         except BAD_FILE as error:
             problems.append(f"{path.name} is no matrix that can be read: {reason(error)}")
             continue
+        own = [one for one in launched if (one.matrix, one.scale) == (matrix.name, matrix.scale)]
+        run = Run(matrix, records, tuple(own))
         if run.key in runs:
             problems.append(f"{path.name} describes {' at scale '.join(run.key)} a second time")
             continue

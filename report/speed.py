@@ -13,29 +13,20 @@ from qkd.value import decode
 from report.drawing import STUDENT, as_svg, style
 from report.outcomes import BAD_FILE, reason
 from report.sources import REFERENCE
+from report.table import Cell, Row, Table, number, row, table
 from report.words import fixed
 
 COMMITTED = REFERENCE.parent / FOLDER
 WIDTH, HEIGHT, PANELS = 9.5, 2.3, 3
-
-
-class FigureRow(NamedTuple):
-    """A measured ratio."""
-
-    name: str
-    ratio: str
-    spread: str
-    goal: str
-    verdict: str
-    note: str
+COLUMNS = ("measured", number("ratio"), number("middle half"), "goal", "verdict", "note")
 
 
 class MachineView(NamedTuple):
-    """All that one machine's file shows: groups are titles with their rows."""
+    """All that one machine's file shows."""
 
     title: str
     facts: str
-    groups: tuple[tuple[str, tuple[FigureRow, ...]], ...]
+    tables: tuple[Table, ...]
     growth: Markup | None
     skipped: tuple[str, ...]
 
@@ -59,7 +50,7 @@ def speed_views(results: Path, committed: Path = COMMITTED) -> tuple[list[Machin
 
 def _view(speed: MachineSpeed, name: str) -> MachineView:
     machine = speed.machine
-    groups: dict[str, list[FigureRow]] = {}
+    groups: dict[str, list[Row]] = {}
     for figure in speed.figures:
         groups.setdefault(figure.group, []).append(_row(figure))
     facts = [
@@ -71,25 +62,32 @@ def _view(speed: MachineSpeed, name: str) -> MachineView:
     return MachineView(
         title=machine.processor,
         facts=", ".join(facts),
-        groups=tuple((title, tuple(rows)) for title, rows in groups.items()),
+        tables=tuple(
+            table(f"{name}-{place}", f"Speed: {title}", COLUMNS, rows, lead=_sentence_case(title))
+            for place, (title, rows) in enumerate(groups.items())
+        ),
         growth=_growth(speed.growth, name),
         skipped=tuple(f"{what}: {why}" for what, why in speed.skipped.items()),
     )
 
 
-def _row(figure: Figure) -> FigureRow:
+def _sentence_case(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def _row(figure: Figure) -> Row:
     sign = "at most" if figure.better == "lower" else "at least"
     verdict = {True: "met", False: "missed", None: ""}[figure.met]
     if figure.met is False and figure.goal:
         gap = abs(figure.ratio - figure.goal)
         verdict += f" by {gap:.2f}" if gap >= 0.005 else f" by {gap:.1g}"
-    return FigureRow(
-        name=figure.name,
-        ratio=fixed(figure.ratio),
-        spread="" if figure.low is None else f"{fixed(figure.low)} to {fixed(figure.high)}",
-        goal=f"{sign} {fixed(figure.goal)}" if figure.goal is not None else "",
-        verdict=verdict,
-        note=figure.note,
+    return row(
+        figure.name,
+        Cell(fixed(figure.ratio), kind="strong"),
+        "" if figure.low is None else f"{fixed(figure.low)} to {fixed(figure.high)}",
+        f"{sign} {fixed(figure.goal)}" if figure.goal is not None else "",
+        verdict,
+        figure.note,
     )
 
 

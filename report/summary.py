@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from report.cells import Reading
 from report.integers import is_proven
-from report.outcomes import Cost, Status
+from report.outcomes import Status
 from report.paper import Claim, Number, claim
+from report.parts import Cost
 from report.setting import Setting
 from report.statistics import Interval, mean_interval
 from report.verdicts import FAILED, NO_PROOF, NOT_COMPARED, NOT_RUN, equivalence

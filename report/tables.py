@@ -1,126 +1,121 @@
-"""The rows of the tables, as texts."""
+"""The tables of a section: contrasts, methods, and the comparison with the reference."""
 
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from benchmarks.plan import cost
 from qkd.value import digest
-from report.comparison import Row
+from report import words
+from report.comparison import Row as ReferenceRow
 from report.contrasts import Compared, p_value
-from report.figures import SHORT
 from report.outcomes import Status
 from report.paper import Claim, Number
-from report.summary import Summary, compare
-from report.words import NO_BREAK, NONE, bracket, fixed, kilobytes, millions, signed
+from report.summary import COMPARED_SCALE, Comparison, Summary, compare
+from report.table import Cell, Column, Row, Table, number, row, state, table
+from report.training_figures import SHORT
+from report.words import NO_BREAK, NONE, PLUS_MINUS, bracket, fixed, kilobytes, millions, signed
 
 BASE = "qat"
 
 
-class ContrastRow(NamedTuple):
-    """A contrast: what it asks, the difference with its interval, the test, the verdict."""
-
-    label: str
-    asks: str
-    difference: str
-    interval: str
-    n: str
-    p: str
-    corrected: str
-    power: str
-    corrected_power: str
-    verdict: str
-
-
-class SeedTestRow(NamedTuple):
-    """McNemar's test of a contrast's two networks of one seed."""
-
-    label: str
-    seed: str
-    only_first: str
-    only_second: str
-    p: str
+def contrast_table(compared: Sequence[Compared], name: str, *, is_fixed: bool) -> Table:
+    """What each contrast asks, the difference, the test, the verdict; dashes where not run."""
+    after = [number("Holm p")] if is_fixed else []
+    least = [number("corrected")] if is_fixed else []
+    return table(
+        name,
+        f"Contrasts: {words.FIXED_TITLE if is_fixed else words.EXPLORATORY_TITLE}",
+        [
+            "contrast", "asks", number("points"), number("95 % interval"), number("n"),
+            number("p"), *after, number("power"), *least, "verdict",
+        ],
+        [_contrast_row(one, is_fixed=is_fixed) for one in compared],
+        caption=words.FIXED if is_fixed else words.EXPLORATORY,
+        lead=f"{words.FIXED_TITLE if is_fixed else words.EXPLORATORY_TITLE}.",
+    )  # fmt: skip
 
 
-class MethodRow(NamedTuple):
-    """A method in a setting, and the claimed number that it is set beside. ``recipe`` is what its
-    grid's recipe has of its own."""
-
-    name: str
-    note: str
-    recipe: str
-    bits: str
-    phases: str
-    steps: str
-    teacher_steps: str
-    cost: str
-    packed: str
-    bit_operations: str
-    mean: str
-    half: str
-    n: str
-    best: str
-    teacher: str
-    status: str
-    paper: str
-    mark: str
-    difference: str
-    verdict: str
-
-
-class ReferenceRow(NamedTuple):
-    """A method of the committed reference beside this run's."""
-
-    setting: str
-    method: str
-    reference: str
-    own: str
-    difference: str
-    interval: str
-    verdict: str
-
-
-def contrast_row(compared: Compared) -> ContrastRow:
-    """A contrast's row; dashes where it was not run."""
+def _contrast_row(compared: Compared, *, is_fixed: bool) -> Row:
     paired = compared.paired
     tested = paired is not None and paired.p is not None
-    return ContrastRow(
-        label=compared.contrast.label,
-        asks=compared.contrast.asks,
-        difference=signed(paired.mean if paired else None),
-        interval=bracket(paired.low, paired.high) if paired and tested else NONE,
-        n=str(paired.n if paired else 0),
-        p=_p(paired.p if paired else None),
-        corrected=_p(compared.corrected) if tested else NONE,
-        power=fixed(compared.power),
-        corrected_power=fixed(compared.corrected_power),
-        verdict=compared.verdict,
+    corrected = p_text(compared.corrected) if tested else NONE
+    return row(
+        compared.contrast.label,
+        compared.contrast.asks,
+        signed(paired.mean if paired else None),
+        bracket(paired.low, paired.high) if paired and tested else NONE,
+        str(paired.n if paired else 0),
+        p_text(paired.p if paired else None),
+        *([corrected] if is_fixed else []),
+        fixed(compared.power),
+        *([fixed(compared.corrected_power)] if is_fixed else []),
+        state(compared.verdict),
     )
 
 
-def seed_test_rows(compared: Compared) -> list[SeedTestRow]:
-    """A row for each seed whose records say which images are right."""
-    return [
-        SeedTestRow(
-            label=compared.contrast.label,
-            seed=str(test.seed),
-            only_first=str(test.only_first),
-            only_second=str(test.only_second),
-            p=_p(test.p),
+def seed_test_table(compared: Sequence[Compared], name: str) -> Table | None:
+    """McNemar's test for each seed whose records say which images are right; None without any."""
+    rows = [
+        row(
+            one.contrast.label,
+            str(test.seed),
+            str(test.only_first),
+            str(test.only_second),
+            p_text(test.p),
         )
-        for test in compared.tests
+        for one in compared
+        for test in one.tests
     ]
+    columns: list[str | Column] = [
+        "contrast", number("seed"), number("b: only the first right"),
+        number("c: only the second right"), number("p"),
+    ]  # fmt: skip
+    title = "McNemar's test for each seed"
+    return table(name, title, columns, rows, caption=words.MCNEMAR) if rows else None
 
 
-def _p(value: float | None) -> str:
+def p_text(value: float | None) -> str:
+    """``0.012``, ``< 0.001``, or a dash."""
     return NONE if value is None else p_value(value).removeprefix("= ")
 
 
-def method_rows(methods: list[Summary], scale: str, paper: dict[Claim, Number]) -> list[MethodRow]:
-    """The methods of one setting; cost is relative to plain QAT's."""
+def method_table(
+    methods: Sequence[Summary],
+    scale: str,
+    paper: dict[Claim, Number],
+    name: str,
+    *,
+    caption: str,
+) -> Table:
+    """The methods of one setting; cost is relative to plain QAT's. Claimed numbers stand beside
+    ours at the paper's scale alone."""
     costs = {summary.name: _cost(summary) for summary in methods}
-    return [
-        _method_row(summary, _relative(costs, summary.name), scale, paper) for summary in methods
-    ]
+    has_sizes = any(summary.packed_bytes is not None for summary in methods)
+    has_claims = scale == COMPARED_SCALE
+    sizes = [number("packed, kB"), number("bit operations, million")] if has_sizes else []
+    claims: list[str | Column] = (
+        [number("claimed"), number("points"), "verdict"] if has_claims else []
+    )
+    return table(
+        name,
+        "Methods",
+        [
+            "method", "bits", "phases, steps", number("student steps"), number("teacher steps"),
+            number("cost"), *sizes, number("test top-1, %"), number("n"), number("best held-out"),
+            number("teacher top-1"), *claims, "status",
+        ],
+        [
+            row(
+                *_trained(summary, _relative(costs, summary.name)),
+                *(_sizes(summary) if has_sizes else []),
+                *_measured(summary),
+                *(_claimed(compare(summary, scale, paper)) if has_claims else []),
+                state(_status(summary)),
+            )
+            for summary in methods
+        ],
+        caption=caption,
+    )  # fmt: skip
 
 
 def _cost(summary: Summary) -> int:
@@ -140,37 +135,50 @@ def _relative(costs: dict[str, int], name: str) -> str:
     return f"{costs[name] / base:.2f}" if base and costs[name] else NONE
 
 
-def _method_row(
-    summary: Summary, relative: str, scale: str, paper: dict[Claim, Number]
-) -> MethodRow:
-    cell, interval = summary.cells[0].cell, summary.interval
-    comparison = compare(summary, scale, paper)
+def _trained(summary: Summary, relative: str) -> list[Cell | str]:
+    """The method's name with its notes, its bits, its phases, its steps, and its cost."""
+    cell = summary.cells[0].cell
     parts = cell.history.parts if cell.method.shares else ()
-    half = interval.high - interval.mean if interval and interval.high is not None else None
-    return MethodRow(
-        name=summary.name,
-        note=cell.method.note,
-        recipe=summary.cells[0].recipe,
-        bits=cell.bits.label if cell.bits else "fp",
-        phases=", ".join(
-            f"{SHORT.get(part.phase.name, part.phase.name)}{NO_BREAK}{part.steps}" for part in parts
-        ),
-        steps=str(sum(part.steps for part in parts)),
-        teacher_steps=str(sum(part.steps for part in parts if part.phase.trains_teacher)),
-        cost=relative,
-        packed=kilobytes(summary.packed_bytes),
-        bit_operations=millions(summary.bit_operations),
-        mean=fixed(interval.mean if interval else None),
-        half=fixed(half) if half is not None else "",
-        n=str(interval.n if interval else 0),
-        best=fixed(summary.best_top1),
-        teacher=_teacher(summary),
-        status=_status(summary),
-        paper=fixed(comparison.number.top1 if comparison.number else None),
-        mark=comparison.number.mark if comparison.number else "",
-        difference=signed(comparison.difference),
-        verdict=comparison.verdict,
+    notes = tuple(filter(None, (cell.method.note, summary.cells[0].recipe)))
+    phases = ", ".join(
+        f"{SHORT.get(part.phase.name, part.phase.name)}{NO_BREAK}{part.steps}" for part in parts
     )
+    return [
+        Cell(summary.name, notes=notes),
+        cell.bits.label if cell.bits else "fp",
+        phases or NONE,
+        str(sum(part.steps for part in parts)),
+        str(sum(part.steps for part in parts if part.phase.trains_teacher)),
+        relative,
+    ]
+
+
+def _sizes(summary: Summary) -> list[str]:
+    return [kilobytes(summary.packed_bytes), millions(summary.bit_operations)]
+
+
+def _measured(summary: Summary) -> list[Cell | str]:
+    interval = summary.interval
+    half = interval.high - interval.mean if interval and interval.high is not None else None
+    return [
+        Cell(
+            fixed(interval.mean if interval else None),
+            aside=f"{PLUS_MINUS} {fixed(half)}" if half is not None else "",
+            kind="strong",
+        ),
+        str(interval.n if interval else 0),
+        fixed(summary.best_top1),
+        _teacher(summary),
+    ]
+
+
+def _claimed(comparison: Comparison) -> list[Cell | str]:
+    number_ = comparison.number
+    return [
+        Cell(fixed(number_.top1 if number_ else None), notes=(number_.mark,) if number_ else ()),
+        signed(comparison.difference),
+        state(comparison.verdict),
+    ]
 
 
 def _teacher(summary: Summary) -> str:
@@ -194,15 +202,26 @@ def _status(summary: Summary) -> str:
     return ", ".join(f"{counts[status]} {status.value}" for status in Status if counts[status])
 
 
-def reference_row(row: Row) -> ReferenceRow:
-    """A row of the comparison with the reference."""
-    difference = row.difference
-    return ReferenceRow(
-        setting=row.setting,
-        method=row.method,
-        reference=fixed(row.reference.mean),
-        own=fixed(row.own.mean if row.own else None),
-        difference=signed(difference.mean if difference else None),
-        interval=bracket(difference.low, difference.high) if difference else NONE,
-        verdict=row.verdict if row.same_stages else f"{row.verdict}; other settings",
-    )
+def reference_table(rows: Sequence[ReferenceRow], name: str) -> Table:
+    """A method of the committed reference beside this run's, a row each."""
+    return table(
+        name,
+        "Beside the committed reference",
+        [
+            "method", "setting", number("reference"), number("this run"), number("points"),
+            number("90 % interval"), "verdict",
+        ],
+        [
+            row(
+                one.method,
+                one.setting,
+                fixed(one.reference.mean),
+                fixed(one.own.mean if one.own else None),
+                signed(one.difference.mean if one.difference else None),
+                bracket(*one.difference[1:3]) if one.difference else NONE,
+                state(one.verdict if one.same_stages else f"{one.verdict}; other settings"),
+            )
+            for one in rows
+        ],
+        caption=words.REFERENCE_MARGIN,
+    )  # fmt: skip

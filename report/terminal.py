@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qkd.printable import printable
-from report.section import Content
+from report.content import Content
 from report.words import NONE, PLUS_MINUS, fixed
 
 

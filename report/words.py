@@ -18,6 +18,22 @@ SCALE_NOTES = {
     ),
     "paper": "Full length: set against the claimed numbers where there are any.",
 }
+SCALE_TITLES = {"paper": "At full length", "laptop": "Scaled down", "smoke": "Smoke"}
+SURENESS = "A true difference of 0.5 points had a chance of {} of being seen, after correction."
+COMMITTED = "committed reference"
+LEGEND = (
+    ("supported", "the claim's test decides for it in some setting, and against it in none"),
+    ("contradicted", "the test decides against it in some setting, and for it in none"),
+    ("undecided", "it was tested, and no setting decides, or two disagree: no evidence either way"),
+    ("not tested", "no run here asks the question"),
+)
+SCALED_DOWN = (
+    "Scaled down: the same question asked of small networks and short runs. Its word is about "
+    "those alone, and is never set against the paper's numbers. Smoke runs are not counted."
+)
+RULES = (
+    "Open a claim for its rule, which was fixed before any run that it judges, and its evidence."
+)
 REFERENCE_NOTE = "This is the committed reference run, not a run of yours:"
 NOTHING_RAN = "Nothing has run yet."
 INTERVALS = (
@@ -50,6 +66,48 @@ MCNEMAR = (
 BAND = (
     "In brackets the noise of the test set: Wilson's 95 % interval of a share of so many images, "
     "for this one trained network."
+)
+FOREST = (
+    "Paired differences: each seed (dots), their mean and its 95 % interval, uncorrected. "
+    "Exploratory contrasts hollow. An interval may run out of the figure."
+)
+ACCURACY = (
+    "Test top-1 after the last step: each seed (dots), the mean and its 95 % interval. An interval "
+    "may run out of the figure."
+)
+CURVES = (
+    "Held-out top-1 over the student's steps, mean over seeds. Dotted lines: where a phase ends."
+)
+LOSSES = "Terms of the losses, mean over seeds. Solid: cross-entropy; dashed: the others."
+RATES = "Learning rates of the weights; the broad line is the teacher's, while it learns."
+INTERVAL_CURVES = (
+    "Learned intervals of up to twelve layers under {}, relative to the first logged value, mean "
+    "over seeds. Solid: of the weights; dashed: of the inputs."
+)
+NO_HISTOGRAMS = (
+    "Histograms of weights and inputs are not shown: the records hold of each layer its learned "
+    "interval, the levels counted and the share clipped, and no histogram."
+)
+UNDRAWN = "The first {} settings of a page have figures; this one has its tables alone."
+FIXED_TITLE, EXPLORATORY_TITLE = "Fixed before any run", "Exploratory"
+REFERENCE_MARGIN = "Differences with a 90 % Welch interval; the margin is 0.5 points."
+RUNS = (
+    "A run's seconds are those of its whole path, shared stages included. Its name opens a drawer "
+    "with its permalink: its path, records, command, values, environment and log, and for a "
+    "method's first seed that is done its layers."
+)
+LAYERS_ELSEWHERE = "Its layers: in result.json."
+MARKS = (
+    "Paper: its own words. Second-hand: others who had the paper say so. Derived: arithmetic on "
+    "those. Assumed: nobody says; a choice, with its reason."
+)
+RANDOMNESS = (
+    "What is drawn follows from seed and step alone. The same bits are promised where torch, "
+    "device, threads and compiling agree; a stage's env.json has them all."
+)
+AGAIN = (
+    "Each run's drawer has its command; each record's stage.json holds every value, and runs by "
+    "itself: python -m qkd.train RECORD/stage.json."
 )
 FIXED = (
     "Corrected: the lower bound of the power after Holm's correction. The intervals are not "

@@ -8,7 +8,7 @@ from report.curves import curves, thinned
 from report.sources import find
 from report.statistics import Interval, power_paired
 from report.summary import summaries
-from report.tables import contrast_row
+from report.tables import contrast_table
 from report.verdicts import equivalence
 
 FIXED = tuple(contrast for contrast in PHASES if contrast.fixed)
@@ -81,7 +81,8 @@ def test_the_power_is_given_before_and_after_correction(tmp_path):
     assert one.corrected_power < one.power
     text = f"was {one.power:.2f}, at least {one.corrected_power:.2f} after correction."
     assert sentence(one).endswith(f"undecided; the power to see 0.5 points {text}")
-    assert contrast_row(one).corrected_power == f"{one.corrected_power:.2f}"
+    (shown,) = contrast_table([one], "toy", is_fixed=True).rows
+    assert shown.cells[-2].text == f"{one.corrected_power:.2f}"
     (alone,) = compare_all((explored("qkd", "qat", "?"),), methods, "laptop")
     assert alone.power == one.power
     assert alone.corrected_power is None

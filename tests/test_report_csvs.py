@@ -244,7 +244,10 @@ def test_a_smaller_scale_is_never_set_against_the_claimed_numbers(tmp_path):
     (tmp_path / "results" / "paper.csv").write_text(PAPER)
     page, _, summary = built(tmp_path)
     assert ",,,,not compared" in summary
-    assert "claimed" not in page
+    # The number stands in the table of claimed numbers, as not run, and beside no run of ours.
+    assert page.count(">claimed<") == 1
+    number = '<td class="number">'
+    assert f'{number}0</td>{number}\N{EN DASH}</td><td><span class="state not-run">' in page
 
 
 def test_a_damaged_paper_csv_is_shown_and_gives_no_verdict(tmp_path):
@@ -256,7 +259,7 @@ def test_a_damaged_paper_csv_is_shown_and_gives_no_verdict(tmp_path):
     assert ",,,,not compared" in summary
 
 
-def test_the_command_writes_three_files_and_imports_no_torch(tmp_path):
+def test_the_command_writes_its_files_and_imports_no_torch(tmp_path):
     write_run(tmp_path / "results", matrix(seeds=(0,)), {("qkd", 0): 70.0, ("qat", 0): 69.0})
     code = (
         "import sys; from report.__main__ import main; code = main();"
@@ -274,7 +277,7 @@ def test_the_command_writes_three_files_and_imports_no_torch(tmp_path):
     assert done.stdout.splitlines()[-1] == str(page)
     assert "qkd" in done.stdout
     assert sorted(p.name for p in page.parent.iterdir()) == [
-        "cells.csv", "index.html", "summary.csv",
+        "cells.csv", "index.html", "summary.csv", "takeaway.zip",
     ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from benchmarks.plan import plan
 from qkd.record import PRETRAINED, STAGES, State, Store
 from qkd.spec import NUMERICS
 from report.build import build, collect
-from report.runs import shortest_command
+from report.commands import shortest_command
 from report.sources import REFERENCE
 
 SEEDS = (0, 1, 2)

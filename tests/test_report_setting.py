@@ -120,7 +120,7 @@ def test_a_matrix_of_ones_own_does_not_open_with_contrasts_that_it_cannot_have(t
     write_matrix(tmp_path / "results", matrix(methods=(QKD, halves)))
     page = built(tmp_path)
     checked(page)
-    assert "fixed before any run" not in page
+    assert "fixed before any run, and corrected" not in page
     assert 'aria-label="Contrasts' not in page
 
 

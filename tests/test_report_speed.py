@@ -34,11 +34,11 @@ def written(folder, speed=SPEED, name="toy.json"):
 def test_goals_met_and_missed_are_said_with_the_gap(tmp_path):
     (view,), problems = speed_views(written(tmp_path), tmp_path / "none")
     assert problems == []
-    ((title, rows),) = view.groups
-    assert title == "quantized step"
-    assert [row.verdict for row in rows] == ["met", "missed by 0.38"]
-    assert _row(judged(CLOSE)).verdict == "missed by 0.003"
-    assert rows[0].spread == "1.00 to 1.20"
+    (shown,) = view.tables
+    assert shown.lead == "Quantized step"
+    assert [row.cells[4].text for row in shown.rows] == ["met", "missed by 0.38"]
+    assert _row(judged(CLOSE)).cells[4].text == "missed by 0.003"
+    assert shown.rows[0].cells[2].text == "1.00 to 1.20"
     assert view.skipped == ("peers: not installed",)
     assert "4 0.50, 8 1.00" in view.growth
 

@@ -4,6 +4,7 @@ from math import comb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from report.statistics import (
     holm,
@@ -136,6 +137,13 @@ def test_the_noise_band_of_published_examples(right, images, low, high):
         pytest.approx(100 * right / images), pytest.approx(low, abs=0.005),
         pytest.approx(high, abs=0.005), images,
     )  # fmt: skip
+
+
+@given(st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_the_noise_band_is_that_of_scipy(counts):
+    band = noise_band(*counts)
+    theirs = stats.binomtest(*counts).proportion_ci(0.95, method="wilson")
+    assert (band.low, band.high) == pytest.approx((100 * theirs.low, 100 * theirs.high), abs=1e-9)
 
 
 def test_the_noise_band_by_hand():

@@ -11,8 +11,8 @@ from qkd.record import store_of
 from qkd.spec import Method
 from report.__main__ import main
 from report.cells import read
+from report.content import Content
 from report.outcomes import Records
-from report.section import Content
 from report.sources import Run
 from report.summary import summaries
 from report.terminal import print_summary

@@ -1,0 +1,267 @@
+"""What the runs say of a claim of the paper: the tests that decide one, and their verdicts.
+
+The rules were written down before any run was looked at, and stand on the page.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from benchmarks.matrix import ScaleName
+from report.content import Content, Group
+from report.contrasts import ALPHA, Compared, p_value
+from report.paper import Claim, Number, claim, plain
+from report.statistics import mean_interval
+from report.summary import COMPARED_SCALE, Summary
+from report.verdicts import MARGIN
+from report.words import bracket, fixed, signed
+
+SHOWN_SCALES: tuple[ScaleName, ...] = ("paper", "laptop")  # smoke says nothing of any method
+
+
+class Verdict(StrEnum):
+    """What the runs of a scale say of a claim."""
+
+    SUPPORTED = "supported"
+    CONTRADICTED = "contradicted"
+    UNDECIDED = "undecided"
+    NOT_TESTED = "not tested"
+
+
+class Evidence(NamedTuple):
+    """What one setting says: where it stands on the page, the numbers (in ``short`` the difference
+    and its interval alone), the verdict.
+
+    ``power`` is the least chance that its test had of seeing half a point; None where unknown.
+    """
+
+    scale: ScaleName
+    section: str
+    setting: str
+    short: str
+    numbers: str
+    verdict: Verdict
+    power: float | None = None
+
+
+class Found(NamedTuple):
+    """All that was run, and the claimed numbers."""
+
+    contents: Sequence[Content]
+    paper: dict[Claim, Number]
+
+
+class ClaimTest(Protocol):
+    """A test of a claim, which states its own rule."""
+
+    @property
+    def rule(self) -> str:
+        """When a setting supports the claim, and when it contradicts it."""
+
+    def evidence(self, found: Found) -> Iterator[Evidence]:
+        """One for each setting that tests the claim, in the order of the page."""
+
+
+class Contrasted(NamedTuple):
+    """The fixed contrast ``first - second`` has the claimed sign."""
+
+    first: str
+    second: str
+    sign: int = 1
+
+    @property
+    def rule(self) -> str:
+        """By the fixed contrast's corrected p and its sign."""
+        return (
+            f"The fixed contrast {self.first} less {self.second}, paired by seed: a corrected "
+            f"p below {ALPHA} with a {'positive' if self.sign > 0 else 'negative'} mean supports "
+            "the claim, with the other sign contradicts it. Corrected by Holm's method over the "
+            "fixed contrasts of a setting, and by Bonferroni's over the settings of a scale."
+        )
+
+    def evidence(self, found: Found) -> Iterator[Evidence]:
+        """Of every setting that has both methods on a common seed."""
+        runs = [
+            (content, group, one)
+            for content, group in _settings(found.contents)
+            for one in group.compared
+            if one.contrast.fixed and one.paired
+            if (one.contrast.first, one.contrast.second) == (self.first, self.second)
+        ]
+        settings = Counter(one.scale for _, _, one in runs)
+        for content, group, one in runs:
+            numbers, verdict = self._judged(one, settings[one.scale])
+            yield Evidence(
+                scale=content.readings.run.matrix.scale,
+                section=content.anchor,
+                setting=group.setting.label,
+                short=_short(*one.paired[:3]) if one.paired else "",
+                numbers=numbers,
+                verdict=verdict,
+                power=one.corrected_power,
+            )
+
+    def _judged(self, one: Compared, settings: int) -> tuple[str, Verdict]:
+        if one.paired is None:
+            return "", Verdict.UNDECIDED
+        mean, low, high, n = one.paired[:4]
+        if one.corrected is None:
+            return f"{signed(mean)} points, n = {n}: no spread to judge it by", Verdict.UNDECIDED
+        p = min(1.0, settings * one.corrected)
+        numbers = f"{signed(mean)} points {bracket(low, high)}, n = {n}, corrected p {p_value(p)}"
+        if not one.is_proven:
+            return f"{numbers}; no integer proof", Verdict.UNDECIDED
+        if p >= ALPHA:
+            return numbers, Verdict.UNDECIDED
+        return numbers, _either(mean * self.sign > 0)
+
+
+class Recovers(NamedTuple):
+    """QKD at ``bits`` is as good as full precision on networks whose name begins so."""
+
+    network: str
+    bits: int
+
+    @property
+    def rule(self) -> str:
+        """By the 90 % interval of QKD less full precision, and the margin."""
+        return (
+            f"QKD at W{self.bits}A{self.bits} less the same network in full precision as "
+            f"pre-trained, on networks named {self.network}...: a 90 % interval wholly above "
+            f"{fixed(-MARGIN, 1)} points supports the claim, wholly below contradicts it."
+        )
+
+    def evidence(self, found: Found) -> Iterator[Evidence]:
+        """Of every setting of these bits whose full precision is known."""
+        for content, group, ours, reference in _beside_full_precision(found.contents, self):
+            differences = [value - reference for value in ours.top1s.values()]
+            yield _evidence(content, group, ours, differences, -MARGIN)
+
+
+class Drops(NamedTuple):
+    """QKD at ``bits`` is worse than full precision by ``points`` at least, on such networks."""
+
+    network: str
+    bits: int
+    points: float
+
+    @property
+    def rule(self) -> str:
+        """By the 90 % interval of the drop; how much is drastic is assumed."""
+        return (
+            f"Full precision less QKD at W{self.bits}A{self.bits}, on networks named "
+            f"{self.network}...: a 90 % interval wholly above {self.points:g} points supports the "
+            "claim, wholly below contradicts it. How much is drastic, the paper does not say: "
+            f"{self.points:g} points are assumed."
+        )
+
+    def evidence(self, found: Found) -> Iterator[Evidence]:
+        """Of every setting of these bits whose full precision is known."""
+        for content, group, ours, reference in _beside_full_precision(found.contents, self):
+            differences = [reference - value for value in ours.top1s.values()]
+            yield _evidence(content, group, ours, differences, self.points)
+
+
+class Reaches(NamedTuple):
+    """QKD reaches the paper's own number, which stands in paper.csv with a table."""
+
+    dataset: str
+    network: str
+    bits: int
+
+    @property
+    def rule(self) -> str:
+        """By the 90 % interval of ours less the number; at the paper's scale alone."""
+        return (
+            f"QKD's top-1 on {self.dataset} at W{self.bits}A{self.bits}, {self.network}, less the "
+            "claimed number (results/paper.csv), at full length alone: a 90 % interval wholly "
+            f"above {fixed(-MARGIN, 1)} points supports the claim, wholly below contradicts it."
+        )
+
+    def evidence(self, found: Found) -> Iterator[Evidence]:
+        """Of every full-length setting of this network and these bits."""
+        about = claim(self.dataset, self.network, "qkd", self.bits, self.bits)
+        number = found.paper.get(about)
+        if number is None or not number.table:
+            return
+        for content, group in _settings(found.contents):
+            ours = _method(group.methods, "qkd")
+            if content.readings.run.matrix.scale != COMPARED_SCALE or ours is None:
+                continue
+            cell = ours.cells[0].cell
+            names = cell.pair.data.name, cell.pair.student.name, "qkd"
+            if claim(*names, cell.weight_bits, cell.activation_bits) == about and ours.top1s:
+                differences = [value - number.top1 for value in ours.top1s.values()]
+                one = _evidence(content, group, ours, differences, -MARGIN)
+                claimed = f"claimed {fixed(number.top1)} ({number.mark}): {one.numbers}"
+                yield one._replace(numbers=claimed)
+
+
+def combined(found: Iterable[Evidence]) -> Verdict:
+    """Of the settings of a scale: what those that decide agree on; undecided where none does, or
+    where two disagree."""
+    words = {one.verdict for one in found}
+    decided = words - {Verdict.UNDECIDED}
+    if not words:
+        return Verdict.NOT_TESTED
+    return decided.pop() if len(decided) == 1 else Verdict.UNDECIDED
+
+
+def _settings(contents: Sequence[Content]) -> Iterator[tuple[Content, Group]]:
+    for content in contents:
+        if content.readings.run.matrix.scale in SHOWN_SCALES:
+            for group in content.groups:
+                yield content, group
+
+
+def _beside_full_precision(
+    contents: Sequence[Content], test: Recovers | Drops
+) -> Iterator[tuple[Content, Group, Summary, float]]:
+    """QKD in each setting of the test's networks and bits, and the top-1 of full precision."""
+    for content, group in _settings(contents):
+        ours = _method(group.methods, "qkd")
+        alike = [s for s in content.summaries if s.setting.place == group.setting.place]
+        full = _method(alike, "fp")
+        if ours is None or full is None or full.interval is None or not ours.top1s:
+            continue
+        cell = ours.cells[0].cell
+        widths = {cell.weight_bits, cell.activation_bits}
+        if plain(cell.pair.student.name).startswith(test.network) and widths == {test.bits}:
+            yield content, group, ours, full.interval.mean
+
+
+def _evidence(
+    content: Content, group: Group, ours: Summary, differences: Sequence[float], threshold: float
+) -> Evidence:
+    """Whether the 90 % interval of the mean difference lies above the threshold, or below it."""
+    mean, low, high, n = mean_interval(differences, 0.90)
+    verdict = Verdict.UNDECIDED
+    if low is None or high is None:
+        numbers = f"{signed(mean)} points in a single run"
+    else:
+        numbers = f"{signed(mean)} points {bracket(low, high)} (90 %), n = {n}"
+        if not low <= threshold <= high:
+            verdict = _either(low > threshold)
+    if not ours.is_proven:
+        numbers, verdict = f"{numbers}; no integer proof", Verdict.UNDECIDED
+    return Evidence(
+        scale=content.readings.run.matrix.scale,
+        section=content.anchor,
+        setting=group.setting.label,
+        short=_short(mean, low, high),
+        numbers=numbers,
+        verdict=verdict,
+    )
+
+
+def _short(mean: float, low: float | None, high: float | None) -> str:
+    return signed(mean) if low is None else f"{signed(mean)} {bracket(low, high)}"
+
+
+def _either(supports: bool) -> Verdict:
+    return Verdict.SUPPORTED if supports else Verdict.CONTRADICTED
+
+
+def _method(methods: Iterable[Summary], name: str) -> Summary | None:
+    return next((summary for summary in methods if summary.name == name), None)
