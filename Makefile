@@ -32,7 +32,7 @@ RUN := .venv/bin/python
 LAUNCH := $(RUN) -m slurm.launch
 READY := .venv/ready
 
-.PHONY: help setup ablation rivals reproduce-cifar run plan status retry cancel report export doctor \
+.PHONY: help setup ablation rivals reproduce-cifar reproduce-imagenet run plan status retry cancel report export doctor \
 	speed peers test lint clean clean-checkpoints clean-environment clean-data clean-records
 .DEFAULT_GOAL := help
 
@@ -42,8 +42,9 @@ help:
 ## make ablation           the ablation matrix, then report/index.html (half an hour on two cores)
 ## make rivals             quantizers of others under plain QAT and QKD (half an hour likewise)
 ## make reproduce-cifar    the CIFAR matrix, its images fetched or in DATA (a night on two cores)
-## make run MATRIX=...     any matrix: ablation, rivals, cifar, sensitivity, tuning, lengths, or the
-##                         path of a .py file of your own
+## make reproduce-imagenet the ImageNet matrix at full length, DATA= being its folder (many GPUs)
+## make run MATRIX=...     any matrix: ablation, rivals, cifar, imagenet, sensitivity, tuning,
+##                         lengths, or the path of a .py file of your own
 ## make plan               what would run, and what it costs with and without sharing
 ## make status             what is done, running, missing, failed, blocked
 ## make retry              clear failures, so that the next run tries again
@@ -59,7 +60,7 @@ help:
 ##                         clean-environment: .venv; clean-data: the data folder's caches;
 ##                         clean-records: all your records
 ##
-## Variables: MATRIX=ablation  SCALE=smoke|laptop|paper (laptop)  DATA=data  RESULTS=results
+## Variables: MATRIX=ablation  SCALE=smoke|laptop|paper (laptop; of ImageNet paper)  DATA=data  RESULTS=results
 ##            REPORT=report/index.html  SEEDS=0,1,2  ONLY='method=qkd,qat bits=w2a2'
 ##            JOBS= (workers; for each core one; a GPU: as make speed found)  THREADS=1 (of each, on a CPU)
 ##            COMPILE=0|1 (torch.compile: for long runs; needs a C++ compiler and Python's headers)
@@ -78,7 +79,7 @@ $(READY): requirements.lock pyproject.toml
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
-NAMED := $(filter ablation rivals reproduce-cifar,$(MAKECMDGOALS))
+NAMED := $(filter ablation rivals reproduce-cifar reproduce-imagenet,$(MAKECMDGOALS))
 ifneq ($(NAMED),)
 ifneq ($(filter-out $(NAMED:reproduce-%=%),$(value MATRIX)),)
 $(error make $(NAMED) runs one matrix, $(NAMED:reproduce-%=%): for another one, make run MATRIX=...)
@@ -87,7 +88,10 @@ endif
 ablation: export QKD_MATRIX := ablation
 rivals: export QKD_MATRIX := rivals
 reproduce-cifar: export QKD_MATRIX := cifar
-ablation rivals reproduce-cifar run: $(READY)
+reproduce-imagenet: export QKD_MATRIX := imagenet
+# There is no ImageNet on a laptop.
+reproduce-imagenet: export QKD_SCALE := $(or $(value SCALE),paper)
+ablation rivals reproduce-cifar reproduce-imagenet run: $(READY)
 	@$(LAUNCH) run; code=$$?; [ $$code -ge 2 ] || [ -n "$$QKD_CLUSTER" ] || [ "$$QKD_DRYRUN" = 1 ] || \
 	  $(RUN) -m report || code=1; exit $$code
 

@@ -15,15 +15,14 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from baselines.methods import QUANTIZERS, rivals
 from benchmarks import ablation
-from benchmarks.contrasts import PHASES, explored
+from benchmarks.contrasts import PHASES
 from benchmarks.matrix import DEFAULT_SEEDS as SEEDS_OF_OTHERS
 from benchmarks.matrix import Grid, Label, Matrix, Pair, ScaleName
 from benchmarks.pairs import Priced, cifar_mobilenet, cifar_resnet, pretrained_pair
-from benchmarks.rivals import AT_THE_WEIGHTS_RATE, TITLES
+from benchmarks.rivals import HELP, optional_grids
 from qkd.data.standard import CIFAR10, CIFAR100, SYNTHETIC
-from qkd.spec import Bits, Data, Method, Recipe, Weights
+from qkd.spec import Bits, Data, Recipe, Weights
 
 DEFAULT_SEEDS: dict[ScaleName, tuple[int, ...]] = {**SEEDS_OF_OTHERS, "laptop": (0, 1, 2)}
 
@@ -66,16 +65,12 @@ def matrix(scale: ScaleName, seeds: tuple[int, ...], ready: Ready = NONE_READY) 
     if ready:
         label = replace(label, deviations=(*label.deviations, _READY))
     name = "cifar-ready" if ready else "cifar"
-    help_to_rivals = tuple(
-        explored(f"qkd-{name}", f"qat-{name}", f"does QKD help {TITLES[name]}?")
-        for name in QUANTIZERS
-    )
     return Matrix(
         name=name,
         scale=scale,
         label=label,
         grids=grids,
-        contrasts=(*PHASES, *help_to_rivals),
+        contrasts=(*PHASES, *HELP),
     )
 
 
@@ -102,18 +97,8 @@ def _grids(cast: Cast, scale: Scale, seeds: tuple[int, ...], ready: Ready) -> It
         seeds=seeds,
         recipe=scale.recipe,
     )
-    fast = replace(scale.recipe, weight_interval_learning_rate=scale.recipe.learning_rate)
     yield base
-    yield replace(base, methods=_rivals(fast=False), optional=True)
-    yield replace(base, methods=_rivals(fast=True), recipe=fast, optional=True)
-
-
-def _rivals(fast: bool) -> tuple[Method, ...]:
-    return tuple(
-        method
-        for method in rivals()
-        if (method.name.partition("-")[2] in AT_THE_WEIGHTS_RATE) == fast
-    )
+    yield from optional_grids(base)
 
 
 def _require_known(scale: Scale, ready: Ready) -> None:

@@ -21,10 +21,11 @@ order in both.
 from msgspec.structs import replace
 
 from baselines.methods import QUANTIZERS, sqakd, with_quantizer
+from baselines.methods import rivals as every_rival
 from benchmarks import ablation
 from benchmarks.contrasts import Contrast, explored
 from benchmarks.matrix import DEFAULT_SEEDS as SEEDS_OF_OTHERS
-from benchmarks.matrix import Label, Matrix, ScaleName
+from benchmarks.matrix import Grid, Label, Matrix, ScaleName
 from qkd.spec import Method
 
 DEFAULT_SEEDS: dict[ScaleName, tuple[int, ...]] = {**SEEDS_OF_OTHERS, "laptop": (0, 1, 2)}
@@ -72,6 +73,24 @@ def _with(names: list[str], trainings: tuple[Method, ...]) -> tuple[Method, ...]
     )
 
 
+def optional_grids(base: Grid) -> tuple[Grid, Grid]:
+    """The rivals as optional cells beside those of a grid, at their two rates of learning."""
+    rate = base.recipe.learning_rate
+    fast = replace(base.recipe, weight_interval_learning_rate=rate)
+    return (
+        replace(base, methods=_at_rate(fast=False), optional=True),
+        replace(base, methods=_at_rate(fast=True), recipe=fast, optional=True),
+    )
+
+
+def _at_rate(fast: bool) -> tuple[Method, ...]:
+    return tuple(
+        method
+        for method in every_rival()
+        if (method.name.partition("-")[2] in AT_THE_WEIGHTS_RATE) == fast
+    )
+
+
 def contrasts() -> tuple[Contrast, ...]:
     """Fixed: whether QKD helps each rival's quantizer. All others are exploratory."""
     fixed = [
@@ -91,6 +110,11 @@ def contrasts() -> tuple[Contrast, ...]:
         explored("qat", "sqakd", "plain QAT against it"),
     )
 
+
+# For a matrix that has the rivals as optional cells: nothing of them is fixed beforehand.
+HELP = tuple(
+    explored(f"qkd-{name}", f"qat-{name}", f"does QKD help {TITLES[name]}?") for name in QUANTIZERS
+)
 
 _SCALES: dict[ScaleName, tuple[str, str]] = {
     "smoke": ("smoke scale", "a minute or two on two cores"),

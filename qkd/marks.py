@@ -125,6 +125,14 @@ def marks() -> tuple[Marked, ...]:
         Marked("pairs, CIFAR", "ResNet-20 with ResNet-32 and ResNet-56; MobileNetV2 at width 1 and "
                "0.5 with ResNet-56", "benchmarks.cifar", "assumed",
                "ResNet-20 is second-hand; MobileNetV2 is the paper's, its teacher unknown"),
+        Marked("pairs, ImageNet", "ResNet-18 with ResNet-34, ResNet-34 with ResNet-50, ResNet-50 "
+               "with ResNet-101, MobileNetV2 with ResNet-50", "benchmarks.imagenet", "assumed",
+               "the students ResNet-18 and MobileNetV2 are the paper's"),
+        Marked("epochs of SS / CS / TU and batch, ImageNet", "18 / 60 / 42; 256",
+               "benchmarks.imagenet", "assumed", "unknown; the ratio of CIFAR-10's epochs"),
+        Marked("ablation, ImageNet", "ResNet-18 and MobileNetV2 at W4A4", "benchmarks.imagenet",
+               "assumed", "that there is one of both kinds of network is the paper's; the bits are "
+               "those of its claims"),
         Marked("MobileNetV2 on small images", "stride 1 in the stem and the first two groups, no "
                "dropout", "qkd.models.mobilenet_cifar", "assumed", "usual, and not stated"),
         Marked("networks, ImageNet", "torchvision's, with their dropout and stochastic depth",

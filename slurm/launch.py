@@ -275,9 +275,10 @@ def main(arguments: list[str]) -> int:
             return WITHOUT_MATRIX[arguments[0]](settings)
         if settings.pack > 1 and not settings.cluster:
             raise SettingsError("PACK= is the stages of one job of a cluster: give CLUSTER= too")
+        work = prepare(settings, unread=arguments[0] == "plan")
         if settings.cluster:
-            return _on_cluster(arguments[0], prepare(settings))
-        return COMMANDS[arguments[0]](prepare(settings))
+            return _on_cluster(arguments[0], work)
+        return COMMANDS[arguments[0]](work)
     except (ValueError, OSError, QueueUnknown) as error:
         print(printable(f"error: {error}"), file=sys.stderr)
         return USAGE

@@ -1,6 +1,7 @@
 """From MATRIX=... to a matrix whose every cell has its id, and back from the records."""
 
 import json
+import sys
 import traceback
 from collections.abc import Callable
 from importlib import import_module
@@ -13,12 +14,13 @@ from benchmarks.matrix import DEFAULT_SEEDS, Grid, Matrix, select
 from benchmarks.settings import Settings, SettingsError
 from qkd.files import write_atomically
 from qkd.imports import load_file
+from qkd.printable import printable
 from qkd.spec import NUMERICS, Data, Network, Weights
 from qkd.value import decode, encode, validated
 from qkd.weights_file import sha256_of
 
 MATRICES = "matrices"
-BUILT_IN = ("ablation", "rivals", "cifar", "sensitivity", "tuning", "lengths")
+BUILT_IN = ("ablation", "rivals", "cifar", "imagenet", "sensitivity", "tuning", "lengths")
 
 
 def is_file(name: str) -> bool:
@@ -26,9 +28,12 @@ def is_file(name: str) -> bool:
     return name.endswith(".py")
 
 
-def build(settings: Settings) -> Matrix:
+def build(settings: Settings, unread: bool = False) -> Matrix:
     """The matrix that was asked for, validated, its data and weights identified (they are read) and
     its networks counted, where it does not say. Data of no cell that ONLY= picks is left as it is.
+
+    With ``unread``, so is data that cannot be read, and the reason is printed: where the networks'
+    costs are known, so is the plan's, though not which of its stages are done.
 
     Raises SettingsError for an unknown name, and DataError where data is needed and not there.
     """
@@ -42,7 +47,8 @@ def build(settings: Settings) -> Matrix:
         raise SettingsError(f"MATRIX={settings.matrix}: matrix() returned no Matrix")
     matrix = validated(msgspec.structs.replace(matrix, numerics=NUMERICS))
     chosen = {cell.pair.data.name for cell in select(list(matrix.cells()), settings.only)}
-    return _counted(_identified(matrix, settings.data, chosen), settings.data, path)
+    unread = unread and _is_priced(matrix)
+    return _counted(_identified(matrix, settings.data, chosen, unread), settings.data, path)
 
 
 def _module(name: str) -> Any:
@@ -76,18 +82,16 @@ def _of_the_user(path: Path, call: Callable[[], Any]) -> Any:
         raise SettingsError(f"{path}{line}: {type(error).__name__}: {error}") from error
 
 
-def _identified(matrix: Matrix, folder: Path, chosen: set[str]) -> Matrix:
+def _identified(matrix: Matrix, folder: Path, chosen: set[str], unread: bool) -> Matrix:
     """Every chosen data set with its digest and every file of weights with its sha256: those that
-    have none are read."""
+    have none are read. With ``unread`` data that cannot be read stays without."""
     data: dict[str, str] = {}
     weights: dict[str, str] = {}
 
     def fill(node: dict[str, Any]) -> None:
         if node.get("digest") == "" and "reader" in node and node["name"] in chosen:
             if node["reader"] not in data:
-                from qkd.data.cache import identify  # numpy, which a plan does not otherwise need
-
-                data[node["reader"]] = identify(msgspec.convert(node, Data), folder).digest
+                data[node["reader"]] = _digest(msgspec.convert(node, Data), folder, unread)
             node["digest"] = data[node["reader"]]
         if node.get("sha256") == "" and "source" in node:
             if node["source"] not in weights:
@@ -95,6 +99,22 @@ def _identified(matrix: Matrix, folder: Path, chosen: set[str]) -> Matrix:
             node["sha256"] = weights[node["source"]]
 
     return _changed(matrix, fill)
+
+
+def _digest(data: Data, folder: Path, unread: bool) -> str:
+    from qkd.data.cache import identify  # numpy, which a plan does not otherwise need
+    from qkd.data.images import DataError
+
+    try:
+        return identify(data, folder).digest
+    except DataError as error:
+        if not unread:
+            raise
+        print(printable(f"{data.name} cannot be read: {error}"), file=sys.stderr)
+        print(
+            "costs are known without it, what is done is not: all counts as to do", file=sys.stderr
+        )
+        return ""
 
 
 def _changed(matrix: Matrix, change: Callable[[dict[str, Any]], None]) -> Matrix:
@@ -113,9 +133,13 @@ def _changed(matrix: Matrix, change: Callable[[dict[str, Any]], None]) -> Matrix
     return msgspec.convert(plain, Matrix)
 
 
+def _is_priced(matrix: Matrix) -> bool:
+    return all(grid.pair.student_macs and grid.pair.teacher_macs for grid in matrix.grids)
+
+
 def _counted(matrix: Matrix, folder: Path, path: Path) -> Matrix:
     """Every pair with the cost of its networks, which the file at ``path`` may have made."""
-    if all(grid.pair.student_macs and grid.pair.teacher_macs for grid in matrix.grids):
+    if _is_priced(matrix):
         return matrix
     from qkd.data.cache import load
     from qkd.macs import count  # torch, which a plan does not otherwise need

@@ -23,9 +23,11 @@ class Work(NamedTuple):
         return self.store.record(self.whole.stages[digest].stage.history)
 
 
-def prepare(settings: Settings) -> Work:
-    """What the settings ask for. Raises ValueError for what cannot be."""
-    matrix = build(settings)
+def prepare(settings: Settings, unread: bool = False) -> Work:
+    """What the settings ask for; with ``unread`` though its data is not there, as
+    `slurm.matrices.build` says. Raises ValueError for what cannot be.
+    """
+    matrix = build(settings, unread)
     cells = list(matrix.cells())
     whole = plan(cells)
     chosen = whole.of(select(cells, settings.only))

@@ -29,7 +29,7 @@ def write_photos(root, train=4, val=2, wnids=WNIDS):
             folder.mkdir(parents=True)
             for number in range(count):
                 seed = 1000 * label + 10 * number + (part == "val")
-                image = photo(seed, 30 + 5 * number, 60 - 7 * label)
+                image = photo(seed, 30 + 5 * number, 60 - 7 * (label % 5))
                 image.save(folder / f"{wnid}_{number}.JPEG", quality=90)
     return root
 

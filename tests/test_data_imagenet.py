@@ -4,6 +4,7 @@ import shutil
 import numpy as np
 import pytest
 from jpegs import described, write_photos
+from msgspec.structs import replace
 from scipy.io import savemat
 from torchvision.datasets import imagenet as torchvisions
 
@@ -115,3 +116,56 @@ def test_where_there_is_nothing_the_message_says_what_is_looked_for(tmp_path):
     (tmp_path / "train" / "n01").mkdir(parents=True)
     with pytest.raises(DataError, match=r"there is no folder .*val"):
         load(described(), tmp_path)
+
+
+FEW = {"reader": "qkd.data.imagenet:read_few", "train_images": 600, "classes": 10}
+
+
+def few(tree, **change):
+    """What `read_few` finds there, as a data set of its own."""
+    return load(replace(described(), **{**FEW, **change}), tree)
+
+
+@pytest.fixture
+def larger(tmp_path):
+    """More than is taken: twelve classes, 61 training and 11 validation images of each."""
+    wnids = [f"n{number:02d}" for number in range(12)]
+    root = tmp_path / "larger"
+    for part, count in (("train", 61), ("val", 11)):
+        for wnid in wnids:
+            (root / part / wnid).mkdir(parents=True)
+            for number in range(count):
+                (root / part / wnid / f"{wnid}_{number:02d}.JPEG").write_bytes(b"never decoded")
+    return root
+
+
+def test_few_are_the_first_of_the_first_classes(larger):
+    split = few(larger)
+    for part, folder, count in ((split.train, "train", 60), (split.test, "val", 10)):
+        assert part.names.tolist() == [
+            f"{folder}/n{label:02d}/n{label:02d}_{number:02d}.JPEG".encode()
+            for label in range(10)
+            for number in range(count)
+        ]
+        assert part.labels.tolist() == [label for label in range(10) for _ in range(count)]
+
+
+def test_few_of_a_flat_folder_are_of_the_same_classes(tree):
+    found = {"train_images": 12, "classes": 3}
+    before = labels_by_name(few(tree, **found).test)
+    flattened(tree)
+    assert labels_by_name(few(tree, **found).test) == before
+
+
+def test_few_have_the_digest_of_what_is_taken(larger):
+    data = replace(described(), **FEW)
+    before = identify(data, larger).digest
+    (larger / "train" / "n11" / "n11_00.JPEG").write_bytes(b"of a class that is not taken")
+    assert identify(data, larger).digest == before
+    (larger / "val" / "n09" / "n09_09.JPEG").write_bytes(b"of one that is")
+    assert identify(data, larger).digest != before
+
+
+def test_too_few_are_an_error(tree):
+    with pytest.raises(DataError, match="has 12 training images, not 600"):
+        few(tree)

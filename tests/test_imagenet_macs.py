@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.models import get_model_weights
 
-from benchmarks.imagenet_networks import MACS, WEIGHTS, imagenet
+from benchmarks.imagenet_networks import FEW_MACS, MACS, WEIGHTS, imagenet
 from qkd.imports import FACTORIES, resolve
 from qkd.macs import count, layer_macs
 
@@ -20,6 +20,13 @@ def test_operations_counted_again_are_those_that_are_kept(name):
     priced = imagenet(name)
     found = layer_macs(shapes_of(priced.network), (3, 224, 224))
     assert sum(found.values()) == priced.macs == MACS[name]
+
+
+@pytest.mark.parametrize("name", FEW_MACS)
+def test_so_are_those_of_small_images(name):
+    priced = imagenet(name, classes=10, pixels=64)
+    found = layer_macs(shapes_of(priced.network), (3, 64, 64))
+    assert sum(found.values()) == priced.macs == FEW_MACS[name]
 
 
 @pytest.mark.parametrize("name", MACS)
@@ -42,6 +49,7 @@ def test_resnet18_by_hand():
 
 def test_other_sizes_and_classes_are_left_to_be_counted():
     assert imagenet("resnet18", pixels=64).macs == imagenet("resnet18", classes=10).macs == 0
+    assert imagenet("resnet50", classes=10, pixels=64).macs == 0
     small = imagenet("resnet18", classes=10, pixels=64).network
     assert count(small, (3, 64, 64)) == sum(layer_macs(shapes_of(small), (3, 64, 64)).values())
     with pytest.raises(ValueError, match="'vgg16' is none of the ImageNet networks: resnet18,"):

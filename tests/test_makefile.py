@@ -45,7 +45,12 @@ def test_an_unknown_variable_is_an_error_that_lists_the_valid_ones(given: str) -
 
 @pytest.mark.parametrize(
     ("target", "own"),
-    [("ablation", "'qkd-ce'"), ("rivals", "'qkd-lsq'"), ("reproduce-cifar", "'kd-lsq'")],
+    [
+        ("ablation", "'qkd-ce'"),
+        ("rivals", "'qkd-lsq'"),
+        ("reproduce-cifar", "'kd-lsq'"),
+        ("reproduce-imagenet", "'kd-lsq'"),
+    ],
 )
 def test_a_matrix_with_a_target_is_run_by_it_and_no_other_is(
     tmp_path: Path, target: str, own: str
@@ -59,6 +64,15 @@ def test_a_matrix_with_a_target_is_run_by_it_and_no_other_is(
         done = make(target, f"MATRIX={other}")
         assert done.returncode != 0
         assert f"make {target} runs one matrix, {name}: for another" in done.stderr
+
+
+def test_imagenet_is_reproduced_at_full_length_unless_a_scale_is_given(tmp_path: Path) -> None:
+    def bits(*given: str) -> str:
+        return make("reproduce-imagenet", f"RESULTS={tmp_path}", "ONLY=bits=w9a9", *given).stderr
+
+    assert "it may be ['fp', 'w2a2', 'w3a3', 'w4a4', 'w5a5', 'w6a6', 'w8a8']" in bits()
+    assert "it may be ['fp', 'w4a4']" in bits("SCALE=smoke")
+    assert "ImageNet has no laptop scale" in bits("SCALE=laptop")
 
 
 @pytest.mark.parametrize(

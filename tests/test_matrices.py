@@ -9,6 +9,7 @@ import pytest
 from benchmarks.ablation import matrix
 from benchmarks.matrix import Matrix
 from benchmarks.settings import Settings, SettingsError, from_environment
+from qkd.data.images import DataError
 from qkd.value import decode
 from slurm.matrices import build, remember
 
@@ -105,6 +106,14 @@ def test_a_users_data_is_read_and_his_networks_are_counted(tmp_path: Path) -> No
     digests = {pair.data.digest, pair.student_start.data.digest, pair.teacher_start.data.digest}
     assert len(digests) == 1
     assert len(digests.pop()) == 64
+
+
+def test_a_plan_does_not_count_networks_on_images_that_are_not_there(tmp_path: Path) -> None:
+    file = tmp_path / "unread_matrix.py"
+    file.write_text(UNCOUNTED.replace("NAME", file.stem).replace("synthetic(folder)", "1 / 0"))
+    given = settings(MATRIX=str(file), SCALE="smoke", DATA=str(tmp_path))
+    with pytest.raises(DataError, match="ZeroDivisionError"):
+        build(given, unread=True)
 
 
 def test_a_file_without_a_matrix_is_a_clear_error(tmp_path: Path) -> None:

@@ -5,11 +5,14 @@
   (``ILSVRC2012_devkit_t12/data/``): the ground truth gives the number of each image's class in the
   order of the images' names, ``meta.mat`` the wnid of each number.
 
-Labels count the sorted wnids, in either form: torchvision's networks know them so.
+Labels count the sorted wnids, in either form: torchvision's networks know them so. `read_few` takes
+some of such a tree, so that whoever has one can try what is meant for all of it.
 """
 
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from qkd.data.images import DataError
 from qkd.data.photos import Listed, Listing, as_listed, class_names, files_of, listed, listing
@@ -18,6 +21,7 @@ TREE = "imagenet"
 DEVKIT = "ILSVRC2012_devkit_t12"
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 META = "meta.mat"
+FEW_CLASSES, FEW_TRAIN, FEW_VAL = 10, 60, 10
 
 
 def read(folder: Path) -> Listing:
@@ -25,18 +29,47 @@ def read(folder: Path) -> Listing:
 
     Raises DataError, which names the place.
     """
+    root = _root(folder)
+    if not _is_flat(root / "val"):
+        return listing(root)
+    classes = class_names(root / "train")
+    test, beside = _flat(root, classes)
+    return Listing(root, classes, listed(root, "train", classes), test, beside)
+
+
+def read_few(folder: Path) -> Listing:
+    """Of what `read` finds the first ten classes, and of each the first 60 training images and up
+    to 10 validation images, by name; other classes are not listed.
+
+    Raises DataError, which names the place.
+    """
+    root = _root(folder)
+    every = class_names(root / "train")
+    classes, beside = every[:FEW_CLASSES], tuple[str, ...]()
+    if _is_flat(root / "val"):
+        test, beside = _flat(root, every)
+    else:
+        test = listed(root, "val", classes)
+    train = listed(root, "train", classes)
+    return Listing(root, classes, _first(train, FEW_TRAIN), _first(test, FEW_VAL), beside)
+
+
+def _first(part: Listed, count: int) -> Listed:
+    """So many files of each of the first ten classes."""
+    begins = np.searchsorted(part.labels, part.labels)  # labels ascend
+    kept = (np.arange(len(part.labels)) - begins < count) & (part.labels < FEW_CLASSES)
+    return Listed(part.names[kept], part.labels[kept], part.sizes[kept])
+
+
+def _root(folder: Path) -> Path:
+    """The folder of ``train`` and ``val``. Raises DataError where there is none."""
     root = folder / TREE if (folder / TREE / "train").is_dir() else folder
     if not (root / "train").is_dir():
         raise DataError(
             f"there is no train/<wnid>/*.JPEG in {folder} or {folder / TREE}: name the folder of "
             "ImageNet's train and val by DATA="
         )
-    if not _is_flat(root / "val"):
-        return listing(root)
-    classes, kit = class_names(root / "train"), _kit(root)
-    beside = tuple(str((kit / name).relative_to(root)) for name in (GROUND_TRUTH, META))
-    test = _flat(root, kit, classes)
-    return Listing(root, classes, listed(root, "train", classes), test, beside)
+    return root
 
 
 def _is_flat(val: Path) -> bool:
@@ -59,8 +92,9 @@ def _kit(root: Path) -> Path:
     )
 
 
-def _flat(root: Path, kit: Path, classes: tuple[str, ...]) -> Listed:
-    """The files of a flat ``val``, labelled by the development kit."""
+def _flat(root: Path, classes: tuple[str, ...]) -> tuple[Listed, tuple[str, ...]]:
+    """The files of a flat ``val``, labelled by the development kit, and the kit's two files."""
+    kit = _kit(root)
     files = files_of(root / "val")
     numbers = _numbers(kit / GROUND_TRUTH)
     if len(numbers) != len(files):
@@ -78,7 +112,8 @@ def _flat(root: Path, kit: Path, classes: tuple[str, ...]) -> Listed:
         (f"val/{name}", labels[number], size)
         for (name, size), number in zip(files, numbers, strict=True)
     ]
-    return as_listed(sorted(rows, key=lambda row: (row[1], row[0])))
+    beside = tuple(str((kit / name).relative_to(root)) for name in (GROUND_TRUTH, META))
+    return as_listed(sorted(rows, key=lambda row: (row[1], row[0]))), beside
 
 
 def _numbers(ground_truth: Path) -> list[int]:

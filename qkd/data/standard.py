@@ -58,6 +58,19 @@ IMAGENET = Data(
     photos=Photos(),
 )
 
+# A few of its images, cut small: they show that the machinery runs on photos, and nothing else.
+IMAGENET_FEW = Data(
+    name="imagenet-few",
+    reader="qkd.data.imagenet:read_few",
+    train_images=600,
+    classes=10,
+    mean=_MEAN,
+    std=_STD,
+    held_out=40,
+    pad=0,
+    photos=Photos(size=64, resize=72),
+)
+
 SYNTHETIC = Data(
     name="synthetic",
     reader="qkd.data.synthetic:read",

@@ -1,0 +1,193 @@
+"""ImageNet: do the paper's main tables hold? (torch-free)
+
+ResNet-18, ResNet-34 and ResNet-50 at 2 to 4 bits and MobileNetV2 at 2 to 8, each with a larger
+teacher, from torchvision's weights: QKD, plain QAT and plain KD. The phases are taken out of
+ResNet-18 and of MobileNetV2 at W4A4: the paper's ablation is of a standard and of a
+depthwise-separable network, and W4A4 is where its claims about these two stand. Run it with
+``make reproduce-imagenet DATA=folder``; ``make plan MATRIX=imagenet SCALE=paper`` says its
+GPU-hours, with or without the images.
+
+Optional cells, which ``ONLY=`` must name by their method: plain QAT at QKD's cost, QKD with a
+teacher that learns by labels alone, both trainings in full precision, and the rivals' quantizers.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from benchmarks import ablation
+from benchmarks.contrasts import PHASES
+from benchmarks.imagenet_networks import FEW_CLASSES, FEW_PIXELS, WEIGHTS, imagenet
+from benchmarks.matrix import DEFAULT_SEEDS as SEEDS_OF_OTHERS
+from benchmarks.matrix import Grid, Label, Matrix, ScaleName
+from benchmarks.pairs import NONE_READY, Priced, pretrained_pair
+from benchmarks.rivals import HELP, optional_grids
+from benchmarks.settings import SettingsError
+from qkd.data.standard import IMAGENET, IMAGENET_FEW
+from qkd.spec import Bits, Data, Method, Precision, Recipe
+
+DEFAULT_SEEDS: dict[ScaleName, tuple[int, ...]] = {
+    **SEEDS_OF_OTHERS,
+    "smoke": (0,),
+    "paper": (0, 1, 2),
+}
+
+BATCH = 256
+EPOCH = IMAGENET.epoch_steps(BATCH)  # 4,965 steps
+EPOCHS = 120  # 18, 60 and 42 of self-studying, co-studying and tutoring
+
+TO_FOUR, TO_EIGHT = (2, 3, 4), (2, 3, 4, 5, 6, 8)
+ABLATED = Bits(weight=4, activation=4)
+TABLES = ("qkd", "qat", "kd", "fp")
+PARTS = ("ss+cs", "ss+tu", "cs+tu", "cs")
+
+
+class Cast(NamedTuple):
+    """Who learns from whom, at how many bits, and whether the phases are taken out too."""
+
+    student: Priced
+    teacher: Priced
+    bits: tuple[int, ...]
+    ablated: bool
+
+
+class Scale(NamedTuple):
+    """The images, the pairs, the steps of their pre-training (0: they begin with published
+    weights), and the recipe of the methods."""
+
+    data: Data
+    casts: tuple[Cast, ...]
+    pretraining: int
+    recipe: Recipe
+
+
+def matrix(scale: ScaleName, seeds: tuple[int, ...], precision: Precision = "float32") -> Matrix:
+    """The ImageNet matrix at a scale, trained in float32 (assumed: the practice of its day).
+
+    ``precision="bfloat16"``, for a matrix file of one's own, trains under autocast in a fraction of
+    the hours; its cells have ids of their own. Raises SettingsError for the laptop scale, which
+    there is not.
+    """
+    if scale not in SCALES:
+        raise SettingsError(
+            f"ImageNet has no {scale} scale: an epoch of ResNet-18 takes two cores about "
+            f"{_hours_of_an_epoch():.0f} hours. Take SCALE=paper where there are GPUs, SCALE=smoke "
+            "to see the machinery run on a few of its images, or make reproduce-cifar"
+        )
+    chosen, label, name = SCALES[scale], LABELS[scale], "imagenet"
+    if precision != "float32":
+        chosen = chosen._replace(recipe=replace(chosen.recipe, precision=precision))
+        deviation = f"trained under autocast to {precision}, where the estimate supposes float32"
+        label = replace(label, deviations=(*label.deviations, deviation))
+        name = f"imagenet-{precision}"
+    return Matrix(
+        name=name,
+        scale=scale,
+        label=label,
+        grids=tuple(grid for cast in chosen.casts for grid in _grids(cast, chosen, seeds)),
+        contrasts=(*PHASES, *HELP),
+    )
+
+
+def _hours_of_an_epoch() -> float:
+    """Of plain QAT, at the speed of two cores that the CIFAR matrix's cost supposes: 2e10
+    multiply-accumulates a second on each.
+    """
+    return EPOCH * BATCH * 3 * imagenet("resnet18").macs / 4e10 / 3600
+
+
+def _grids(cast: Cast, scale: Scale, seeds: tuple[int, ...]) -> Iterator[Grid]:
+    """What the tables need, the ablation where it is asked for, then the optional cells."""
+    pair = pretrained_pair(
+        cast.student,
+        cast.teacher,
+        scale.data,
+        steps=scale.pretraining,
+        log_every=scale.recipe.log_every,
+        batch=scale.recipe.batch,
+        weights=WEIGHTS if scale.pretraining == 0 else NONE_READY,
+    )
+    every = ablation.methods(pair)
+    table = Grid(
+        pair=pair,
+        bits=tuple(Bits(weight=bits, activation=bits) for bits in cast.bits),
+        methods=_named(every, TABLES),
+        seeds=seeds,
+        recipe=scale.recipe,
+    )
+    yield table
+    if cast.ablated:
+        yield replace(table, bits=(ABLATED,), methods=_named(every, PARTS))
+    others = [method.name for method in every if method.name not in (*TABLES, *PARTS)]
+    yield replace(table, methods=_named(every, others), optional=True)
+    yield from optional_grids(table)
+
+
+def _named(methods: tuple[Method, ...], names: tuple[str, ...] | list[str]) -> tuple[Method, ...]:
+    return tuple(method for method in methods if method.name in names)
+
+
+def _few(name: str) -> Priced:
+    return imagenet(name, FEW_CLASSES, FEW_PIXELS)
+
+
+SCALES: dict[ScaleName, Scale] = {
+    "smoke": Scale(
+        data=IMAGENET_FEW,
+        casts=tuple(
+            Cast(_few(student), _few("resnet34"), (4,), ablated=True)
+            for student in ("resnet18", "mobilenet_v2")
+        ),
+        pretraining=20,  # random batch norms are no start: intervals are calibrated behind them
+        recipe=Recipe(horizon=20, log_every=10, batch=8),
+    ),
+    "paper": Scale(
+        data=IMAGENET,
+        casts=(
+            Cast(imagenet("resnet18"), imagenet("resnet34"), TO_FOUR, ablated=True),
+            Cast(imagenet("resnet34"), imagenet("resnet50"), TO_FOUR, ablated=False),
+            Cast(imagenet("resnet50"), imagenet("resnet101"), TO_FOUR, ablated=False),
+            Cast(imagenet("mobilenet_v2"), imagenet("resnet50"), TO_EIGHT, ablated=True),
+        ),
+        pretraining=0,
+        recipe=Recipe(horizon=EPOCHS * EPOCH, log_every=EPOCH, batch=BATCH),
+    ),
+}
+
+_QUESTION = (
+    "Does QKD beat plain QAT and plain KD on ImageNet at equal student epochs, down to how many "
+    "bits does it recover full precision, and what does each phase add in a network with and one "
+    "without depthwise convolutions?"
+)
+LABELS: dict[ScaleName, Label] = {
+    "smoke": Label(
+        title="ImageNet, smoke scale",
+        question=_QUESTION,
+        cost="three minutes on two cores",
+        deviations=(
+            "600 training and up to 100 test images of ten classes, at 64 pixels, 20 steps of 8 "
+            "after a pre-training of 20: it shows that the machinery runs on photos, and nothing "
+            "else",
+        ),
+    ),
+    "paper": Label(
+        title="ImageNet, full length",
+        question=_QUESTION,
+        cost=(
+            "22,600 hours on one A100, estimated: 2.38e20 multiply-accumulates with three seeds at "
+            "30 % of its peak in float32; without sharing stages 24,800. QKD, plain QAT and plain "
+            "KD of ResNet-18 at W4A4 with one seed: 376"
+        ),
+        deviations=(
+            "10,000 training images are held out for the curves and never trained on, but the "
+            "published weights have seen them: curves and the best step flatter; the last step on "
+            "the 50,000 validation images is what counts",
+            "assumed, as nothing is known: 120 epochs in the ratio of CIFAR-10's (18, 60 and 42), "
+            "batches of 256, the learning rates and weight decay of CIFAR, the pairs, "
+            "torchvision's first weights, and at which bits the phases are taken out",
+            "no label smoothing, no warm-up, no averaging of weights",
+            "MobileNetV2 at 2 to 6 and at 8 bits: 7 lies between two of which nothing is claimed",
+        ),
+    ),
+}
