@@ -164,7 +164,7 @@ LABELS: dict[ScaleName, Label] = {
     "smoke": Label(
         title="ImageNet, smoke scale",
         question=_QUESTION,
-        cost="three minutes on two cores",
+        cost="a few minutes on two cores",
         deviations=(
             "600 training and up to 100 test images of ten classes, at 64 pixels, 20 steps of 8 "
             "after a pre-training of 20: it shows that the machinery runs on photos, and nothing "
