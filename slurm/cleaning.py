@@ -1,13 +1,13 @@
-"""What the clean targets remove. Records go only where the target's name says so."""
+"""What make retry and the clean targets remove. Records go only where a target's name says so."""
 
 import shutil
 from pathlib import Path
 
 from benchmarks.settings import Settings
-from qkd.record import STAGES, readable_name
+from qkd.record import STAGES, State, readable_name
 from slurm.launches import FILE as LAUNCHES
 from slurm.matrices import MATRICES
-from slurm.notes import JOBS
+from slurm.notes import JOBS, forget
 from slurm.schedule import Status, statuses
 from slurm.work import Work
 
@@ -24,6 +24,21 @@ def clean_records(settings: Settings) -> int:
     (settings.results / LAUNCHES).unlink(missing_ok=True)
     for folder in (STAGES, MATRICES, JOBS):
         _remove(settings.results / folder)
+    return 0
+
+
+def retry(work: Work) -> int:
+    """Clears failures, so that the next run tries those stages again."""
+    cleared = 0
+    histories = [planned.stage.history for planned in work.plan.stages.values()]
+    for history, state in zip(histories, work.store.states(histories), strict=True):
+        if state == State.FAILED:
+            record = work.store.record(history)
+            record.failed_file.unlink()
+            forget(record)
+            print(f"cleared {record.path.name}")
+            cleared += 1
+    print(f"{cleared} failures cleared; run again to train them")
     return 0
 
 

@@ -15,19 +15,19 @@ from rich.text import Text
 
 from benchmarks.settings import Settings, SettingsError, from_environment
 from qkd.printable import printable
-from qkd.record import STAGES, State
-from qkd.runtime import Runtime
+from qkd.record import STAGES
 from qkd.value import digest
-from slurm.cleaning import clean_checkpoints, clean_data, clean_records
+from slurm.cleaning import clean_checkpoints, clean_data, clean_records, retry
 from slurm.doctor import examine
 from slurm.estimate import A100, gpu_hours, in_words, speed_of
 from slurm.exporting import export_stage
 from slurm.launches import Launch, note, now, taken
-from slurm.matrices import is_file, remember
-from slurm.notes import forget
+from slurm.matrices import remember
 from slurm.queue import QueueUnknown
 from slurm.schedule import Schedule, Status, statuses
-from slurm.work import Work, prepare, reason_of
+from slurm.standing import by_records
+from slurm.table import show
+from slurm.work import Work, prepare, read_data, reason_of, runtime_of
 from slurm.workers import workers
 
 SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -51,30 +51,20 @@ def run(work: Work) -> int:
 
 
 def _train(work: Work) -> Schedule:
-    from qkd.data.cache import load  # what takes seconds to import, only where it is needed
-    from slurm.display import Display
+    from slurm.display import Display  # torch, only where it is needed
     from slurm.local import LocalExecutor
 
     settings, began = work.settings, time.monotonic()
     fresh = not any(_has_begun(work, key) for key in _own(work))
-    for data in {cell.pair.data.name: cell.pair.data for cell, _ in work.plan.cell_stages}.values():
-        load(data, settings.data)
+    read_data(work)
     _build_networks(work)
     show_plan(work)
     jobs = workers(settings)
-    runtime = Runtime(
-        data=str(settings.data),
-        threads=settings.threads,
-        compile=settings.compile,
-        lean=settings.lean,
-        loaders=settings.loaders,
-        matrix_file=settings.matrix if is_file(settings.matrix) else "",
-    )
     (settings.results / STAGES).mkdir(parents=True, exist_ok=True)
     speed = speed_of(work.plan, work.store, settings.scale)
     with (
         Display(work.plan, jobs, speed) as display,
-        LocalExecutor(jobs, settings.results, runtime) as executor,
+        LocalExecutor(jobs, settings.results, runtime_of(settings)) as executor,
     ):
         schedule = Schedule(work.plan, work.store, executor, display.listen)
         display.watch(schedule)
@@ -191,34 +181,7 @@ def show_plan(work: Work) -> int:
 
 def show_status(work: Work) -> int:
     """What is done, running, missing, failed and blocked."""
-    found = statuses(work.plan, work.store)
-    counts = Counter(found.values())
-    for status in Status:
-        if counts[status]:
-            print(f"{counts[status]:5d} {status}")
-    table = Table("stage", "status", "detail")
-    for key, status in found.items():
-        if status not in (Status.DONE, Status.MISSING):
-            record = work.record(key)
-            detail = reason_of(record) if status == Status.FAILED else ""
-            table.add_row(Text(record.path.name), status, Text(printable(detail)))
-    if table.row_count:
-        Console().print(table)
-    return SUCCESS
-
-
-def retry(work: Work) -> int:
-    """Clears failures, so that the next run tries those stages again."""
-    cleared = 0
-    histories = [planned.stage.history for planned in work.plan.stages.values()]
-    for history, state in zip(histories, work.store.states(histories), strict=True):
-        if state == State.FAILED:
-            record = work.store.record(history)
-            record.failed_file.unlink()
-            forget(record)
-            print(f"cleared {record.path.name}")
-            cleared += 1
-    print(f"{cleared} failures cleared; run again to train them")
+    show(work, by_records(work))
     return SUCCESS
 
 

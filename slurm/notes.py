@@ -1,7 +1,6 @@
 """Which job of a cluster is to train a stage: job.json, beside the stage (torch-free)."""
 
 import getpass
-import time
 from typing import Annotated
 
 import msgspec
@@ -29,7 +28,6 @@ class Note(Value, kw_only=True):
     cluster: str
     folder: str
     user: str = msgspec.field(default_factory=getpass.getuser)
-    time: float = msgspec.field(default_factory=time.time)
 
     @property
     def place(self) -> tuple[str, int]:

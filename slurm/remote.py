@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from qkd.claim import Claim, Claimed, describe
-from qkd.data.cache import load
 from qkd.record import Record
-from qkd.runtime import Runtime
+from slurm import cleaning
 from slurm.clusters import Profile, profile, without_effect
 from slurm.job import ReportJob, StageJob
-from slurm.matrices import is_file, remember
+from slurm.matrices import remember
 from slurm.notes import JOBS, Note, forget, note_of, write_note
 from slurm.queue import DEFAULT_ARRAY, Cluster, QueueUnknown, cancel, cluster, in_queue
 from slurm.schedule import Status
@@ -21,7 +20,7 @@ from slurm.submission import Order, Sent, dependency
 from slurm.table import show, show_sent
 from slurm.units import Unit, units
 from slurm.waves import Wave, waves
-from slurm.work import Work
+from slurm.work import Work, read_data, runtime_of
 
 SUBMISSION = "submission"
 TO_SEND = (Status.MISSING, Status.ELSEWHERE)
@@ -46,15 +45,14 @@ class Alone(Claim):
 def submit(work: Work) -> int:
     """Sends what is neither done nor in the queue; returns an exit code."""
     given = _profile(work)
-    for data in {cell.pair.data.name: cell.pair.data for cell, _ in work.plan.cell_stages}.values():
-        load(data, work.settings.data)  # the nodes of a cluster may be unable to fetch it
+    read_data(work)  # the nodes of a cluster may be unable to fetch it
     remember(work.matrix, work.settings.results)
     with Alone(_jobs(work) / SUBMISSION) as claim:
         here, found = cluster(), look(work)
         settle(work, found)
         planned = _waves(work, given, found, here.longest_array)
         sent = _send(work, planned, found, given=given, here=here, claim=claim) if planned else []
-    return show_sent(work, found, sent)
+    return show_sent(work, found, [len(one.wave.units) for one in sent])
 
 
 def dry_run(work: Work) -> int:
@@ -113,18 +111,14 @@ def cancel_jobs(work: Work) -> int:
 
 
 def retry(work: Work) -> int:
-    """Clears failures, and jobs of which nothing is known any more, so that they are sent again."""
-    cleared = 0
-    for key, one in look(work).items():
-        record, note = _own(work, key), note_of(work.record(key))
-        gone = one.status in IN_QUEUE and note is not None and "make retry" in one.detail
-        if one.status == Status.FAILED or gone:
-            record.failed_file.unlink(missing_ok=True)
-            forget(record)
-            print(f"cleared {record.path.name}")
-            cleared += 1
-    print(f"{cleared} failures cleared; run again to send them")
-    return 0
+    """Clears failures, and jobs that are not seen any more, so that they are sent again."""
+    found = look(work)
+    settle(work, found)
+    for key, one in found.items():
+        if one.status == Status.UNSEEN:
+            forget(work.record(key))
+            print(f"forgot the job of {work.record(key).path.name}")
+    return cleaning.retry(work)
 
 
 def _profile(work: Work) -> Profile:
@@ -202,14 +196,9 @@ def _own(work: Work, key: str) -> Record:
 
 
 def _function(work: Work, given: Profile, unit: Unit) -> StageJob:
-    settings = work.settings
-    matrix_file = str(Path(settings.matrix).resolve()) if is_file(settings.matrix) else ""
-    runtime = Runtime(
-        data=str(settings.data.resolve()), threads=settings.threads, compile=settings.compile,
-        lean=settings.lean, loaders=settings.loaders, matrix_file=matrix_file,
-    )  # fmt: skip
     records = tuple(_own(work, key).path.name for key in unit.stages)
-    return StageJob(str(settings.results.resolve()), records, runtime, given.lost_nodes)
+    results = str(work.settings.results.resolve())
+    return StageJob(results, records, runtime_of(work.settings), given.lost_nodes)
 
 
 def _matrix(work: Work) -> tuple[str, str]:

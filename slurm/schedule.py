@@ -25,6 +25,7 @@ class Status(StrEnum):
     ELSEWHERE = "running elsewhere"
     PENDING = "pending"
     HELD = "held"
+    UNSEEN = "unseen"
     MISSING = "missing"
     FAILED = "failed"
     BLOCKED = "blocked"

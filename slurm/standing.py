@@ -17,6 +17,8 @@ from slurm.work import Work, reason_of
 # Ends that are the job's own fault. Whatever else SLURM says, or does not say, is no verdict: the
 # next launch sends the stage again.
 AT_FAULT = ("FAILED", "OUT_OF_MEMORY", "DEADLINE")
+# What goes on from these cannot be sent.
+IN_THE_WAY = (Status.FAILED, Status.UNSEEN)
 TAIL_LINES, TAIL_BYTES = 5, 4096
 
 
@@ -26,6 +28,14 @@ class Standing(NamedTuple):
     status: Status
     job: str = ""
     detail: str = ""
+
+
+def by_records(work: Work) -> dict[str, Standing]:
+    """Every stage of the plan as its record alone tells."""
+    return {
+        key: Standing(status, detail=reason_of(work.record(key)) if status == Status.FAILED else "")
+        for key, status in statuses(work.plan, work.store).items()
+    }
 
 
 def look(work: Work) -> dict[str, Standing]:
@@ -40,7 +50,7 @@ def look(work: Work) -> dict[str, Standing]:
     judged = _judged(work, gone, found) if gone else {}
     standings: dict[str, Standing] = {}
     for key, status in found.items():
-        stuck = (Status.FAILED, Status.BLOCKED)
+        stuck = (*IN_THE_WAY, Status.BLOCKED)
         parents = work.plan.stages[key].parents
         if key in judged:
             standings[key] = judged[key]
@@ -86,8 +96,8 @@ def _judged(
     settled: set[str] = set()
     for key, note in gone.items():
         if (note.cluster, note.user) != (here, user):
-            whose = f"{note.user}'s job {note.id} on {note.cluster}: not seen from here"
-            judged[key] = Standing(Status.PENDING, note.id, f"{whose}; gone? make retry")
+            whose = f"{note.user}'s on {note.cluster}, in no queue here; is it gone? make retry"
+            judged[key] = Standing(Status.UNSEEN, note.id, whose)
             continue
         end = ends.get(note.id)
         ready = all(found[parent] == Status.DONE for parent in work.plan.stages[key].parents)
@@ -107,11 +117,11 @@ def _epitaph(note: Note, end: Ended | None) -> str:
 
 
 def _blocked_by(work: Work, key: str, standings: Mapping[str, Standing]) -> str:
-    """The failed stages that a blocked one goes on from, near or far."""
+    """The failed or unseen stages that a blocked one goes on from, near or far."""
     above, waiting = [], [key]
     while waiting:
         for parent in work.plan.stages[waiting.pop()].parents:
-            if standings[parent].status == Status.FAILED:
+            if standings[parent].status in IN_THE_WAY:
                 above.append(work.record(parent).path.name)
             else:
                 waiting.append(parent)

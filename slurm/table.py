@@ -1,4 +1,4 @@
-"""What a person sees of a matrix on a cluster (torch-free)."""
+"""What a person sees of where a matrix stands (torch-free)."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,6 @@ from qkd.printable import printable
 from slurm.notes import note_of
 from slurm.schedule import Status
 from slurm.standing import Standing, tail
-from slurm.submission import Sent
 from slurm.work import Work
 
 SUCCESS, FAILURE = 0, 1
@@ -36,12 +35,16 @@ def show(work: Work, found: Mapping[str, Standing]) -> None:
             print("\n".join(f"  {printable(line)}" for line in said.splitlines()))
 
 
-def show_sent(work: Work, found: Mapping[str, Standing], sent: Sequence[Sent]) -> int:
-    """What a launch found and sent. Returns an exit code: 1 where a stage failed or is blocked."""
+def show_sent(work: Work, found: Mapping[str, Standing], arrays: Sequence[int]) -> int:
+    """What a launch found, and sent in arrays of so many jobs. Returns an exit code: 1 where a
+    stage failed.
+    """
     _count(found)
-    if sent:
-        jobs = sum(len(one.wave.units) for one in sent)
-        print(f"{len(sent)} calls of sbatch, {jobs} jobs; the last writes {work.settings.report}")
+    if arrays:
+        print(
+            f"{len(arrays)} calls of sbatch, {sum(arrays)} jobs; the last writes "
+            f"{work.settings.report}"
+        )
         print("Watch them with make status, stop them with make cancel (same variables)")
     elif all(one.status == Status.DONE for one in found.values()):
         print("all is done: make report writes the report")

@@ -1,12 +1,14 @@
 """What a command is about: a matrix, its plan, its records."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.matrix import Matrix, select
 from benchmarks.plan import Plan, plan
 from benchmarks.settings import Settings
 from qkd.record import Record, Store, store_of
-from slurm.matrices import build
+from qkd.runtime import Runtime
+from slurm.matrices import build, is_file
 
 
 class Work(NamedTuple):
@@ -32,6 +34,30 @@ def prepare(settings: Settings, unread: bool = False) -> Work:
     whole = plan(cells)
     chosen = whole.of(select(cells, settings.only))
     return Work(settings, matrix, whole, chosen, store_of(settings.results))
+
+
+def read_data(work: Work) -> None:
+    """Reads every data set that is needed, so that nothing is begun where one is not there.
+
+    Raises DataError.
+    """
+    from qkd.data.cache import load  # numpy, which most commands do not need
+
+    for data in {cell.pair.data.name: cell.pair.data for cell, _ in work.plan.cell_stages}.values():
+        load(data, work.settings.data)
+
+
+def runtime_of(settings: Settings) -> Runtime:
+    """How stages are to be trained, wherever that is: the paths are absolute."""
+    matrix_file = str(Path(settings.matrix).resolve()) if is_file(settings.matrix) else ""
+    return Runtime(
+        data=str(settings.data.resolve()),
+        threads=settings.threads,
+        compile=settings.compile,
+        lean=settings.lean,
+        loaders=settings.loaders,
+        matrix_file=matrix_file,
+    )
 
 
 def reason_of(record: Record) -> str:

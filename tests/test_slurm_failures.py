@@ -72,6 +72,23 @@ def test_without_accounting_a_job_that_vanished_is_no_failure_and_is_sent_again(
     assert "failed" not in output
 
 
+def test_another_user_s_job_that_is_not_seen_is_neither_a_failure_nor_sent_again(
+    launcher: Launcher,
+) -> None:
+    launcher.profile(sbatch={"hold": True})
+    code, output = launcher.run("run")
+    assert code == 0, output
+    for file in launcher.results.glob("stages/*/job.json"):
+        file.write_text(file.read_text().replace(launcher.cluster.user, "somebody-else"))
+    launcher.cluster.command("scancel", f"--user={launcher.cluster.user}")
+    launcher.until_empty()
+    assert launcher.statuses() == {"unseen": 2}
+    assert "nothing to send" in sent(launcher)
+    code, output = launcher.run("retry")
+    assert (code, "forgot the job of net4" in output) == (0, True), output
+    assert launcher.statuses() == {"missing": 2}
+
+
 def test_a_pack_goes_on_with_what_does_not_go_on_from_a_failed_stage(launcher: Launcher) -> None:
     launcher.variables["ONLY"] = "method=deadly,chain"
     code, output = launcher.run("run", PACK="2")
