@@ -119,12 +119,12 @@ def _grids(cast: Cast, scale: Scale, seeds: tuple[int, ...]) -> Iterator[Grid]:
     yield table
     if cast.ablated:
         yield replace(table, bits=(ABLATED,), methods=_named(every, PARTS))
-    others = [method.name for method in every if method.name not in (*TABLES, *PARTS)]
-    yield replace(table, methods=_named(every, others), optional=True)
+    others = tuple(method for method in every if method.name not in (*TABLES, *PARTS))
+    yield replace(table, methods=others, optional=True)
     yield from optional_grids(table)
 
 
-def _named(methods: tuple[Method, ...], names: tuple[str, ...] | list[str]) -> tuple[Method, ...]:
+def _named(methods: tuple[Method, ...], names: tuple[str, ...]) -> tuple[Method, ...]:
     return tuple(method for method in methods if method.name in names)
 
 
