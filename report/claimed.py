@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from report import words
 from report.content import Content
 from report.contrasts import DISPLAY
-from report.paper import Claim, Number, claim
+from report.paper import Claim, Number
 from report.summary import COMPARED_SCALE, Summary, compare
 from report.table import Cell, Column, Table, number, row, state, table
 from report.verdicts import NOT_RUN
@@ -21,7 +21,7 @@ def claimed_table(contents: Sequence[Content], paper: dict[Claim, Number]) -> Ta
     for content in contents:
         if content.readings.run.matrix.scale == COMPARED_SCALE:
             for summary in content.summaries:
-                ours.setdefault(_about(summary), []).append(summary)
+                ours.setdefault(summary.about, []).append(summary)
     rows = [
         row(
             " ".join((*about[:2], f"W{about[3]}A{about[4]}")),
@@ -41,12 +41,6 @@ def claimed_table(contents: Sequence[Content], paper: dict[Claim, Number]) -> Ta
     ]  # fmt: skip
     title = "Claimed numbers beside ours"
     return table("claimed", title, columns, rows, caption=words.VERDICTS) if rows else None
-
-
-def _about(summary: Summary) -> Claim:
-    cell = summary.cells[0].cell
-    names = cell.pair.data.name, cell.pair.student.name, cell.method.name
-    return claim(*names, cell.weight_bits, cell.activation_bits)
 
 
 def _ours(summary: Summary | None, paper: dict[Claim, Number]) -> list[Cell | str]:

@@ -189,9 +189,7 @@ class Reaches(NamedTuple):
             ours = _method(group.methods, "qkd")
             if content.readings.run.matrix.scale != COMPARED_SCALE or ours is None:
                 continue
-            cell = ours.cells[0].cell
-            names = cell.pair.data.name, cell.pair.student.name, "qkd"
-            if claim(*names, cell.weight_bits, cell.activation_bits) == about and ours.top1s:
+            if ours.about == about and ours.top1s:
                 differences = [value - number.top1 for value in ours.top1s.values()]
                 one = _evidence(content, group, ours, differences, -MARGIN)
                 claimed = f"claimed {fixed(number.top1)} ({number.mark}): {one.numbers}"
