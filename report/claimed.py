@@ -7,9 +7,9 @@ from report.content import Content
 from report.contrasts import DISPLAY
 from report.paper import Claim, Number
 from report.summary import COMPARED_SCALE, Summary, compare
-from report.table import Cell, Column, Table, number, row, state, table
+from report.table import Cell, Column, Table, mean_cell, number, row, state, table
 from report.verdicts import NOT_RUN
-from report.words import NONE, PLUS_MINUS, fixed, signed
+from report.words import NONE, fixed, signed
 
 
 def claimed_table(contents: Sequence[Content], paper: dict[Claim, Number]) -> Table | None:
@@ -48,12 +48,8 @@ def _ours(summary: Summary | None, paper: dict[Claim, Number]) -> list[Cell | st
     if summary is None:
         return [NONE, "0", NONE, state(NOT_RUN)]
     compared, interval = compare(summary, COMPARED_SCALE, paper), summary.interval
-    half = interval.high - interval.mean if interval and interval.high is not None else None
     return [
-        Cell(
-            fixed(interval.mean if interval else None),
-            aside=f"{PLUS_MINUS} {fixed(half)}" if half is not None else "",
-        ),
+        mean_cell(interval),
         str(interval.n if interval else 0),
         signed(compared.difference),
         state(compared.verdict),

@@ -11,9 +11,9 @@ from report.contrasts import Compared, p_value
 from report.outcomes import Status
 from report.paper import Claim, Number
 from report.summary import COMPARED_SCALE, Comparison, Summary, compare
-from report.table import Cell, Column, Row, Table, number, row, state, table
+from report.table import Cell, Column, Row, Table, mean_cell, number, row, state, table
 from report.training_figures import SHORT
-from report.words import NO_BREAK, NONE, PLUS_MINUS, bracket, fixed, kilobytes, millions, signed
+from report.words import NO_BREAK, NONE, bracket, fixed, kilobytes, millions, signed
 
 BASE = "qat"
 
@@ -159,13 +159,8 @@ def _sizes(summary: Summary) -> list[str]:
 
 def _measured(summary: Summary) -> list[Cell | str]:
     interval = summary.interval
-    half = interval.high - interval.mean if interval and interval.high is not None else None
     return [
-        Cell(
-            fixed(interval.mean if interval else None),
-            aside=f"{PLUS_MINUS} {fixed(half)}" if half is not None else "",
-            kind="strong",
-        ),
+        mean_cell(interval, kind="strong"),
         str(interval.n if interval else 0),
         fixed(summary.best_top1),
         _teacher(summary),

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from qkd.printable import printable
 from report.content import Content
-from report.words import NONE, PLUS_MINUS, fixed
+from report.table import mean_cell
 
 
 def print_summary(contents: tuple[Content, ...], console: Console) -> None:
@@ -27,10 +27,7 @@ def print_summary(contents: tuple[Content, ...], console: Console) -> None:
             table.add_column("status")
             for summary in group.methods:
                 interval = summary.interval
-                mean = fixed(interval.mean) if interval else NONE
-                if interval and interval.high is not None:
-                    mean += f" {PLUS_MINUS} {fixed(interval.high - interval.mean)}"
                 n = str(interval.n if interval else 0)
-                cells = summary.name, mean, n, summary.status
+                cells = summary.name, mean_cell(interval).plain, n, summary.status
                 table.add_row(*(Text(printable(cell)) for cell in cells))
             console.print(table)
