@@ -1,11 +1,11 @@
 """The tables of a section: contrasts, methods, and the comparison with the reference."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 from benchmarks.plan import cost
 from qkd.value import digest
 from report import words
+from report.cells import counted
 from report.comparison import Row as ReferenceRow
 from report.contrasts import Compared, p_value
 from report.outcomes import Status
@@ -189,12 +189,10 @@ def _teacher(summary: Summary) -> str:
 
 def _status(summary: Summary) -> str:
     """The cells' states in words, and why they were skipped."""
-    counts = Counter(reading.status for reading in summary.cells)
-    if len(counts) == 1 and Status.SKIPPED in counts:
-        return f"skipped: {summary.cells[0].message}"
-    if len(counts) == 1:
-        return summary.cells[0].status.value
-    return ", ".join(f"{counts[status]} {status.value}" for status in Status if counts[status])
+    first = summary.cells[0]
+    if any(reading.status != first.status for reading in summary.cells):
+        return counted(summary.cells)
+    return f"skipped: {first.message}" if first.status == Status.SKIPPED else first.status.value
 
 
 def reference_table(rows: Sequence[ReferenceRow], name: str) -> Table:
