@@ -12,7 +12,7 @@ from benchmarks.matrix import ScaleName
 from report.content import Content, Group
 from report.contrasts import ALPHA, Compared, p_value
 from report.paper import Claim, Number, claim, plain
-from report.statistics import mean_interval
+from report.statistics import Paired, mean_interval
 from report.summary import COMPARED_SCALE, Summary
 from report.verdicts import MARGIN
 from report.words import bracket, fixed, signed
@@ -83,29 +83,27 @@ class Contrasted(NamedTuple):
     def evidence(self, found: Found) -> Iterator[Evidence]:
         """Of every setting that has both methods on a common seed."""
         runs = [
-            (content, group, one)
+            (content, group, one, one.paired)
             for content, group in _settings(found.contents)
             for one in group.compared
             if one.contrast.fixed and one.paired
             if (one.contrast.first, one.contrast.second) == (self.first, self.second)
         ]
-        settings = Counter(one.scale for _, _, one in runs)
-        for content, group, one in runs:
-            numbers, verdict = self._judged(one, settings[one.scale])
+        settings = Counter(one.scale for _, _, one, _ in runs)
+        for content, group, one, paired in runs:
+            numbers, verdict = self._judged(one, paired, settings[one.scale])
             yield Evidence(
                 scale=content.readings.run.matrix.scale,
                 section=content.anchor,
                 setting=group.setting.label,
-                short=_short(*one.paired[:3]) if one.paired else "",
+                short=_short(*paired[:3]),
                 numbers=numbers,
                 verdict=verdict,
                 power=one.corrected_power,
             )
 
-    def _judged(self, one: Compared, settings: int) -> tuple[str, Verdict]:
-        if one.paired is None:
-            return "", Verdict.UNDECIDED
-        mean, low, high, n = one.paired[:4]
+    def _judged(self, one: Compared, paired: Paired, settings: int) -> tuple[str, Verdict]:
+        mean, low, high, n = paired[:4]
         if one.corrected is None:
             return f"{signed(mean)} points, n = {n}: no spread to judge it by", Verdict.UNDECIDED
         p = min(1.0, settings * one.corrected)

@@ -18,7 +18,7 @@ SCALE_NOTES = {
     ),
     "paper": "Full length: set against the claimed numbers where there are any.",
 }
-SCALE_TITLES = {"paper": "At full length", "laptop": "Scaled down", "smoke": "Smoke"}
+SCALE_TITLES = {"paper": "At full length", "laptop": "Scaled down"}
 SURENESS = "A true difference of 0.5 points had a chance of {} of being seen, after correction."
 COMMITTED = "committed reference"
 LEGEND = (
