@@ -1,6 +1,7 @@
 """What the runs say of a claim of the paper: the tests that decide one, and their verdicts.
 
-The rules were written down before any run was looked at, and stand on the page.
+The contrasts, their signs and Holm's correction were fixed before any run. The other rules were
+written after the committed laptop runs, before any at full length, and stand on the page.
 """
 
 from collections import Counter
