@@ -20,7 +20,7 @@ from benchmarks.contrasts import PHASES
 from benchmarks.matrix import DEFAULT_SEEDS as SEEDS_OF_OTHERS
 from benchmarks.matrix import Grid, Label, Matrix, Pair, ScaleName
 from benchmarks.pairs import Priced, cifar_mobilenet, cifar_resnet, pretrained_pair
-from benchmarks.rivals import HELP, optional_grids
+from benchmarks.rivals import OPTIONAL_CONTRASTS, optional_grids
 from qkd.data.standard import CIFAR10, CIFAR100, SYNTHETIC
 from qkd.spec import Bits, Data, Recipe, Weights
 
@@ -70,7 +70,7 @@ def matrix(scale: ScaleName, seeds: tuple[int, ...], ready: Ready = NONE_READY) 
         scale=scale,
         label=label,
         grids=grids,
-        contrasts=(*PHASES, *HELP),
+        contrasts=(*PHASES, *OPTIONAL_CONTRASTS),
     )
 
 

@@ -22,7 +22,7 @@ from benchmarks.imagenet_networks import FEW_CLASSES, FEW_PIXELS, WEIGHTS, image
 from benchmarks.matrix import DEFAULT_SEEDS as SEEDS_OF_OTHERS
 from benchmarks.matrix import Grid, Label, Matrix, ScaleName
 from benchmarks.pairs import NONE_READY, Priced, pretrained_pair
-from benchmarks.rivals import HELP, optional_grids
+from benchmarks.rivals import OPTIONAL_CONTRASTS, optional_grids
 from benchmarks.settings import SettingsError
 from qkd.data.standard import IMAGENET, IMAGENET_FEW
 from qkd.spec import Bits, Data, Method, Precision, Recipe
@@ -86,7 +86,7 @@ def matrix(scale: ScaleName, seeds: tuple[int, ...], precision: Precision = "flo
         scale=scale,
         label=label,
         grids=tuple(grid for cast in chosen.casts for grid in _grids(cast, chosen, seeds)),
-        contrasts=(*PHASES, *HELP),
+        contrasts=(*PHASES, *OPTIONAL_CONTRASTS),
     )
 
 
@@ -119,12 +119,12 @@ def _grids(cast: Cast, scale: Scale, seeds: tuple[int, ...]) -> Iterator[Grid]:
     yield table
     if cast.ablated:
         yield replace(table, bits=(ABLATED,), methods=_named(every, PARTS))
-    others = [method.name for method in every if method.name not in (*TABLES, *PARTS)]
-    yield replace(table, methods=_named(every, others), optional=True)
+    others = tuple(method for method in every if method.name not in (*TABLES, *PARTS))
+    yield replace(table, methods=others, optional=True)
     yield from optional_grids(table)
 
 
-def _named(methods: tuple[Method, ...], names: tuple[str, ...] | list[str]) -> tuple[Method, ...]:
+def _named(methods: tuple[Method, ...], names: tuple[str, ...]) -> tuple[Method, ...]:
     return tuple(method for method in methods if method.name in names)
 
 

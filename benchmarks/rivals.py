@@ -26,7 +26,7 @@ from benchmarks import ablation
 from benchmarks.contrasts import Contrast, explored
 from benchmarks.matrix import DEFAULT_SEEDS as SEEDS_OF_OTHERS
 from benchmarks.matrix import Grid, Label, Matrix, ScaleName
-from qkd.spec import Method
+from qkd.spec import Method, Recipe
 
 DEFAULT_SEEDS: dict[ScaleName, tuple[int, ...]] = {**SEEDS_OF_OTHERS, "laptop": (0, 1, 2)}
 
@@ -48,14 +48,13 @@ def matrix(scale: ScaleName, seeds: tuple[int, ...]) -> Matrix:
     trainings = ours["qat"], ours["qkd"]
     fast = [name for name in QUANTIZERS if name in AT_THE_WEIGHTS_RATE]
     slow = [name for name in QUANTIZERS if name not in AT_THE_WEIGHTS_RATE]
-    recipe = replace(base.recipe, weight_interval_learning_rate=base.recipe.learning_rate)
     return Matrix(
         name="rivals",
         scale=scale,
         label=_label(scale),
         grids=(
             replace(base, methods=(*trainings, *_with(slow, trainings), sqakd())),
-            replace(base, methods=_with(fast, trainings), recipe=recipe),
+            replace(base, methods=_with(fast, trainings), recipe=_at_the_weights_rate(base.recipe)),
         ),
         contrasts=contrasts(),
     )
@@ -75,20 +74,18 @@ def _with(names: list[str], trainings: tuple[Method, ...]) -> tuple[Method, ...]
 
 def optional_grids(base: Grid) -> tuple[Grid, Grid]:
     """The rivals as optional cells beside those of a grid, at their two rates of learning."""
-    rate = base.recipe.learning_rate
-    fast = replace(base.recipe, weight_interval_learning_rate=rate)
+    fast = [QUANTIZERS[name] for name in AT_THE_WEIGHTS_RATE]
+    learn_fast = tuple(method for method in every_rival() if method.quantizer in fast)
+    others = tuple(method for method in every_rival() if method.quantizer not in fast)
+    recipe = _at_the_weights_rate(base.recipe)
     return (
-        replace(base, methods=_at_rate(fast=False), optional=True),
-        replace(base, methods=_at_rate(fast=True), recipe=fast, optional=True),
+        replace(base, methods=others, optional=True),
+        replace(base, methods=learn_fast, recipe=recipe, optional=True),
     )
 
 
-def _at_rate(fast: bool) -> tuple[Method, ...]:
-    return tuple(
-        method
-        for method in every_rival()
-        if (method.name.partition("-")[2] in AT_THE_WEIGHTS_RATE) == fast
-    )
+def _at_the_weights_rate(recipe: Recipe) -> Recipe:
+    return replace(recipe, weight_interval_learning_rate=recipe.learning_rate)
 
 
 def contrasts() -> tuple[Contrast, ...]:
@@ -112,7 +109,7 @@ def contrasts() -> tuple[Contrast, ...]:
 
 
 # For a matrix that has the rivals as optional cells: nothing of them is fixed beforehand.
-HELP = tuple(
+OPTIONAL_CONTRASTS = tuple(
     explored(f"qkd-{name}", f"qat-{name}", f"does QKD help {TITLES[name]}?") for name in QUANTIZERS
 )
 

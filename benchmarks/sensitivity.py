@@ -12,11 +12,10 @@ from benchmarks.contrasts import explored
 from benchmarks.matrix import DEFAULT_SEEDS as SEEDS_OF_OTHERS
 from benchmarks.matrix import Grid, Label, Matrix, ScaleName
 from qkd.phases import CROSS_ENTROPY, SELF_STUDY, distillation, qkd
-from qkd.spec import Bits, Method, Phase, Share
+from qkd.spec import Method, Phase, Share
 
 DEFAULT_SEEDS: dict[ScaleName, tuple[int, ...]] = {**SEEDS_OF_OTHERS, "laptop": (0, 1, 2)}
 
-W2A2 = Bits(weight=2, activation=2)
 SHORTER = {"horizon": 600, "log_every": 30}  # half the CIFAR matrix's laptop run, for a night
 EDGES = (4, 2)  # bits of the first and last layer, 8 by default
 
@@ -31,12 +30,12 @@ def matrix(scale: ScaleName, seeds: tuple[int, ...]) -> Matrix:
     usual = {method.name: method for method in ablation.methods(pair)}
     whole = Grid(
         pair=pair,
-        bits=(W2A2,),
+        bits=(ablation.W2A2,),
         methods=(usual["qkd"], *variants(), usual["qkd-ce"], usual["qat"], usual["kd"]),
         seeds=seeds,
         recipe=recipe,
     )
-    edges = tuple(replace(W2A2, edge=edge) for edge in EDGES)
+    edges = tuple(replace(ablation.W2A2, edge=edge) for edge in EDGES)
     return Matrix(
         name="sensitivity",
         scale=scale,

@@ -40,9 +40,9 @@ class Settings(NamedTuple):
     lean: bool
     loaders: int
     stage: str
-    cluster: str = ""
-    pack: int = 1
-    dry_run: bool = False
+    cluster: str
+    pack: int
+    dry_run: bool
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -52,7 +52,8 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     """
     for name in environment:
         if name.startswith("QKD_") and name.removeprefix("QKD_") not in (*VARIABLES, "PYTHON"):
-            raise SettingsError(f"unknown variable {name}: it may be {_listed('QKD_')}")
+            known = ", ".join(f"QKD_{variable}" for variable in VARIABLES)
+            raise SettingsError(f"unknown variable {name}: it may be {known}")
 
     def value(name: str, default: str) -> str:
         return environment.get(f"QKD_{name}", "").strip() or default
@@ -78,10 +79,6 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         pack=_count("PACK", value("PACK", "1")),
         dry_run=_switch("DRYRUN", value("DRYRUN", "0")),
     )
-
-
-def _listed(prefix: str = "") -> str:
-    return ", ".join(prefix + name for name in VARIABLES)
 
 
 def _count(name: str, text: str) -> int:

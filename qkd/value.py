@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cache, cached_property
 from typing import (
     Annotated,
     Any,
@@ -129,20 +129,16 @@ def encode(value: Value) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=2) + b"\n"
 
 
-_identity_fields: dict[type, list[tuple[str, str, Any]]] = {}
-
-
+@cache
 def _fields_of_identity(kind: type[Value]) -> list[tuple[str, str, Any]]:
     """Of each field that belongs to the identity of ``kind``: its key in the canonical text, its
     name and its default, in the order of the names."""
-    if kind not in _identity_fields:
-        hints = get_type_hints(kind, include_extras=True)
-        _identity_fields[kind] = [
-            (f"{_plain_text(field.name)}:", field.name, _default(field))
-            for field in sorted(msgspec.structs.fields(kind), key=lambda field: field.name)
-            if not _is_left_out(hints[field.name])
-        ]
-    return _identity_fields[kind]
+    hints = get_type_hints(kind, include_extras=True)
+    return [
+        (f"{_plain_text(field.name)}:", field.name, _default(field))
+        for field in sorted(msgspec.structs.fields(kind), key=lambda field: field.name)
+        if not _is_left_out(hints[field.name])
+    ]
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:

@@ -1,5 +1,7 @@
 """The cells of a run with what became of each, and their settings."""
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from benchmarks.matrix import Cell
@@ -56,6 +58,12 @@ def read(run: Run) -> Readings:
         for cell, setting, recipe in placed.values()
     ]
     return Readings(run, tuple(cells), planned)
+
+
+def counted(cells: Iterable[Reading]) -> str:
+    """How many cells are in which state: ``54 done, 2 failed``."""
+    counts = Counter(reading.status for reading in cells)
+    return ", ".join(f"{counts[status]} {status.value}" for status in Status if counts[status])
 
 
 def _failed_and_after(planned: Plan, records: Records) -> set[str]:

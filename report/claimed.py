@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from report import words
 from report.content import Content
 from report.contrasts import DISPLAY
-from report.paper import Claim, Number, claim
+from report.paper import Claim, Number
 from report.summary import COMPARED_SCALE, Summary, compare
-from report.table import Cell, Column, Table, number, row, state, table
+from report.table import Cell, Column, Table, mean_cell, number, row, state, table
 from report.verdicts import NOT_RUN
-from report.words import NONE, PLUS_MINUS, fixed, signed
+from report.words import NONE, fixed, signed
 
 
 def claimed_table(contents: Sequence[Content], paper: dict[Claim, Number]) -> Table | None:
@@ -21,7 +21,7 @@ def claimed_table(contents: Sequence[Content], paper: dict[Claim, Number]) -> Ta
     for content in contents:
         if content.readings.run.matrix.scale == COMPARED_SCALE:
             for summary in content.summaries:
-                ours.setdefault(_about(summary), []).append(summary)
+                ours.setdefault(summary.about, []).append(summary)
     rows = [
         row(
             " ".join((*about[:2], f"W{about[3]}A{about[4]}")),
@@ -43,23 +43,13 @@ def claimed_table(contents: Sequence[Content], paper: dict[Claim, Number]) -> Ta
     return table("claimed", title, columns, rows, caption=words.VERDICTS) if rows else None
 
 
-def _about(summary: Summary) -> Claim:
-    cell = summary.cells[0].cell
-    names = cell.pair.data.name, cell.pair.student.name, cell.method.name
-    return claim(*names, cell.weight_bits, cell.activation_bits)
-
-
 def _ours(summary: Summary | None, paper: dict[Claim, Number]) -> list[Cell | str]:
     """Our mean, the seeds, the difference and the verdict."""
     if summary is None:
         return [NONE, "0", NONE, state(NOT_RUN)]
     compared, interval = compare(summary, COMPARED_SCALE, paper), summary.interval
-    half = interval.high - interval.mean if interval and interval.high is not None else None
     return [
-        Cell(
-            fixed(interval.mean if interval else None),
-            aside=f"{PLUS_MINUS} {fixed(half)}" if half is not None else "",
-        ),
+        mean_cell(interval),
         str(interval.n if interval else 0),
         signed(compared.difference),
         state(compared.verdict),

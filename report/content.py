@@ -26,7 +26,7 @@ class Content(NamedTuple):
     summaries: list[Summary]
     is_reference: bool
     against: Against | None
-    groups: tuple[Group, ...] = ()
+    groups: tuple[Group, ...]
 
     @property
     def anchor(self) -> str:

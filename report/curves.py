@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from statistics import fmean
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from qkd.history import before, continues
 from report.cells import Reading
@@ -12,6 +12,7 @@ from report.summary import Summary
 
 MOST_POINTS = 50
 
+T = TypeVar("T")
 Points = tuple[tuple[int, float], ...]
 
 
@@ -102,9 +103,9 @@ def _mean(points: Iterable[tuple[int, float]]) -> Points:
     return thinned([(step, fmean(at[step])) for step in sorted(at)])
 
 
-def thinned(points: Sequence[tuple[int, float]], most: int = MOST_POINTS) -> Points:
-    """At most ``most`` of the points, evenly spread, the first and the last among them."""
-    if len(points) <= most:
-        return tuple(points)
-    last = len(points) - 1
-    return tuple(points[round(place * last / (most - 1))] for place in range(most))
+def thinned(items: Sequence[T], most: int = MOST_POINTS) -> tuple[T, ...]:
+    """At most ``most`` of the items, evenly spread, the first and the last among them."""
+    if len(items) <= most:
+        return tuple(items)
+    last = len(items) - 1
+    return tuple(items[round(place * last / (most - 1))] for place in range(most))

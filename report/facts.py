@@ -1,16 +1,15 @@
 """What was run: the facts of a matrix in words, from its records."""
 
-from collections import Counter
 from typing import NamedTuple
 
-from report.cells import Readings
-from report.outcomes import Outcome, Status
+from report.cells import Readings, counted
+from report.outcomes import Outcome
 from report.parts import Environment
 from report.words import duration, listed
 
 
 class Facts(NamedTuple):
-    """Each as a text. ``cells`` says how many are in which state."""
+    """Each as a text. ``cells`` says how many are in which state: ``56: 54 done, 2 failed``."""
 
     cells: str
     stages: str
@@ -33,7 +32,7 @@ def facts(readings: Readings) -> Facts:
     outcomes = [outcome for _, outcome in stages]
     environments = [outcome.environment for outcome in outcomes if outcome.environment]
     return Facts(
-        cells=counted(readings),
+        cells=f"{len(readings.cells)}: {counted(readings.cells)}",
         stages=f"{len(done)} of {len(stages)} done; equal stages are trained once",
         seeds=listed([str(seed) for seed in seeds], none="none"),
         compute=f"{duration(total)} of training, {duration(before)} of it pre-training",
@@ -42,13 +41,6 @@ def facts(readings: Readings) -> Facts:
         software=listed([f"torch {e.torch}" for e in environments if e.torch]),
         commit=listed([_commit(e) for e in environments if e.commit]),
     )
-
-
-def counted(readings: Readings) -> str:
-    """``56: 54 done, 2 failed``."""
-    counts = Counter(reading.status for reading in readings.cells)
-    words = [f"{counts[status]} {status.value}" for status in Status if counts[status]]
-    return f"{len(readings.cells)}: {', '.join(words)}"
 
 
 def _when(readings: Readings) -> str:

@@ -33,6 +33,13 @@ class Summary(NamedTuple):
         return self.cells[0].cell.method.name
 
     @property
+    def about(self) -> Claim:
+        """What its top-1 is of, as a claimed number says it."""
+        cell = self.cells[0].cell
+        names = cell.pair.data.name, cell.pair.student.name, cell.method.name
+        return claim(*names, cell.weight_bits, cell.activation_bits)
+
+    @property
     def top1s(self) -> dict[int, float]:
         """The test top-1 by seed of the cells that are done."""
         return {r.cell.seed: r.top1 for r in self.cells if r.top1 is not None}
@@ -107,16 +114,7 @@ def compare(summary: Summary, scale: str, paper: dict[Claim, Number]) -> Compari
     cells that do not all run as integers get no verdict."""
     if scale != COMPARED_SCALE:
         return Comparison(None, None, NOT_COMPARED)
-    cell = summary.cells[0].cell
-    number = paper.get(
-        claim(
-            cell.pair.data.name,
-            cell.pair.student.name,
-            cell.method.name,
-            cell.weight_bits,
-            cell.activation_bits,
-        )
-    )
+    number = paper.get(summary.about)
     if summary.interval is None:
         return Comparison(number, None, not_there(summary))
     if number is None:

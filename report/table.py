@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
+from report.statistics import Interval
+from report.words import PLUS_MINUS, fixed
+
 Kind = Literal["", "state", "mark", "strong", "code"]
 
 
@@ -66,6 +69,14 @@ def number(title: str) -> Column:
 def row(*cells: str | Cell, anchor: str = "") -> Row:
     """A row of cells, those without ornament given as text."""
     return Row(tuple(Cell(one) if isinstance(one, str) else one for one in cells), anchor)
+
+
+def mean_cell(interval: Interval | None, kind: Kind = "") -> Cell:
+    """A mean with half the width of its interval; a dash where there is none."""
+    if interval is None or interval.high is None:
+        return Cell(fixed(interval.mean if interval else None), kind=kind)
+    half = interval.high - interval.mean
+    return Cell(fixed(interval.mean), aside=f"{PLUS_MINUS} {fixed(half)}", kind=kind)
 
 
 def state(text: str) -> Cell:

@@ -1,19 +1,19 @@
 """The tables of a section: contrasts, methods, and the comparison with the reference."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 from benchmarks.plan import cost
 from qkd.value import digest
 from report import words
+from report.cells import counted
 from report.comparison import Row as ReferenceRow
 from report.contrasts import Compared, p_value
 from report.outcomes import Status
 from report.paper import Claim, Number
 from report.summary import COMPARED_SCALE, Comparison, Summary, compare
-from report.table import Cell, Column, Row, Table, number, row, state, table
+from report.table import Cell, Column, Row, Table, mean_cell, number, row, state, table
 from report.training_figures import SHORT
-from report.words import NO_BREAK, NONE, PLUS_MINUS, bracket, fixed, kilobytes, millions, signed
+from report.words import NO_BREAK, NONE, bracket, fixed, kilobytes, millions, signed
 
 BASE = "qat"
 
@@ -159,13 +159,8 @@ def _sizes(summary: Summary) -> list[str]:
 
 def _measured(summary: Summary) -> list[Cell | str]:
     interval = summary.interval
-    half = interval.high - interval.mean if interval and interval.high is not None else None
     return [
-        Cell(
-            fixed(interval.mean if interval else None),
-            aside=f"{PLUS_MINUS} {fixed(half)}" if half is not None else "",
-            kind="strong",
-        ),
+        mean_cell(interval, kind="strong"),
         str(interval.n if interval else 0),
         fixed(summary.best_top1),
         _teacher(summary),
@@ -194,12 +189,10 @@ def _teacher(summary: Summary) -> str:
 
 def _status(summary: Summary) -> str:
     """The cells' states in words, and why they were skipped."""
-    counts = Counter(reading.status for reading in summary.cells)
-    if len(counts) == 1 and Status.SKIPPED in counts:
-        return f"skipped: {summary.cells[0].message}"
-    if len(counts) == 1:
-        return summary.cells[0].status.value
-    return ", ".join(f"{counts[status]} {status.value}" for status in Status if counts[status])
+    first = summary.cells[0]
+    if any(reading.status != first.status for reading in summary.cells):
+        return counted(summary.cells)
+    return f"skipped: {first.message}" if first.status == Status.SKIPPED else first.status.value
 
 
 def reference_table(rows: Sequence[ReferenceRow], name: str) -> Table:

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from qkd.printable import printable
 from report.content import Content
-from report.words import NONE, PLUS_MINUS, fixed
+from report.table import mean_cell
 
 
 def print_summary(contents: tuple[Content, ...], console: Console) -> None:
@@ -17,22 +17,17 @@ def print_summary(contents: tuple[Content, ...], console: Console) -> None:
     for content in contents:
         matrix = content.readings.run.matrix
         kind = " (the committed reference)" if content.is_reference else ""
-        for setting in dict.fromkeys(summary.setting for summary in content.summaries):
-            title = f"{matrix.name} at scale {matrix.scale}{kind}: {setting.label}"
+        for group in content.groups:
+            title = f"{matrix.name} at scale {matrix.scale}{kind}: {group.setting.label}"
             console.print(Text(printable(title)), soft_wrap=True)
             table = Table()
             table.add_column("method")
             table.add_column("test top-1, %", justify="right")
             table.add_column("n", justify="right")
             table.add_column("status")
-            for summary in content.summaries:
-                if summary.setting != setting:
-                    continue
+            for summary in group.methods:
                 interval = summary.interval
-                mean = fixed(interval.mean) if interval else NONE
-                if interval and interval.high is not None:
-                    mean += f" {PLUS_MINUS} {fixed(interval.high - interval.mean)}"
                 n = str(interval.n if interval else 0)
-                cells = summary.name, mean, n, summary.status
+                cells = summary.name, mean_cell(interval).plain, n, summary.status
                 table.add_row(*(Text(printable(cell)) for cell in cells))
             console.print(table)

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from report.curves import Curves, Points
+from report.curves import Curves, Points, thinned
 from report.drawing import MUTED, STUDENT, TEACHER, as_svg, style
 from report.words import fixed
 
@@ -66,7 +66,7 @@ def interval_curves(method: Curves, name: str) -> Markup | None:
     layers = of_layers(method.intervals)
     if not layers:
         return None
-    shown = spread(list(layers), MOST_LAYERS)
+    shown = thinned(list(layers), MOST_LAYERS)
     titles = [method._replace(name=_shortened(layer)) for layer in shown]
     panels = [
         [
@@ -95,13 +95,6 @@ def of_layers(intervals: dict[str, Points]) -> dict[str, dict[str, Points]]:
                 relative = tuple((step, value / begin) for step, value in points)
                 layers.setdefault(layer, {}).setdefault(side, relative)
     return layers
-
-
-def spread(items: Sequence[str], most: int) -> list[str]:
-    """At most ``most`` of the items, evenly spread, the first and the last among them."""
-    if len(items) <= most:
-        return list(items)
-    return [items[round(place * (len(items) - 1) / (most - 1))] for place in range(most)]
 
 
 def _shortened(text: str, most: int = 20) -> str:

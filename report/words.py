@@ -18,7 +18,7 @@ SCALE_NOTES = {
     ),
     "paper": "Full length: set against the claimed numbers where there are any.",
 }
-SCALE_TITLES = {"paper": "At full length", "laptop": "Scaled down", "smoke": "Smoke"}
+SCALE_TITLES = {"paper": "At full length", "laptop": "Scaled down"}
 SURENESS = "A true difference of 0.5 points had a chance of {} of being seen, after correction."
 COMMITTED = "committed reference"
 LEGEND = (
@@ -32,7 +32,9 @@ SCALED_DOWN = (
     "those alone, and is never set against the paper's numbers. Smoke runs are not counted."
 )
 RULES = (
-    "Open a claim for its rule, which was fixed before any run that it judges, and its evidence."
+    "Open a claim for its rule and its evidence. The contrasts were fixed before any run. The rule "
+    "that makes a word of them was written when the committed scaled-down runs were known: on those "
+    "it is no prediction. It was fixed before any run at full length."
 )
 REFERENCE_NOTE = "This is the committed reference run, not a run of yours:"
 NOTHING_RAN = "Nothing has run yet."

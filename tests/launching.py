@@ -1,5 +1,6 @@
 """Starts launches as a user's commands do: in processes of their own, set up by the environment."""
 
+import csv
 import json
 import os
 import signal
@@ -70,6 +71,20 @@ def report(results: Path, page: Path) -> str:
         check=True,
         timeout=TIMEOUT,
     ).stdout
+
+
+def reported(page: Path, matrix: str) -> list[dict[str, str]]:
+    """The lines of a matrix in the cells.csv beside a report's page."""
+    with page.with_name("cells.csv").open() as stream:
+        return [row for row in csv.DictReader(stream) if row["matrix"] == matrix]
+
+
+def unimportable(folder: Path, *names: str) -> Path:
+    """Fills a folder that, first on the path, makes the libraries of these names unimportable."""
+    folder.mkdir()
+    for name in names:
+        (folder / f"{name}.py").write_text(f"raise ImportError('no {name} here')\n")
+    return folder
 
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:

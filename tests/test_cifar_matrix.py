@@ -1,11 +1,10 @@
 """The CIFAR matrix: what runs at which scale, and from where its networks begin."""
 
-import csv
 import re
 
 import pytest
 import torch
-from launching import ROOT, launch, report
+from launching import ROOT, launch, report, reported
 from test_matrices import settings
 from trees import pictures, write_tree
 
@@ -155,8 +154,7 @@ def test_from_launch_to_report_on_synthetic_images(tmp_path, data):
     code, output = launch("run", results, data, **only)
     assert code == 0, output
     report(results, page)
-    with (tmp_path / "cells.csv").open() as stream:
-        rows = [row for row in csv.DictReader(stream) if row["matrix"] == "cifar"]
+    rows = reported(page, "cifar")
     done = [(row["student"], row["method"]) for row in rows if row["status"] == "done"]
     assert sorted(done) == [
         (student, method)

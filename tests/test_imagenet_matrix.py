@@ -1,13 +1,12 @@
 """The ImageNet matrix: what runs at which scale, what it costs, and that photos reach a report."""
 
-import csv
 import json
 import subprocess
 import sys
 
 import pytest
 from jpegs import REAL, write_photos
-from launching import ROOT, TIMEOUT, environment, launch, report
+from launching import ROOT, TIMEOUT, environment, launch, report, reported, unimportable
 from slurm_launching import Launcher
 from test_matrices import settings
 
@@ -169,11 +168,7 @@ def test_ids_hang_on_the_images_and_not_on_where_they_lie(tmp_path):
 @pytest.fixture
 def without_torch(tmp_path):
     """A folder that, first on the path, makes torch unimportable."""
-    folder = tmp_path / "without"
-    folder.mkdir()
-    for name in ("torch", "torchvision"):
-        (folder / f"{name}.py").write_text(f"raise ImportError('no {name} here')\n")
-    return folder
+    return unimportable(tmp_path / "without", "torch", "torchvision")
 
 
 def planned(without_torch, data, **variables):
@@ -224,13 +219,11 @@ def photos(tmp_path_factory):
     return folder
 
 
-def done(cells):
+def done(page):
     """What a report says is done, but for full precision: student, teacher, method."""
-    with cells.open() as stream:
-        rows = [row for row in csv.DictReader(stream) if row["matrix"] == "imagenet"]
     return [
         (row["student"], row["teacher"], row["method"])
-        for row in rows
+        for row in reported(page, "imagenet")
         if row["status"] == "done" and row["method"] != "fp"
     ]
 
@@ -243,7 +236,7 @@ def test_from_photos_to_a_report_on_one_machine(tmp_path, photos):
     )
     assert code == 0, output
     report(results, page)
-    assert done(tmp_path / "cells.csv") == [("mobilenet_v2", "resnet34", "qkd")]
+    assert done(page) == [("mobilenet_v2", "resnet34", "qkd")]
     assert "mobilenet_v2" in page.read_text()
 
 
@@ -255,6 +248,6 @@ def test_from_photos_to_a_report_by_two_ranks_of_a_cluster(slurm, tmp_path, phot
     code, output = launcher.run("run")
     assert code == 0, output
     launcher.until_empty()
-    assert done(tmp_path / "report" / "cells.csv") == [("mobilenet_v2", "resnet34", "qat")]
+    assert done(tmp_path / "report" / "index.html") == [("mobilenet_v2", "resnet34", "qat")]
     files = launcher.results.glob("stages/*/env.json")
     assert {json.loads(file.read_text())["ranks"] for file in files} == {2}

@@ -1,12 +1,11 @@
 """Launches in which something is wrong: it is named, and costs no more than it must."""
 
-import csv
 import re
 import textwrap
 from pathlib import Path
 
 import pytest
-from launching import launch, report
+from launching import launch, report, reported
 
 from benchmarks.ablation import matrix
 from benchmarks.plan import plan
@@ -76,8 +75,7 @@ def test_failures_stop_what_depends_on_them_and_nothing_else(tmp_path: Path, dat
     assert "the loss term student_infinite became" in output
     assert "killed by SIGKILL" in output
     report(results, page)
-    with (tmp_path / "cells.csv").open() as stream:
-        rows = [row for row in csv.DictReader(stream) if row["matrix"] == "mine"]
+    rows = reported(page, "mine")
     assert {row["method"]: row["status"] for row in rows} == {
         "qkd": "done", "broken": "blocked", "deadly": "blocked",
     }  # fmt: skip

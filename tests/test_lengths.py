@@ -1,9 +1,7 @@
 """Two lengths of training: two settings of one matrix, from ready weights, at the chosen rates."""
 
-import csv
-
 import pytest
-from launching import launch, report
+from launching import launch, report, reported
 from msgspec.structs import replace
 from test_ready import READY
 
@@ -127,8 +125,7 @@ def test_both_lengths_run_and_are_told_apart_on_synthetic_images(tmp_path, data)
     code, output = launch("run", results, data, **only)
     assert code == 0, output
     report(results, page)
-    with (tmp_path / "cells.csv").open() as stream:
-        rows = [row for row in csv.DictReader(stream) if row["matrix"] == "lengths"]
+    rows = reported(page, "lengths")
     done = sorted((row["method"], row["steps"]) for row in rows if row["status"] == "done")
     assert done == [(method, steps) for method in ("kd", "qat") for steps in ("20", "80")]
     text = page.read_text()

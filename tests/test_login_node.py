@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from launching import ROOT, TIMEOUT, environment
+from launching import finish, start, unimportable
 from msgspec.structs import replace
 
 from benchmarks.matrix import DEFAULT_SEEDS, Matrix, ScaleName, select
@@ -34,10 +34,7 @@ def built(name: str, scale: ScaleName) -> Matrix:
 @pytest.fixture(scope="module")
 def without(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that, first on the path, makes the heavy libraries unimportable."""
-    folder = tmp_path_factory.mktemp("without")
-    for name in HEAVY:
-        (folder / f"{name}.py").write_text(f"raise ImportError('no {name} on a login node')\n")
-    return folder
+    return unimportable(tmp_path_factory.mktemp("login") / "without", *HEAVY)
 
 
 def command(
@@ -45,16 +42,8 @@ def command(
 ) -> tuple[int, str]:
     """A command of the launcher where the heavy libraries cannot be imported."""
     variables = {"MATRIX": matrix, "SCALE": scale, "ONLY": only}
-    done = subprocess.run(
-        [sys.executable, "-m", "slurm.launch", name],
-        cwd=ROOT,
-        env=environment(results, results / "data", **variables) | {"PYTHONPATH": str(without)},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr
+    path = {"PYTHONPATH": str(without)}
+    return finish(start(name, results, results / "data", path, **variables))
 
 
 def recorded(matrix: Matrix, only: str, results: Path) -> list[Record]:
@@ -81,7 +70,7 @@ def test_nothing_heavy_can_be_imported_here(library: str, without: Path) -> None
         check=False,
     )
     assert done.returncode == 1
-    assert f"no {library} on a login node" in done.stderr
+    assert f"no {library} here" in done.stderr
 
 
 @pytest.mark.parametrize(("matrix", "scale", "only"), MATRICES)

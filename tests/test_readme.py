@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from launching import ROOT, launch, report
+from launching import ROOT, launch, report, reported
 from scipy.stats import t
 
 from benchmarks.rivals import TITLES
@@ -24,8 +24,7 @@ def test_the_example_of_a_matrix_of_ones_own_runs_as_it_stands(tmp_path: Path) -
     code, output = launch("run", results, tmp_path / "data", MATRIX=str(file), SEEDS="0,1")
     assert code == 0, output
     report(results, page)
-    with (tmp_path / "cells.csv").open() as stream:
-        rows = [row for row in csv.DictReader(stream) if row["matrix"] == "mine"]
+    rows = reported(page, "mine")
     assert [(row["method"], row["seed"], row["status"]) for row in rows] == [
         (method, seed, "done") for method in ("qkd", "halves") for seed in "01"
     ]

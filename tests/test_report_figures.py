@@ -8,7 +8,7 @@ from report_records import QAT, QKD, matrix, write_run
 
 from report.build import build, collect
 from report.contrasts import compare_all
-from report.curves import curves
+from report.curves import curves, thinned
 from report.figures import accuracy, forest
 from report.section import MOST_DRAWN
 from report.summary import summaries
@@ -17,7 +17,6 @@ from report.training_figures import (
     interval_curves,
     learning_rates,
     of_layers,
-    spread,
 )
 
 
@@ -67,9 +66,9 @@ def test_an_interval_that_begins_at_zero_is_left_out():
 
 def test_of_many_layers_some_are_chosen_the_first_and_the_last_among_them():
     items = [str(number) for number in range(53)]
-    chosen = spread(items, 12)
+    chosen = thinned(items, 12)
     assert (len(chosen), chosen[0], chosen[-1]) == (12, "0", "52")
-    assert spread(items[:12], 12) == items[:12]
+    assert thinned(items[:12], 12) == tuple(items[:12])
 
 
 def test_descriptions_state_the_numbers(tmp_path):

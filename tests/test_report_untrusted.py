@@ -11,7 +11,7 @@ from qkd.record import store_of
 from qkd.spec import Method
 from report.__main__ import main
 from report.cells import read
-from report.content import Content
+from report.content import Content, groups
 from report.outcomes import Records
 from report.sources import Run
 from report.summary import summaries
@@ -144,7 +144,8 @@ def test_a_name_controls_no_terminal_and_is_no_markup(tmp_path, capsys):
     evil = Method(name="\x1b[2J[red]qat", shares=QAT.shares)
     toy = replace(matrix(methods=(evil,), seeds=(0,)), name="\x1b[1m[bold]x")
     readings = read(Run(toy, Records(store_of(tmp_path))))
-    content = Content(readings, summaries(readings.cells), False, None)
+    own = summaries(readings.cells)
+    content = Content(readings, own, False, None, groups(toy, own))
     print_summary((content,), Console(width=100, color_system=None))
     shown = capsys.readouterr().out
     assert "\x1b" not in shown

@@ -1,10 +1,9 @@
 """Tuning: equal tries for each method, on images that neither the pair nor the runs have seen."""
 
-import csv
 import json
 
 import pytest
-from launching import launch, report
+from launching import launch, report, reported
 from msgspec.structs import replace
 
 from benchmarks import cifar, lengths, sensitivity, tuning
@@ -98,8 +97,7 @@ def test_the_result_of_a_try_is_the_held_out_top1_at_the_last_step(tmp_path, dat
     code, output = launch("run", results, data, **only)
     assert code == 0, output
     report(results, page)
-    with (tmp_path / "cells.csv").open() as stream:
-        rows = [row for row in csv.DictReader(stream) if row["matrix"] == "tuning"]
+    rows = reported(page, "tuning")
     tried = {row["method"]: row for row in rows if row["status"] == "done"}
     assert sorted(tried) == ["qat-x0.3", "qkd-x3"]
     for row in tried.values():

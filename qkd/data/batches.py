@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from qkd.data.draws import chosen, generator_of
 from qkd.data.images import DataError, Images
 from qkd.data.normalise import Normalise
 from qkd.data.photo_batches import ALL, EVALUATED, PhotoBatches, photos_to_evaluate
 from qkd.data.photos import Files, Part
-from qkd.data.streams import seed_of
 from qkd.spec import Data
 
 HELD_OUT_SEED = 0
@@ -101,8 +101,6 @@ class TrainingBatches:
         self._crops = padded.unfold(2, height, 1).unfold(3, width, 1)
         self._labels = torch.from_numpy(train.labels[kept]).to(device)
         self._normalise = Normalise(data, device)
-        self._epoch = -1
-        self._order = torch.empty(0, dtype=torch.int64)
 
     def batch(self, step: int, share: slice = ALL) -> tuple[Tensor, Tensor]:
         """Step ``step``'s images, float32 (B, C, H, W) and normalised, and labels, int64 (B).
@@ -113,27 +111,18 @@ class TrainingBatches:
         """
         if step < 0:
             raise ValueError(f"step {step} is negative: steps count from 0")
-        epoch, position = divmod(step, self.steps_per_epoch)
-        begin = position * self._batch
-        chosen = self._order_of(epoch)[begin : begin + self._batch]
+        order = chosen(self._seed, step, len(self._labels), self._batch)
         # One transfer for all draws: on a GPU four small ones would cost four waits.
-        draws = torch.stack([chosen, *self._augmentation(step)])[:, share].to(self._device)
+        draws = torch.stack([order, *self._augmentation(step)])[:, share].to(self._device)
         index, top, left, flip = draws.unbind()
         images = self._crops[index, :, top, left]
         if self._data.flip:
             images = torch.where(flip.bool()[:, None, None, None], images.flip(-1), images)
         return self._normalise(images), self._labels[index]
 
-    def _order_of(self, epoch: int) -> Tensor:
-        if epoch != self._epoch:
-            generator = _generator(self._seed, "order", epoch)
-            self._order = torch.randperm(len(self._labels), generator=generator)
-            self._epoch = epoch
-        return self._order
-
     def _augmentation(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Row and column at which each crop begins, and 1 where it is mirrored: int64 (B) each."""
-        generator = _generator(self._seed, "augment", step)
+        generator = generator_of(self._seed, "augment", step)
         places = 2 * self._data.pad + 1
         top, left = torch.randint(places, (2, self._batch), generator=generator)
         return top, left, torch.randint(2, (self._batch,), generator=generator)
@@ -155,10 +144,6 @@ def evaluation_batches(
         # Copied: torch wants memory that can be written, and a cache is mapped read-only.
         pixels = torch.from_numpy(np.array(images.images[part])).to(device)
         yield normalise(pixels), torch.from_numpy(np.array(images.labels[part])).to(device)
-
-
-def _generator(seed: int, stream: str, index: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed_of(seed, stream, index))
 
 
 def _require_a_batch(data: Data, batch: int) -> None:

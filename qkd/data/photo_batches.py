@@ -2,20 +2,18 @@
 images; the pixels come from files."""
 
 from collections.abc import Iterator
-from functools import lru_cache
 from itertools import count
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from qkd.data.crops import DRAWS
 from qkd.data.decoding import Decoded, Pool, Request, Stream, pool_of, require_readable
+from qkd.data.draws import chosen, generator_of
 from qkd.data.images import DataError
 from qkd.data.normalise import Normalise
 from qkd.data.photos import Files
-from qkd.data.streams import seed_of
 from qkd.spec import Data
 
 ALL = slice(None)
@@ -63,23 +61,12 @@ class PhotoBatches:
         return _on(self._device, decoded, self._normalise)
 
     def _request(self, step: int, share: slice) -> Request:
-        generator = torch.Generator().manual_seed(seed_of(self._seed, "augment", step))
+        generator = generator_of(self._seed, "augment", step)
         draws = torch.rand((self._batch, DRAWS), dtype=torch.float64, generator=generator).numpy()
         if not self._data.flip:
             draws[:, -1] = 1.0
-        epoch, position = divmod(step, self.steps_per_epoch)
-        begin = position * self._batch
-        order = _order(self._seed, epoch, len(self._files.labels))
-        chosen = order[begin : begin + self._batch][share]
-        return Request(self._files.paths(chosen), self._files.labels[chosen], draws[share])
-
-
-@lru_cache(maxsize=2)  # of the epoch that is trained, and of the next, which is decoded ahead
-def _order(seed: int, epoch: int, images: int) -> NDArray[np.int64]:
-    """The order of an epoch's images."""
-    generator = torch.Generator().manual_seed(seed_of(seed, "order", epoch))
-    order: NDArray[np.int64] = torch.randperm(images, generator=generator).numpy()
-    return order
+        order = chosen(self._seed, step, len(self._files.labels), self._batch)[share].numpy()
+        return Request(self._files.paths(order), self._files.labels[order], draws[share])
 
 
 def photos_to_evaluate(

@@ -129,21 +129,21 @@ class FileSplit(NamedTuple):
     test: Files
 
 
-def listing(root: Path, train: str = "train", test: str = "val") -> Listing:
+def listing(root: Path) -> Listing:
     """The files of ``root/{train,val}/<class>/*.JPEG|jpg|png``, labelled by the sorted class names.
 
     What begins with a dot is passed over. Raises DataError, which names the place, for a class that
     only one part has or that is empty, and for a file of another suffix.
     """
-    classes = class_names(root / train)
-    found = class_names(root / test)
+    classes = class_names(root / "train")
+    found = class_names(root / "val")
     for name in sorted({*classes} ^ {*found}):
-        has, lacks = (train, test) if name in classes else (test, train)
+        has, lacks = ("train", "val") if name in classes else ("val", "train")
         raise DataError(
             f"class {name!r} is in {root / has}, but not in {root / lacks}: labels count the "
             "classes of both; add its folder, or remove the other"
         )
-    return Listing(root, classes, listed(root, train, classes), listed(root, test, classes))
+    return Listing(root, classes, listed(root, "train", classes), listed(root, "val", classes))
 
 
 def class_names(part: Path) -> tuple[str, ...]:
