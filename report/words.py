@@ -33,7 +33,7 @@ SCALED_DOWN = (
 )
 RULES = (
     "Open a claim for its rule and its evidence. The contrasts were fixed before any run. The rule "
-    "that makes a word of them was written when the committed scaled-down runs were known: on those "
+    "that makes a word of them was written when the committed scaled-down runs were known: there "
     "it is no prediction. It was fixed before any run at full length."
 )
 REFERENCE_NOTE = "This is the committed reference run, not a run of yours:"
