@@ -1,3 +1,5 @@
+import gc
+import multiprocessing
 import os
 import re
 import signal
@@ -34,7 +36,8 @@ def tree(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _no_processes_are_left():
     yield
-    decoding.pool_of.cache_clear()
+    decoding.end_pool()
+    assert not multiprocessing.active_children()
 
 
 def batches_of(tree, seed=0, loaders=0, **change):
@@ -117,6 +120,37 @@ def test_a_process_that_dies_is_a_clear_error_and_the_next_start_is_well(tree):
         all(batches.batch(step) for step in range(1, 9))
     again = training_batches(data, load(data, tree, 1).train, 0, BATCH, CPU)
     assert same(again.batch(5), batches_of(tree).batch(5))
+
+
+def beginning_pool(tree, loaders):
+    """A pool whose processes work, and they."""
+    data = described()
+    batches = training_batches(data, load(data, tree, loaders).train, 0, BATCH, CPU)
+    batches.batch(0)
+    pool = decoding.pool_of(data.photos, loaders, False)
+    return pool, batches, pool.loader._iterator._workers
+
+
+@pytest.mark.slow
+def test_another_pool_ends_the_processes_of_the_one_before_whoever_still_holds_it(tree):
+    pool, batches, processes = beginning_pool(tree, 2)
+    assert all(process.is_alive() for process in processes)
+    other, *_ = beginning_pool(tree, 1)
+    assert other is not pool
+    assert not any(process.is_alive() for process in processes)
+    assert same(batches.batch(1), batches_of(tree).batch(1))
+
+
+@pytest.mark.slow
+def test_a_pool_that_is_garbage_takes_its_processes_along(tree):
+    pool, batches, processes = beginning_pool(tree, 1)
+    decoding._pools.clear()
+    pool.itself = pool  # what a traceback can do: torch's own ending comes too late in a cycle
+    del pool, batches
+    gc.collect()
+    for process in processes:
+        process.join(30)
+        assert not process.is_alive()
 
 
 FINISHES = """

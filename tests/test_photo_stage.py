@@ -67,7 +67,7 @@ def trained(folder, root, loaders=0, stop_after=None):
                 continue
         store.refresh()
         records.append(store.record(stage.history))
-    decoding.pool_of.cache_clear()
+    decoding.end_pool()
     return records
 
 

@@ -3,9 +3,8 @@
 import multiprocessing
 import signal
 import warnings
-import weakref
-from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Iterable, Iterator
+from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import NamedTuple
@@ -118,7 +117,7 @@ class Pool:
         if loaders:
             multiprocessing.get_context("forkserver").set_forkserver_preload([__name__])
         self._requests = _Requests()
-        self.stream: Stream | None = None
+        self.streams = 0  # that were begun: the last is open
         self.loader = DataLoader(
             Decoder(photos),
             batch_size=None,
@@ -130,27 +129,38 @@ class Pool:
             pin_memory=pinned,
             generator=torch.Generator(),  # its own: the network's draws stay as they are
         )
-        if loaders:  # they are deaf to the signal that would end them when this process ends
-            Finalize(None, _end, (weakref.ref(self.loader),), exitpriority=1)
+        # They are deaf to the signal that would end them where this object or process ends.
+        self._processes: list[BaseProcess] = []
+        self._kill = Finalize(self, _kill, (self._processes,), exitpriority=1)
 
     def decode(self, requests: Iterable[Request]) -> "Stream":
         """A batch for each request, in order. The stream before it ends."""
         self._requests.ahead = requests
-        self.stream = Stream(self)
-        return self.stream
+        self.streams += 1
+        stream = Stream(self)
+        self._processes[:] = getattr(self.loader._iterator, "_workers", ())
+        return stream
+
+    def end(self) -> None:
+        """Ends the processes and the stream."""
+        self.streams += 1
+        shut_down = getattr(self.loader._iterator, "_shutdown_workers", None)
+        if shut_down is not None:  # else it has not begun, or decodes in this process
+            shut_down()
+        self._kill()
 
 
 class Stream(Iterator[Decoded]):
     """Batches in the order of their requests, as long as no other stream has begun."""
 
     def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+        self._pool, self._number = pool, pool.streams
         self._batches = iter(pool.loader)
 
     @property
     def is_open(self) -> bool:
         """Whether the decoding processes still work for this stream."""
-        return self._pool.stream is self
+        return self._pool.streams == self._number
 
     def __next__(self) -> Decoded:
         if not self.is_open:
@@ -160,7 +170,7 @@ class Stream(Iterator[Decoded]):
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
-            pool_of.cache_clear()  # the others are of no use without it
+            end_pool()  # the others are of no use without it
             raise RuntimeError(
                 f"a process that decodes images died ({error}): out of memory, or of shared "
                 "memory? Lower LOADERS, then make retry"
@@ -168,10 +178,11 @@ class Stream(Iterator[Decoded]):
         return batch
 
 
-def _end(loader: Callable[[], DataLoader[Decoded] | None]) -> None:
-    """Kills the loader's processes, which have nothing to lose, before Python waits for them."""
-    for process in getattr(getattr(loader(), "_iterator", None), "_workers", ()):
-        process.kill()
+def _kill(processes: list[BaseProcess]) -> None:
+    """Kills them, who have nothing to lose, before Python waits for them."""
+    for process in processes:
+        if process.is_alive():
+            process.kill()
 
 
 def _begin(_number: int) -> None:
@@ -182,10 +193,23 @@ def _begin(_number: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-@lru_cache(maxsize=1)
+_pools: dict[tuple[Photos, int, bool], Pool] = {}  # at most one
+
+
 def pool_of(photos: Photos, loaders: int, pinned: bool) -> Pool:
     """The pool of this process; asking for another one ends it."""
-    return Pool(photos, loaders, pinned)
+    asked = photos, loaders, pinned
+    if asked not in _pools:
+        end_pool()
+        _pools[asked] = Pool(*asked)
+    return _pools[asked]
+
+
+def end_pool() -> None:
+    """Ends the pool of this process where there is one."""
+    while _pools:
+        _, pool = _pools.popitem()
+        pool.end()
 
 
 def require_readable(decoded: Decoded, photos: Photos) -> None:
