@@ -105,9 +105,9 @@ class Claim(Hold):
         self._heart = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> "Claim":
-        if not self._create():
+        if not self._place(self.path):
             self._break_if_stale()
-            if not self._create():
+            if not self._place(self.path):
                 raise Claimed(f"{self.path} is held by {describe(self.path)}")
         self._heart.start()
         return self
@@ -123,12 +123,12 @@ class Claim(Hold):
         if self._is_ours():
             self.path.unlink(missing_ok=True)
 
-    def _create(self) -> bool:
-        """The claim file appears whole or not at all: written beside, then linked."""
-        beside = self.path.with_name(f".claim.{self.token}.part")
+    def _place(self, path: Path) -> bool:
+        """Our name appears at ``path`` whole or not at all: written beside, then linked."""
+        beside = path.with_name(f".claim.{self.token}.part")
         beside.write_text(json.dumps(self._owner))
         try:
-            os.link(beside, self.path)
+            os.link(beside, path)
         except FileExistsError:
             return False
         finally:
@@ -142,23 +142,23 @@ class Claim(Hold):
                     os.utime(self.path)
 
     def _break_if_stale(self) -> None:
-        """Takes a dead owner's claim away by rename, and gives it back if it was a live one's.
+        """Takes a dead owner's claim away.
 
-        Between the look and the rename the claim may have changed hands: what was taken away is
-        read again, and only the dead owner's is dropped.
+        One does so at a time and looks again, for between a look and what follows from it the claim
+        may have become a live one's. Who dies over it is himself a dead owner.
         """
-        seen = _read(self.path)
         if not is_stale(self.path, self._clock):
             return
-        taken = self.path.with_name(f".claim.{self.token}.stale")
-        try:
-            self.path.rename(taken)
-        except FileNotFoundError:
+        breaking = self.path.with_name(".claim.breaking")
+        if is_stale(breaking, self._clock):
+            breaking.unlink(missing_ok=True)
+        if not self._place(breaking):
             return
-        if _read(taken).get("token") != seen.get("token"):
-            with contextlib.suppress(FileExistsError):
-                os.link(taken, self.path)
-        taken.unlink()
+        try:
+            if is_stale(self.path, self._clock):
+                self.path.unlink(missing_ok=True)
+        finally:
+            breaking.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> dict[str, object]:

@@ -29,13 +29,16 @@ def deadly(logits, labels):
     os._exit(3)
 
 
-def method(name, *losses):
-    """A phase for each loss, of 20 steps."""
-    phases = (
-        Phase(name=f"{name}-{number}", student=(Term(loss=f"patient_matrix:{loss}"),))
-        for number, loss in enumerate(losses)
+def method(name, first, second):
+    """A phase of 20 steps with the first loss, which tests disturb, and one of 5 with the other."""
+    shares = (
+        Share(
+            phase=Phase(name=f"{name}-{number}", student=(Term(loss=f"patient_matrix:{loss}"),)),
+            epochs=epochs,
+        )
+        for number, (loss, epochs) in enumerate([(first, 160), (second, 40)])
     )
-    return Method(name=name, shares=tuple(Share(phase=phase, epochs=100) for phase in phases))
+    return Method(name=name, shares=tuple(shares))
 
 
 def matrix(scale, seeds):
@@ -48,6 +51,6 @@ def matrix(scale, seeds):
         bits=(Bits(weight=4, activation=4),),
         methods=(method("chain", "patient", "patient"), method("deadly", "deadly", "patient")),
         seeds=seeds,
-        recipe=Recipe(horizon=40, log_every=5, batch=32),
+        recipe=Recipe(horizon=25, log_every=5, batch=32),
     )
     return Matrix(name="patient", scale=scale, label=Label(title="Patient"), grids=(grid,))

@@ -156,14 +156,15 @@ def test_a_claim_that_vanished_is_lost(path):
             held.check()
 
 
-def test_a_breaker_gives_back_a_claim_that_changed_hands_under_it(path, monkeypatch):
-    """Between the look at the dead owner's claim and the rename another has taken it over."""
+def test_a_breaker_looks_again_once_no_other_can_break(path, monkeypatch):
+    """Between the first look at the dead owner's claim and the second another has taken it over."""
     written(path, pid=dead_pid(), token=DEAD)
     look = claim.is_stale
 
-    def looked(path, clock):
-        stale = look(path, clock)
-        written(path, token=QUICK)
+    def looked(file, clock):
+        stale = look(file, clock)
+        if file == path:
+            written(path, token=QUICK)
         return stale
 
     monkeypatch.setattr(claim, "is_stale", looked)
@@ -171,6 +172,23 @@ def test_a_breaker_gives_back_a_claim_that_changed_hands_under_it(path, monkeypa
         Claim(path).__enter__()
     assert owner_of(path) == QUICK
     assert [f.name for f in path.parent.iterdir()] == ["claim"]
+
+
+def test_while_one_breaks_a_claim_no_other_does(path):
+    written(path, pid=dead_pid(), token=DEAD)
+    breaking = path.with_name(".claim.breaking")
+    written(breaking)
+    with pytest.raises(Claimed):
+        Claim(path).__enter__()
+    assert (owner_of(path), owner_of(breaking)) == (DEAD, OTHER)
+
+
+def test_who_died_over_breaking_a_claim_keeps_nobody_out(path):
+    for file in (path, path.with_name(".claim.breaking")):
+        written(file, pid=dead_pid(), token=DEAD)
+    with Claim(path) as held:
+        held.check()
+        assert [f.name for f in path.parent.iterdir()] == ["claim"]
 
 
 def enter_in_turn(path, counter, overlaps, barrier):

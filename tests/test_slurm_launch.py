@@ -30,7 +30,7 @@ def test_the_whole_ablation_gives_the_cells_of_one_machine_byte_for_byte(
 ) -> None:
     monkeypatch.setenv("A_TOKEN_OF_THE_USER", WORD)
     launcher.variables["MATRIX"] = "ablation"
-    code, output = launcher.run("run", PACK="3")
+    code, output = launcher.run("run", PACK="6")
     assert code == 0, output
     assert "32 missing" in output
     launcher.until_empty()
