@@ -71,6 +71,10 @@ class Launcher:
         """Waits until no job is left."""
         self.until(lambda: not self.cluster.queue())
 
+    def until_trained(self) -> None:
+        """Waits until no stage's job is left; the report's may be."""
+        self.until(lambda: all("-report-" in job["name"] for job in self.cluster.queue()))
+
     def running(self) -> list[str]:
         """The ids of jobs that run."""
         return [job["id"] for job in self.cluster.queue() if job["state"] == "RUNNING"]

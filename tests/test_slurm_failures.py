@@ -17,10 +17,10 @@ def launcher(slurm, tmp_path: Path, data: Path) -> Launcher:
 
 
 def sent(launcher: Launcher) -> str:
-    """What a launch prints, once the queue is empty again."""
+    """What a launch prints, once no stage is in the queue."""
     code, output = launcher.run("run")
     assert code in (0, 1), output
-    launcher.until_empty()
+    launcher.until_trained()
     return output
 
 
@@ -81,7 +81,7 @@ def test_another_user_s_job_that_is_not_seen_is_neither_a_failure_nor_sent_again
     for file in launcher.results.glob("stages/*/job.json"):
         file.write_text(file.read_text().replace(launcher.cluster.user, "somebody-else"))
     launcher.cluster.command("scancel", f"--user={launcher.cluster.user}")
-    launcher.until_empty()
+    launcher.until_trained()
     assert launcher.statuses() == {"unseen": 2}
     assert "nothing to send" in sent(launcher)
     code, output = launcher.run("retry")
@@ -94,7 +94,7 @@ def test_a_pack_goes_on_with_what_does_not_go_on_from_a_failed_stage(launcher: L
     code, output = launcher.run("run", PACK="2")
     assert code == 0, output
     assert output.count("sent ") == 2  # the two methods, a job of two stages each
-    launcher.until_empty()
+    launcher.until_trained()
     assert launcher.statuses() == {"done": 2, "failed": 1, "blocked": 1}
 
 

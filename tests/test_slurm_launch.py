@@ -130,7 +130,7 @@ def test_what_a_shell_says_of_slurm_s_commands_changes_neither_jobs_nor_answers(
     assert launcher.statuses(**chosen) == {"held": 2}
     for job in {job["id"].partition("_")[0] for job in launcher.cluster.queue()}:
         launcher.cluster.command("scontrol", "release", job)
-    launcher.until_empty()
+    launcher.until_trained()
     assert launcher.statuses(**chosen) == {"done": 2}
 
 

@@ -51,7 +51,7 @@ def ranks(results: Path) -> set[int]:
 def test_two_ranks_train_to_the_losses_of_one_process(launcher: Launcher, alone: Path) -> None:
     code, output = launcher.run("run")
     assert code == 0, output
-    launcher.until_empty()
+    launcher.until_trained()
     assert launcher.statuses() == {"done": 2}
     assert (ranks(launcher.results), ranks(alone)) == ({2}, {1})
     ours, theirs = losses(launcher.results), losses(alone)
@@ -64,7 +64,7 @@ def test_a_requeued_stage_of_two_ranks_goes_on_at_its_step(launcher: Launcher, a
     assert launcher.run("run")[0] == 0
     launcher.until(launcher.is_at_work)
     launcher.cluster.command("scontrol", "requeue", launcher.running()[0])
-    launcher.until_empty()
+    launcher.until_trained()
     assert launcher.statuses() == {"done": 2}
     logs = (folder / "log.txt" for folder in launching.stage_folders(launcher.results))
     assert any("goes on at step" in log.read_text() for log in logs)
@@ -74,7 +74,7 @@ def test_where_a_rank_is_killed_all_begin_anew_together(launcher: Launcher) -> N
     assert launcher.run("run")[0] == 0
     launcher.until(launcher.is_at_work)
     os.kill(worker_of_rank(launcher, 1), signal.SIGKILL)
-    launcher.until_empty()
+    launcher.until_trained()
     assert launcher.statuses() == {"done": 2}
 
 

@@ -55,13 +55,19 @@ def hog(launcher: Launcher) -> str:
     return launcher.cluster.submit("sleep 2", *options, cwd=launcher.folder)
 
 
+def grace(launcher: Launcher, seconds: int) -> None:
+    """How long a job that is preempted may go on, until the cluster is tidied."""
+    launcher.cluster.command("scontrol", "update", "partitionname=preempt", f"gracetime={seconds}")
+
+
 @pytest.mark.parametrize("told", [True, False], ids=["told", "killed"])
 def test_preemption(launcher: Launcher, undisturbed: dict[str, bytes], told: bool) -> None:
     launcher.cluster.preempt_signal(told)
+    grace(launcher, 10)
     launcher.profile(partition="preempt")
     begin(launcher)
     hog(launcher)
-    launcher.until_empty()
+    launcher.until_trained()
     assert launching.results_of(launcher.results) == undisturbed
     assert resumed(launcher) > 0
 
@@ -70,7 +76,7 @@ def test_requeueing_by_an_operator(launcher: Launcher, undisturbed: dict[str, by
     begin(launcher)
     for job in launcher.running():  # which of them is at work already is not known
         launcher.cluster.command("scontrol", "requeue", job)
-    launcher.until_empty()
+    launcher.until_trained()
     assert launching.results_of(launcher.results) == undisturbed
     assert resumed(launcher) > 0
 
@@ -79,12 +85,13 @@ def test_preemption_while_a_job_starts(launcher: Launcher, undisturbed: dict[str
     slow = launcher.folder / "slow"
     slow.write_text('#!/bin/sh\nmkdir "$0.first" 2>/dev/null && sleep 600\nexec "$@"\n')
     slow.chmod(0o700)
+    grace(launcher, 5)
     launcher.profile(partition="preempt", container=str(slow))
     code, output = launcher.run("run")
     assert code == 0, output
     launcher.until(lambda: bool(launcher.running()))
     hog(launcher)
-    launcher.until_empty()
+    launcher.until_trained()
     assert launching.results_of(launcher.results) == undisturbed
     assert restarted(launcher) > 0
 
@@ -92,7 +99,7 @@ def test_preemption_while_a_job_starts(launcher: Launcher, undisturbed: dict[str
 def test_the_time_limit(launcher: Launcher, undisturbed: dict[str, bytes]) -> None:
     launcher.profile(hours=1 / 60, signal_seconds=55)
     begin(launcher)
-    launcher.until_empty()
+    launcher.until_trained()
     assert launching.results_of(launcher.results) == undisturbed
     assert restarted(launcher) > 0
 
@@ -101,7 +108,7 @@ def test_a_lost_node(launcher: Launcher, undisturbed: dict[str, bytes]) -> None:
     begin(launcher)
     jobs = [job for job in launcher.cluster.queue() if job["state"] == "RUNNING"]
     launcher.cluster.kill_node(jobs[0]["nodes"])
-    launcher.until_empty()
+    launcher.until_trained()
     assert launching.results_of(launcher.results) == undisturbed
     assert restarted(launcher) > 0
 
@@ -111,19 +118,19 @@ def test_a_restarted_controller(launcher: Launcher, undisturbed: dict[str, bytes
     launcher.cluster.kill_controller()
     assert launcher.is_at_work()
     launcher.cluster.start_controller()
-    launcher.until_empty()
+    launcher.until_trained()
     assert launching.results_of(launcher.results) == undisturbed
 
 
 def test_scancel_and_another_launch(launcher: Launcher, undisturbed: dict[str, bytes]) -> None:
     begin(launcher)
     launcher.cluster.command("scancel", *launcher.running())
-    launcher.until_empty()
+    launcher.until_trained()
     counts = launcher.statuses()
     assert counts == {"missing": 4}
     code, output = launcher.run("run")
     assert code == 0, output
-    launcher.until_empty()
+    launcher.until_trained()
     assert launching.results_of(launcher.results) == undisturbed
     assert resumed(launcher) > 0
 
@@ -136,7 +143,7 @@ def test_a_launch_on_one_machine_beside_the_cluster_s_trains_no_stage_twice(
         "run", launcher.results, launcher.data, MATRIX=PATIENT, JOBS="1", **CHAIN
     )
     assert code == 0, output
-    launcher.until_empty()
+    launcher.until_trained()
     assert launching.results_of(launcher.results) == undisturbed
     for folder in launching.stage_folders(launcher.results):
         assert (folder / "log.txt").read_text().count("done: test top-1") == 1
