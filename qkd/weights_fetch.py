@@ -3,6 +3,7 @@
 import http.client
 import socket
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -22,13 +23,26 @@ def place(weights: Weights, folder: Path) -> Path:
     """
     if not weights.name:
         return path_of(weights, folder)
+    places = _places(weights, folder)
+    return _existing(places) or _downloaded(weights, places[-1], folder)
+
+
+def present(weights: Weights, folder: Path) -> Path | None:
+    """Where torchvision's file lies already; None: nowhere. Raises BadWeights as `place` does."""
+    return _existing(_places(weights, folder))
+
+
+def _places(weights: Weights, folder: Path) -> tuple[Path, Path]:
+    """Where torchvision's file may lie; what is downloaded comes to the last."""
     try:
         file = file_of(weights.name)
     except ValueError as error:
         raise BadWeights(str(error)) from error
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / file
-    found = next((path for path in (folder / file, cached) if path.is_file()), None)
-    return found or _downloaded(weights, cached, folder)
+    return folder / file, Path(torch.hub.get_dir()) / "checkpoints" / file
+
+
+def _existing(places: Iterable[Path]) -> Path | None:
+    return next((path for path in places if path.is_file()), None)
 
 
 def _downloaded(weights: Weights, target: Path, folder: Path) -> Path:

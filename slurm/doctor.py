@@ -6,7 +6,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -16,23 +15,14 @@ from benchmarks.matrix import select
 from benchmarks.plan import plan
 from benchmarks.settings import Settings
 from qkd.printable import printable
-from qkd.spec import Data
+from slurm.findings import GIBIBYTE, Finding
 from slurm.matrices import build
 
-GIBIBYTE = 2**30
 DISK_BYTES = 2 * GIBIBYTE
 PROJECT = "qkd-benchmark"
 
 
-Check = Callable[[Settings], Iterator["Finding"]]
-
-
-class Finding(NamedTuple):
-    """One check: what was looked at, what was found, and what mends it ("": all is well)."""
-
-    what: str
-    found: str
-    mend: str = ""
+Check = Callable[[Settings], Iterator[Finding]]
 
 
 def examine(settings: Settings) -> int:
@@ -131,6 +121,7 @@ def _existing(folder: Path) -> Path:
 def _matrix(settings: Settings) -> Iterator[Finding]:
     """The matrix can be planned, and its data read: the slow check, so the last."""
     from qkd.data.cache import load
+    from slurm.doctor_photos import known_accuracies, sampled_classes
 
     try:
         matrix = build(settings)
@@ -143,28 +134,10 @@ def _matrix(settings: Settings) -> Iterator[Finding]:
             counts = f"{len(split.train.labels)} training and {len(split.test.labels)} test images"
             yield Finding(f"data {data.name}", f"{counts}, digest verified")
             if data.photos is not None:
-                yield _photos(data, settings.data)
+                yield sampled_classes(data, settings.data)
+        yield from known_accuracies([one.stage for one in stages.values()], settings)
     except (ValueError, OSError) as error:
         yield Finding("matrix and data", "not usable", str(error))
-
-
-def _photos(data: Data, folder: Path) -> Finding:
-    """A training photo of each of ten classes is decoded; the first and last class are named."""
-    from qkd.data.decoding import NoImage, decode
-    from qkd.data.index import index_of
-
-    found = index_of(data, folder).listing
-    spread = {round(i * (len(found.classes) - 1) / 9) for i in range(10)}
-    what = f"photos of {data.name}"
-    for label in sorted(spread):
-        first = int(found.train.labels.searchsorted(label))
-        path = found.root / os.fsdecode(found.train.names[first])
-        try:
-            decode(os.fsencode(path))
-        except NoImage as error:
-            return Finding(what, f"{path}: {error}", "unpack it again")
-    order = f"{len(found.classes)} classes in the order {found.classes[0]} ... {found.classes[-1]}"
-    return Finding(what, f"{order}; {len(spread)} classes' first photos decoded")
 
 
 CHECKS: tuple[Check, ...] = (

@@ -2,10 +2,7 @@
 
 from pathlib import Path
 
-from jpegs import described, write_photos
 from launching import launch
-
-from slurm import doctor
 
 
 def test_all_is_well_on_a_machine_that_can_run(tmp_path: Path) -> None:
@@ -33,14 +30,3 @@ def test_records_and_caches_go_only_where_the_name_says_so(tmp_path: Path) -> No
     assert [p.name for p in (tmp_path / "cache").iterdir()] == ["not ours"]
     assert launch("clean-records", tmp_path, tmp_path)[0] == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "images"]
-
-
-def test_photos_of_the_classes_are_decoded_and_a_broken_one_is_named(tmp_path: Path) -> None:
-    tree = write_photos(tmp_path / "photos")
-    found = doctor._photos(described(), tree)
-    assert found.mend == ""
-    assert found.found == "3 classes in the order n01 ... n03; 3 classes' first photos decoded"
-    (tree / "train" / "n02" / "n02_0.JPEG").write_bytes(b"")
-    found = doctor._photos(described(), tree)
-    assert "n02_0.JPEG: the file is empty" in found.found
-    assert found.mend == "unpack it again"
