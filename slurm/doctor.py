@@ -121,21 +121,25 @@ def _existing(folder: Path) -> Path:
 def _matrix(settings: Settings) -> Iterator[Finding]:
     """The matrix can be planned, and its data read: the slow check, so the last."""
     from qkd.data.cache import load
+    from slurm.doctor_memory import gpus, memory
     from slurm.doctor_photos import known_accuracies, sampled_classes
 
     try:
         matrix = build(settings)
         every = list(matrix.cells())
         cells = select(every, settings.only)
-        stages = plan(every, cells).stages
+        stages = [planned.stage for planned in plan(every, cells).stages.values()]
         yield Finding("matrix", f"{matrix.name}: {len(cells)} cells, {len(stages)} stages")
+        shapes = {}
         for data in {cell.pair.data.name: cell.pair.data for cell in cells}.values():
             split = load(data, settings.data)
             counts = f"{len(split.train.labels)} training and {len(split.test.labels)} test images"
             yield Finding(f"data {data.name}", f"{counts}, digest verified")
+            shapes[data.name] = split.test.shape
             if data.photos is not None:
                 yield sampled_classes(data, settings.data)
-        yield from known_accuracies([one.stage for one in stages.values()], settings)
+        yield from memory(stages, shapes, gpus())
+        yield from known_accuracies(stages, settings)
     except (ValueError, OSError) as error:
         yield Finding("matrix and data", "not usable", str(error))
 

@@ -80,3 +80,12 @@ def in_words(seconds: float) -> str:
     if seconds < 48 * 3600:
         return f"{seconds / 3600:.1f} h"
     return f"{seconds / 86400:.1f} days"
+
+
+def size_in_words(count: int) -> str:
+    """Bytes as people say them: ``12 KiB``, ``3.4 MiB``, ``61.5 GiB``."""
+    if count < 2**20:
+        return f"{count / 2**10:.0f} KiB"
+    if count < 2**30:
+        return f"{count / 2**20:.1f} MiB"
+    return f"{count / 2**30:.1f} GiB"

@@ -7,7 +7,7 @@ import pytest
 from benchmarks import ablation
 from benchmarks.plan import plan
 from qkd.record import store_of
-from slurm.estimate import speed_of
+from slurm.estimate import size_in_words, speed_of
 
 PLAN = plan(ablation.matrix("smoke", (0,)).cells())
 
@@ -35,3 +35,9 @@ def test_the_speed_is_that_of_all_records_that_say_their_seconds(
     assert speed is not None
     assert speed.source == "your records"
     assert speed.macs_per_second == pytest.approx((first.macs + second.macs) / 6)
+
+
+def test_sizes_are_in_the_unit_that_people_would_take() -> None:
+    sizes = (0, 2**20 - 1024, 2**20, int(3.4 * 2**20), 2**30, int(61.49 * 2**30))
+    words = ["0 KiB", "1023 KiB", "1.0 MiB", "3.4 MiB", "1.0 GiB", "61.5 GiB"]
+    assert [size_in_words(size) for size in sizes] == words
