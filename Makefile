@@ -45,7 +45,7 @@ help:
 ## make reproduce-imagenet the ImageNet matrix at full length, DATA= being its folder (many GPUs)
 ## make run MATRIX=...     any matrix: ablation, rivals, cifar, imagenet, sensitivity, tuning,
 ##                         lengths, or the path of a .py file of your own
-## make plan               what would run, and what it costs with and without sharing
+## make plan               what would run, what it costs with and without sharing, and its disk
 ## make status             what is done, running, missing, failed, blocked
 ## make retry              clear failures, so that the next run tries again
 ## make cancel             cancel the matrix's jobs on a cluster (CLUSTER=)

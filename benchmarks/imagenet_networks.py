@@ -1,7 +1,8 @@
-"""The networks of the ImageNet tables, with their operations (torch-free).
+"""The networks of the ImageNet tables, with their operations and sizes (torch-free).
 
-A plan estimates GPU-hours from these numbers. They were counted once by `qkd.macs`; a test counts
-them again, and holds those of 224 x 224 pixels and 1,000 classes against torchvision's own.
+A plan estimates GPU-hours and disk from these numbers. Operations were counted once by `qkd.macs`;
+tests count all of them again, and hold operations of 224 x 224 pixels and 1,000 classes against
+torchvision's own.
 """
 
 from benchmarks.pairs import Priced
@@ -23,6 +24,17 @@ MACS = {
 
 # The same of the smallest images that the networks take, with ten classes.
 FEW_MACS = {"resnet18": 148_050_944, "resnet34": 299_045_888, "mobilenet_v2": 24_461_312}
+
+# Parameters, batch norms' running statistics, and features that the last layer reads; of 1,000
+# classes.
+NUMBERS = {
+    "resnet18": (11_689_512, 9_600, 512),
+    "resnet34": (21_797_672, 17_024, 512),
+    "resnet50": (25_557_032, 53_120, 2048),
+    "resnet101": (44_549_160, 105_344, 2048),
+    "mobilenet_v2": (3_504_872, 34_112, 1280),
+    "efficientnet_b0": (5_288_548, 42_016, 1280),
+}
 
 # What each begins with: the first published weights, not the later ones of a longer recipe.
 WEIGHTS: dict[str, Weights] = {

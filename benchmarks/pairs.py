@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from benchmarks.layers import macs_of, mobilenet_layers, resnet_layers
 from benchmarks.matrix import Pair
 from qkd.phases import PRE_TRAINING
 from qkd.spec import Data, History, Learner, Network, Part, Recipe, Weights
@@ -22,54 +23,22 @@ class Priced(NamedTuple):
 
 def cifar_resnet(depth: int, width: int, channels: int, classes: int, size: int) -> Priced:
     """A ResNet for ``size`` x ``size`` images, its convolutions and linear layer counted."""
-    blocks = (depth - 2) // 6
-    macs = size * size * 9 * channels * width
-    before = width
-    for group in range(3):
-        after, side = width * 2**group, -(-size // 2**group)
-        macs += side * side * 9 * after * (before + (2 * blocks - 1) * after)
-        before = after
-    macs += before * classes
     network = Network(
         name=f"resnet{depth}-width{width}",
         factory="qkd.models.resnet_cifar:resnet",
         arguments={"depth": depth, "width": width, "channels": channels, "classes": classes},
     )
-    return Priced(network, macs)
+    return Priced(network, macs_of(resnet_layers(depth, width, channels, classes, size)))
 
 
 def cifar_mobilenet(width: float, channels: int, classes: int, size: int) -> Priced:
     """A MobileNetV2 for ``size`` x ``size`` images, its convolutions and linear layer counted."""
-    before, side, last = _rounded(32 * width), size, _rounded(1280 * max(1.0, width))
-    macs = side * side * 9 * channels * before
-    for expansion, output, blocks, first_stride in _MOBILENET_GROUPS:
-        after = _rounded(output * width)
-        for stride in (first_stride, *[1] * (blocks - 1)):
-            hidden = expansion * before
-            macs += side * side * before * hidden * (expansion > 1)
-            side = -(-side // stride)
-            macs += side * side * (9 * hidden + hidden * after)
-            before = after
-    macs += side * side * before * last + last * classes
     network = Network(
         name=f"mobilenetv2-width{width:g}",
         factory="qkd.models.mobilenet_cifar:mobilenet_v2",
         arguments={"width": width, "channels": channels, "classes": classes},
     )
-    return Priced(network, macs)
-
-
-# Of each group: expansion, channels at width 1, blocks, stride of the first.
-_MOBILENET_GROUPS = (
-    (1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2),
-    (6, 320, 1, 1),
-)  # fmt: skip
-
-
-def _rounded(channels: float) -> int:
-    """The nearest multiple of 8, or the next above where that loses more than a tenth."""
-    near = max(8, int(channels + 4) // 8 * 8)
-    return near + 8 if near < 0.9 * channels else near
+    return Priced(network, macs_of(mobilenet_layers(width, channels, classes, size)))
 
 
 def pretraining(

@@ -17,6 +17,7 @@ from benchmarks.settings import Settings, SettingsError, from_environment
 from qkd.printable import printable
 from qkd.record import STAGES
 from qkd.value import digest
+from slurm import disk
 from slurm.cleaning import clean_checkpoints, clean_data, clean_records, retry
 from slurm.doctor import examine
 from slurm.estimate import A100, gpu_hours, in_words, speed_of
@@ -166,6 +167,7 @@ def show_plan(work: Work) -> int:
         f"{gpu_hours(work.plan.unshared_macs):.3g} (supposed: {100 * A100.utilisation:.0f} % of "
         "its peak in float32)"
     )
+    print(printable(disk.in_words(work)))
     if work.settings.cluster:
         return SUCCESS  # how long that takes there, its queue decides
     jobs = workers(work.settings)

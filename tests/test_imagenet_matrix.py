@@ -18,8 +18,10 @@ from benchmarks.plan import plan
 from benchmarks.settings import SettingsError
 from qkd.imports import FACTORIES, READERS, resolve
 from qkd.value import validated
+from slurm.disk import disk_of
 from slurm.estimate import gpu_hours
 from slurm.matrices import build
+from slurm.work import prepare
 
 SEEDS = imagenet.DEFAULT_SEEDS["paper"]
 PAPER = imagenet.matrix("paper", SEEDS)
@@ -189,6 +191,7 @@ def planned(without_torch, data, **variables):
 def test_a_plan_tells_the_gpu_hours_without_the_images_and_without_torch(without_torch, tmp_path):
     output, said = planned(without_torch, tmp_path / "none", SCALE="paper")
     assert "on one NVIDIA A100: 2.26e+04 hours" in output
+    assert "disk: up to 37.6 GiB of checkpoints; when all is done 37.0 GiB, of which" in output
     assert "imagenet cannot be read: there is no train/<wnid>/*.JPEG in" in said
     assert "what is done is not" in said
     assert not (tmp_path / "none").exists()
@@ -231,12 +234,16 @@ def done(page):
 @pytest.mark.slow
 def test_from_photos_to_a_report_on_one_machine(tmp_path, photos):
     results, page = tmp_path / "results", tmp_path / "index.html"
-    code, output = launch(
-        "run", results, photos, MATRIX="imagenet", ONLY="method=qkd student=mobilenet_v2"
-    )
+    only = "method=qkd student=mobilenet_v2"
+    code, output = launch("run", results, photos, MATRIX="imagenet", ONLY=only)
     assert code == 0, output
     report(results, page)
     assert done(page) == [("mobilenet_v2", "resnet34", "qkd")]
+    # What the plan says of its disk is what the run leaves there.
+    work = prepare(settings(MATRIX="imagenet", SCALE="smoke", ONLY=only, DATA=str(photos),
+                            RESULTS=str(results)))  # fmt: skip
+    left = sum(file.stat().st_size for file in results.rglob("*") if file.is_file())
+    assert disk_of(work).every == pytest.approx(left, rel=0.02)
     assert "mobilenet_v2" in page.read_text()
 
 
