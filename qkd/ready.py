@@ -8,6 +8,7 @@ from qkd.claim import Hold
 from qkd.cost import cost_or_reason
 from qkd.data.batches import evaluation_batches
 from qkd.data.cache import load
+from qkd.data.photos import left_out_of
 from qkd.evaluate import evaluate
 from qkd.loop import log
 from qkd.record import Record
@@ -52,6 +53,7 @@ def take_in(stage: Stage, record: Record, runtime: Runtime, claim: Hold) -> None
         "images_per_second": 0.0,
         "checkpoint_sha256": sha256,
         "checkpoint_bytes": record.checkpoint_file.stat().st_size,
+        **left_out_of(test).as_json(len(test.labels) - accuracy.images),
         **cost_or_reason(network, test.shape),
     }
     log(record, f"done: test top-1 {accuracy.top1:.2f} %")

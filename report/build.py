@@ -9,7 +9,7 @@ from report.archive import ARCHIVE, archive
 from report.cells import read
 from report.comparison import Against, against
 from report.content import Content, groups
-from report.csvs import CELL_COLUMNS, SUMMARY_COLUMNS, as_csv, cell_rows, summary_rows
+from report.csvs import SUMMARY_COLUMNS, as_csv, cell_columns, cell_rows, summary_rows
 from report.honesty import honesty
 from report.outcomes import BAD_FILE, reason
 from report.overview import overview
@@ -87,7 +87,7 @@ def cells_csv(report: Report) -> bytes:
         for content in report.contents
         for row in cell_rows(content.readings.run.key, content.readings.cells)
     ]
-    return as_csv(rows, CELL_COLUMNS)
+    return as_csv(rows, cell_columns(rows))
 
 
 def summary_csv(report: Report) -> bytes:

@@ -8,6 +8,7 @@ from benchmarks.matrix import Cell
 from benchmarks.plan import Plan, plan
 from qkd.history import prefix
 from qkd.spec import History
+from report.left_out import LeftOut, left_out
 from report.outcomes import Outcome, Records, Status
 from report.setting import Setting, setting_of, stands
 from report.sources import Run
@@ -16,6 +17,7 @@ from report.sources import Run
 class Reading(NamedTuple):
     """A cell and its outcome. The top-1s are in percent and None unless the cell is done.
 
+    ``left_out`` is what it went without, where some of its photos could not be decoded.
     ``teacher_top1`` is of the teacher in the state that it had at the end, ``teacher_before`` of
     the state that it began with; None where the method has no teacher. ``recipe`` is what the
     recipe of its grid has of its own in the setting.
@@ -31,6 +33,7 @@ class Reading(NamedTuple):
     teacher_top1: float | None = None
     teacher_before: float | None = None
     recipe: str = ""
+    left_out: LeftOut | None = None
 
 
 class Readings(NamedTuple):
@@ -96,6 +99,7 @@ def _reading(cell: Cell, setting: Setting, records: Records, failed: set[str]) -
         outcome.result.held_out.top1,
         _teacher_after(cell.history, records),
         _teacher_before(cell.history, records),
+        left_out=left_out(records.path(cell.history)),
     )
 
 

@@ -29,6 +29,8 @@ CELL_COLUMNS = (
     "steps",
     "stage",
 )
+# Where a run left out photos that could not be decoded, and nowhere else.
+LEFT_OUT_COLUMNS = ("left_out_training", "left_out_test")
 SUMMARY_COLUMNS = (
     *OF_A_METHOD,
     "status",
@@ -83,8 +85,24 @@ def cell_rows(key: tuple[str, str], cells: Iterable[Reading]) -> list[dict[str, 
             "steps": _steps(reading.cell),
             "stage": reading.cell.history.digest,
         }
+        | _left_out(reading)
         for reading in cells
     ]
+
+
+def _left_out(reading: Reading) -> dict[str, str]:
+    """Counts of images; nothing of a cell that is not done."""
+    if reading.top1 is None:
+        return {}
+    one = reading.left_out
+    counts = (one.training, one.test) if one else (0, 0)
+    return dict(zip(LEFT_OUT_COLUMNS, map(str, counts), strict=True))
+
+
+def cell_columns(rows: Iterable[dict[str, str]]) -> tuple[str, ...]:
+    """The columns of cells.csv: what was left out has columns where something was."""
+    has_some = any(row.get(name, "0") != "0" for row in rows for name in LEFT_OUT_COLUMNS)
+    return (*CELL_COLUMNS, *LEFT_OUT_COLUMNS) if has_some else CELL_COLUMNS
 
 
 def summary_rows(

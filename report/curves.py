@@ -4,9 +4,8 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import NamedTuple, TypeVar
 
-from qkd.history import before, continues
 from report.cells import Reading
-from report.outcomes import Outcome, Records
+from report.outcomes import Records
 from report.parts import Line
 from report.summary import Summary
 
@@ -33,21 +32,6 @@ class Curves(NamedTuple):
     intervals: dict[str, Points]
 
 
-def chain(reading: Reading, records: Records) -> list[Outcome]:
-    """The records that a cell's path has left, first to last; its student's start is not one."""
-    found: list[Outcome] = []
-    history = reading.cell.history
-    while True:
-        outcome = records.outcome(history)
-        found.append(outcome)
-        if outcome.stage is None or not continues(outcome.stage):
-            return found[::-1]
-        earlier = before(outcome.stage)
-        if earlier is None:
-            return found[::-1]
-        history = earlier
-
-
 def curves(summary: Summary, records: Records) -> Curves | None:
     """The curves of a method's cells that are done; None where nothing was measured, or where the
     method is the pre-trained network itself."""
@@ -55,7 +39,10 @@ def curves(summary: Summary, records: Records) -> Curves | None:
         return None
     done = [reading for reading in summary.cells if reading.top1 is not None]
     lines = [
-        line for reading in done for outcome in chain(reading, records) for line in outcome.lines
+        line
+        for reading in done
+        for outcome in records.path(reading.cell.history)
+        for line in outcome.lines
     ]
     if not lines:
         return None

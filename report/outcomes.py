@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from qkd.history import before, continues
 from qkd.record import Record, State, Store
 from qkd.spec import History, Stage
 from qkd.value import Value
@@ -68,6 +69,20 @@ class Records:
             found = _read(self._store.record(history), history)
             self._outcomes[history.digest] = found
         return found
+
+    def path(self, history: History) -> list[Outcome]:
+        """What the stages left behind that lead to ``history``, first to last; the student's start
+        is not one of them, and where a record is not there the path begins after it."""
+        found: list[Outcome] = []
+        while True:
+            outcome = self.outcome(history)
+            found.append(outcome)
+            if outcome.stage is None or not continues(outcome.stage):
+                return found[::-1]
+            earlier = before(outcome.stage)
+            if earlier is None:
+                return found[::-1]
+            history = earlier
 
 
 def _read(record: Record, history: History) -> Outcome:

@@ -131,6 +131,15 @@ class Proof(Value, kw_only=True, forbid_unknown_fields=False):
             )
 
 
+class LeftOut(Value, kw_only=True):
+    """How many images training steps went without, and how many test images, as they could not be
+    decoded; the reason for each file."""
+
+    training: Amount
+    test: Amount
+    files: dict[str, str]
+
+
 class Result(Value, kw_only=True, forbid_unknown_fields=False):
     """The part of result.json that the report reads; ``cost`` is None in older records. Of a
     quantized stage it holds an audit and a proof, or why there is none, likewise. 0 steps: ready
@@ -146,6 +155,7 @@ class Result(Value, kw_only=True, forbid_unknown_fields=False):
     audit: tuple[Layer, ...] = ()
     integer: Proof | None = None
     integer_refused: str = ""
+    left_out: LeftOut | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -13,9 +13,9 @@ from qkd.value import DIGEST_LENGTH
 from report import words
 from report.cells import Reading, Readings
 from report.commands import cell_command, varied
-from report.curves import chain
 from report.facts import hardware, local_changes
 from report.integers import LayerRow, in_a_word, in_full, in_short, is_proven, layer_rows
+from report.left_out import in_words as in_words_left_out
 from report.logs import tail
 from report.outcomes import Outcome, Records, Status
 from report.statistics import noise_band
@@ -78,7 +78,7 @@ def runs(readings: Readings, page: Path, taken: set[str]) -> Runs:
     first_seeds: set[tuple[object, ...]] = set()
     for reading, own in zip(readings.cells, values, strict=True):
         anchor = _anchor(reading, readings, taken)
-        path = chain(reading, readings.run.records)
+        path = readings.run.records.path(reading.cell.history)
         rows.append(_row(reading, path, anchor, named))
         of_method = reading.setting, reading.cell.method.name
         has_layers = reading.outcome.result is not None and of_method not in first_seeds
@@ -165,6 +165,7 @@ def _result(reading: Reading, path: Sequence[Outcome]) -> str:
         f"its teacher at the end {fixed(reading.teacher_top1)} %" if reading.teacher_top1 else "",
         f"{_seconds(path):.0f} s of training on its path",
         f"{result.images_per_second:.0f} images/s in its last stage",
+        in_words_left_out(reading.left_out) if reading.left_out else "",
     ]
     return "; ".join(filter(None, known))
 

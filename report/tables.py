@@ -8,6 +8,7 @@ from report import words
 from report.cells import counted
 from report.comparison import Row as ReferenceRow
 from report.contrasts import Compared, p_value
+from report.left_out import of_a_method
 from report.outcomes import Status
 from report.paper import Claim, Number
 from report.summary import COMPARED_SCALE, Comparison, Summary, compare
@@ -139,7 +140,8 @@ def _trained(summary: Summary, relative: str) -> list[Cell | str]:
     """The method's name with its notes, its bits, its phases, its steps, and its cost."""
     cell = summary.cells[0].cell
     parts = cell.history.parts if cell.method.shares else ()
-    notes = tuple(filter(None, (cell.method.note, summary.cells[0].recipe)))
+    went_without = of_a_method(reading.left_out for reading in summary.cells)
+    notes = tuple(filter(None, (cell.method.note, summary.cells[0].recipe, went_without)))
     phases = ", ".join(
         f"{SHORT.get(part.phase.name, part.phase.name)}{NO_BREAK}{part.steps}" for part in parts
     )

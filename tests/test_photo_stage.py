@@ -1,20 +1,23 @@
 """Stages on photos: the same loop, records and identity as on packed images."""
 
+import hashlib
 from functools import partial
 
 import numpy as np
 import pytest
 import small
+import torch
 from jpegs import described, write_photos
 
-from benchmarks.pairs import cifar_resnet, pretrained_pair
+from benchmarks.pairs import cifar_resnet, from_file, pretrained_pair
 from qkd.data import decoding
 from qkd.data.cache import identify
 from qkd.history import grown
+from qkd.imports import FACTORIES, resolve
 from qkd.loop import Stopped
 from qkd.phases import CO_STUDY, SELF_STUDY
 from qkd.record import Store
-from qkd.spec import NUMERICS, History, Learner, Recipe, Stage
+from qkd.spec import NUMERICS, History, Learner, Recipe, Stage, Weights
 from qkd.train import StageFailed, run_stage
 
 
@@ -105,6 +108,21 @@ def test_what_was_left_out_is_counted_in_the_record(undisturbed):
     proof = undisturbed[-1].read_json(undisturbed[-1].result_file)["integer"]
     assert proof["images"] == 5
     assert np.isfinite(proof["agreement"])
+
+
+def test_so_is_what_the_test_of_ready_weights_left_out(folder, tmp_path):
+    data = identify(described(train_images=18, unreadable="skip"), folder)
+    network = cifar_resnet(8, width=4, channels=3, classes=3, size=16).network
+    file = tmp_path / "ready.pt"
+    torch.save(resolve(network.factory, FACTORIES)(**network.arguments).state_dict(), file)
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    history = from_file(network, data, Weights(source=f"file:{file}", sha256=sha256))
+    store = Store(tmp_path / "stages")
+    run_stage(Stage(history=history, steps=0), store, small.runtime(folder))
+    store.refresh()
+    counted = left_out(store.record(history))
+    assert (counted["training"], counted["test"]) == (0, 1)
+    assert list(counted["files"]) == ["val/n02/n02_0.JPEG"]
 
 
 def test_files_are_not_left_out_of_a_part_of_a_batch(folder, tmp_path):
