@@ -21,7 +21,8 @@ def claimed_table(contents: Sequence[Content], paper: dict[Claim, Number]) -> Ta
     for content in contents:
         if content.readings.run.matrix.scale == COMPARED_SCALE:
             for summary in content.summaries:
-                ours.setdefault(summary.about, []).append(summary)
+                if summary.about:
+                    ours.setdefault(summary.about, []).append(summary)
     rows = [
         row(
             " ".join((*about[:2], f"W{about[3]}A{about[4]}")),

@@ -222,6 +222,8 @@ def _beside_full_precision(
         full = _method(alike, "fp")
         if ours is None or full is None or full.interval is None or not ours.top1s:
             continue
+        if ours.about is None:  # bits that the paper's claims are not of
+            continue
         cell = ours.cells[0].cell
         widths = {cell.weight_bits, cell.activation_bits}
         if plain(cell.pair.student.name).startswith(test.network) and widths == {test.bits}:

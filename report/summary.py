@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import NamedTuple
 
+from qkd.spec import Bits
 from report.cells import Reading
 from report.integers import is_proven
 from report.outcomes import Status
@@ -33,9 +34,13 @@ class Summary(NamedTuple):
         return self.cells[0].cell.method.name
 
     @property
-    def about(self) -> Claim:
-        """What its top-1 is of, as a claimed number says it."""
+    def about(self) -> Claim | None:
+        """What its top-1 is of, as a claimed number says it; None of cells whose first and last or
+        depthwise layers have bits of their own, for no claimed number is of such."""
         cell = self.cells[0].cell
+        bits = cell.bits
+        if bits and bits != Bits(weight=bits.weight, activation=bits.activation):
+            return None
         names = cell.pair.data.name, cell.pair.student.name, cell.method.name
         return claim(*names, cell.weight_bits, cell.activation_bits)
 
@@ -110,11 +115,11 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def compare(summary: Summary, scale: str, paper: dict[Claim, Number]) -> Comparison:
-    """A method's mean against the claimed number; smaller scales are never set against one, and
-    cells that do not all run as integers get no verdict."""
+    """A method's mean against the claimed number; smaller scales and bits that no number is of are
+    never set against one, and cells that do not all run as integers get no verdict."""
     if scale != COMPARED_SCALE:
         return Comparison(None, None, NOT_COMPARED)
-    number = paper.get(summary.about)
+    number = paper.get(summary.about) if summary.about else None
     if summary.interval is None:
         return Comparison(number, None, not_there(summary))
     if number is None:

@@ -20,6 +20,7 @@ from report.build import build, collect
 from report.claims import CLAIMS
 from report.evidence import Contrasted, Drops, Evidence, Found, Reaches, Recovers, Verdict, combined
 from report.overview import overview
+from report.summary import Comparison, compare
 
 SEEDS = (0, 1, 2)
 SUPPORTED, CONTRADICTED = Verdict.SUPPORTED, Verdict.CONTRADICTED
@@ -172,6 +173,28 @@ MORE = (
     "3,toy,elsewhere,qkd,2,2,80.0,paper,a row of one's own\n"
     "3,toy,resnet8-width4,lsq,2,2,70.0,second-hand,a rival\n"
 )
+
+
+@pytest.mark.parametrize("unlike", [{"edge": 4}, {"depthwise": 8}], ids=str)
+def test_bits_that_no_claimed_number_is_of_are_set_against_none(tmp_path, unlike):
+    bits = (Bits(weight=2, activation=2, **unlike),)
+    run(tmp_path, top1s(qkd=[72.0, 72.1, 72.2]), methods=(FP, QKD), scale="paper", bits=bits)
+    (tmp_path / "results" / "paper.csv").write_text(PAPER.format(table="3"))
+    report = collected(tmp_path)
+    (ours,) = [one for one in report.contents[0].summaries if one.name == "qkd"]
+    assert compare(ours, "paper", report.paper) == Comparison(None, None, "not compared")
+    (claimed,) = overview(report.contents, report.paper).claimed.rows
+    assert claimed.cells[-1].plain == "not run"
+    tests = (Reaches("toy", "resnet8-width4", 2), Recovers("resnet", 2), Drops("resnet", 2, 10.0))
+    assert [evidence(tmp_path, test) for test in tests] == [[], [], []]
+
+
+def test_eight_bits_at_the_edges_are_what_claimed_numbers_are_of(tmp_path):
+    bits = (Bits(weight=2, activation=2, edge=8, depthwise=None),)
+    run(tmp_path, top1s(qkd=[72.0, 72.1, 72.2]), methods=(FP, QKD), scale="paper", bits=bits)
+    (tmp_path / "results" / "paper.csv").write_text(PAPER.format(table="3"))
+    tests = (Reaches("toy", "resnet8-width4", 2), Recovers("resnet", 2), Drops("resnet", 2, 10.0))
+    assert [len(evidence(tmp_path, test)) for test in tests] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("scale", ["paper", "laptop"])
