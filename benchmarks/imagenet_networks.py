@@ -7,7 +7,8 @@ torchvision's own.
 
 from benchmarks.pairs import Priced
 from qkd.published import torchvision
-from qkd.spec import Network, Weights
+from qkd.spec import Network
+from qkd.weights_source import Weights
 
 PIXELS, CLASSES = 224, 1000
 FEW_PIXELS, FEW_CLASSES = 64, 10

@@ -1,6 +1,6 @@
 """torchvision's named weights: which file each of them is (torch-free: a plan reads no file)."""
 
-from qkd.spec import Weights
+from qkd.weights_source import Weights
 
 ADDRESS = "https://download.pytorch.org/models/"
 

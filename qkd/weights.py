@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qkd.spec import Weights
 from qkd.weights_fetch import place
 from qkd.weights_file import BadWeights, content_of
+from qkd.weights_source import Weights
 
 LISTED = 8  # names in an error
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from qkd.published import ADDRESS, file_of
-from qkd.spec import Weights
 from qkd.weights_file import BadWeights, path_of
+from qkd.weights_source import Weights
 
 SECONDS = 30.0  # that a server may be silent
 

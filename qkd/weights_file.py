@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from qkd.spec import Weights
+from qkd.weights_source import Weights
 
 
 class BadWeights(ValueError):

@@ -15,9 +15,10 @@ from benchmarks.settings import Settings, SettingsError
 from qkd.files import write_atomically
 from qkd.imports import load_file
 from qkd.printable import printable
-from qkd.spec import NUMERICS, Data, Network, Weights
+from qkd.spec import NUMERICS, Data, Network
 from qkd.value import decode, encode, validated
 from qkd.weights_file import sha256_of
+from qkd.weights_source import Weights
 
 MATRICES = "matrices"
 BUILT_IN = ("ablation", "rivals", "cifar", "imagenet", "sensitivity", "tuning", "lengths")

@@ -16,8 +16,8 @@ from benchmarks.plan import plan
 from qkd.data.standard import CIFAR10, CIFAR100
 from qkd.imports import FACTORIES, QUANTIZERS, READERS, resolve
 from qkd.macs import count
-from qkd.spec import Weights
 from qkd.value import validated
+from qkd.weights_source import Weights
 from slurm.matrices import build
 
 PAPER = cifar.matrix("paper", (0,))

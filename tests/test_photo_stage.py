@@ -17,8 +17,9 @@ from qkd.imports import FACTORIES, resolve
 from qkd.loop import Stopped
 from qkd.phases import CO_STUDY, SELF_STUDY
 from qkd.record import Store
-from qkd.spec import NUMERICS, History, Learner, Recipe, Stage, Weights
+from qkd.spec import NUMERICS, History, Learner, Recipe, Stage
 from qkd.train import StageFailed, run_stage
+from qkd.weights_source import Weights
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ from benchmarks.pairs import cifar_resnet, from_file
 from benchmarks.plan import plan
 from qkd.data.standard import SYNTHETIC
 from qkd.record import Store
-from qkd.spec import Stage, Weights
+from qkd.spec import Stage
+from qkd.weights_source import Weights
 from slurm.matrices import remember
 from slurm.publish import publish
 

@@ -21,12 +21,13 @@ from qkd.data.standard import SYNTHETIC
 from qkd.imports import FACTORIES, resolve
 from qkd.published import FILES, digest_of, torchvision
 from qkd.record import Store
-from qkd.spec import Stage, Weights
+from qkd.spec import Stage
 from qkd.train import run_stage
 from qkd.value import canonical, decode, encode, validated
 from qkd.weights import fill
 from qkd.weights_fetch import place
 from qkd.weights_file import BadWeights
+from qkd.weights_source import Weights
 from report.runs import in_words
 
 NAME = "Tiny_Weights.IMAGENET1K_V1"

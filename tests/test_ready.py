@@ -17,10 +17,11 @@ from qkd.history import before, parents, teacher_before
 from qkd.imports import FACTORIES, resolve
 from qkd.phases import CO_STUDY, SELF_STUDY, TUTORING, qkd
 from qkd.record import State, Store
-from qkd.spec import Bits, Learner, Method, Part, Stage, Weights
+from qkd.spec import Bits, Learner, Method, Part, Stage
 from qkd.train import StageFailed, run_stage
 from qkd.value import decode, encode, validated
 from qkd.weights_file import sha256_of
+from qkd.weights_source import Weights
 
 READY = Path(__file__).parents[2] / "shared" / "data" / "cifar10_resnet"
 WEIGHTS = Weights(source="file:ready.pt", sha256="0" * 64)

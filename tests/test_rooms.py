@@ -17,7 +17,7 @@ MAY = {
     "baselines": {"qkd"},
     "benchmarks": {
         "baselines.methods", "qkd.spec", "qkd.phases", "qkd.record", "qkd.history", "qkd.value",
-        "qkd.photos", "qkd.published", "qkd.data.standard",
+        "qkd.photos", "qkd.published", "qkd.weights_source", "qkd.data.standard",
     },
     "slurm": {"benchmarks", "qkd"},
     "report": {
@@ -31,7 +31,7 @@ TORCH_FREE = [
     *(f"qkd.{name}" for name in (
         "value", "spec", "phases", "history", "marks", "record", "claim", "files", "runtime",
         "imports", "printable", "photos", "data.standard", "data.streams", "data.photos",
-        "data.index", "data.imagenet", "data.cache", "weights_file", "published",
+        "data.index", "data.imagenet", "data.cache", "weights_file", "weights_source", "published",
     )),
     *(
         ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")

@@ -7,9 +7,9 @@ import torch
 from msgspec.structs import replace
 
 from qkd.models.resnet_cifar import resnet
-from qkd.spec import Weights
 from qkd.weights import fill
 from qkd.weights_file import BadWeights, sha256_of
+from qkd.weights_source import Weights
 
 
 def network(seed=0, width=2):
