@@ -1,6 +1,6 @@
 # QKD, reproduced. `make` alone prints this help. Needs git, make, Python 3.11 or newer with venv.
 
-VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY JOBS THREADS COMPILE LEAN LOADERS STAGE CLUSTER PACK DRYRUN PYTHON
+VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY JOBS THREADS COMPILE LEAN LOADERS MICROBATCHES STAGE CLUSTER PACK DRYRUN PYTHON
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES) MAKECMDGOALS,$(GIVEN))
 ifneq ($(UNKNOWN),)
@@ -22,6 +22,7 @@ export QKD_THREADS := $(value THREADS)
 export QKD_COMPILE := $(value COMPILE)
 export QKD_LEAN := $(value LEAN)
 export QKD_LOADERS := $(value LOADERS)
+export QKD_MICROBATCHES := $(value MICROBATCHES)
 export QKD_STAGE := $(value STAGE)
 export QKD_CLUSTER := $(value CLUSTER)
 export QKD_PACK := $(value PACK)
@@ -66,6 +67,7 @@ help:
 ##            COMPILE=0|1 (torch.compile: for long runs; needs a C++ compiler and Python's headers)
 ##            LEAN=0|1 (float training's memory for some more time; the same numbers)
 ##            LOADERS=0 (processes of each worker that decode photos ahead; 0: the worker itself)
+##            MICROBATCHES=1 (equal parts of a batch that are in memory in turn: make doctor says how many)
 ##            STAGE= (a stage's digest, or its record's name or folder)
 ##            CLUSTER=slurm (run, plan, status, cancel on SLURM: slurm/README.md)  PACK=1 (stages a job)
 ##            DRYRUN=0|1 (say what would run, or be sent, and do nothing)

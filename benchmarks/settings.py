@@ -12,7 +12,7 @@ from benchmarks.matrix import ScaleName
 
 VARIABLES = (
     "MATRIX", "SCALE", "DATA", "RESULTS", "REPORT", "SEEDS", "ONLY", "JOBS", "THREADS",
-    "COMPILE", "LEAN", "LOADERS", "STAGE", "CLUSTER", "PACK", "DRYRUN",
+    "COMPILE", "LEAN", "LOADERS", "MICROBATCHES", "STAGE", "CLUSTER", "PACK", "DRYRUN",
 )  # fmt: skip
 SCALES: tuple[ScaleName, ...] = get_args(ScaleName)
 
@@ -39,6 +39,7 @@ class Settings(NamedTuple):
     compile: bool
     lean: bool
     loaders: int
+    micro_batches: int
     stage: str
     cluster: str
     pack: int
@@ -74,6 +75,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         compile=_switch("COMPILE", value("COMPILE", "0")),
         lean=_switch("LEAN", value("LEAN", "0")),
         loaders=_number("LOADERS", value("LOADERS", "0")),
+        micro_batches=_count("MICROBATCHES", value("MICROBATCHES", "1")),
         stage=value("STAGE", ""),
         cluster=value("CLUSTER", ""),
         pack=_count("PACK", value("PACK", "1")),

@@ -138,7 +138,7 @@ def _matrix(settings: Settings) -> Iterator[Finding]:
             shapes[data.name] = split.test.shape
             if data.photos is not None:
                 yield sampled_classes(data, settings.data)
-        yield from memory(stages, shapes, gpus())
+        yield from memory(stages, shapes, gpus(), settings.micro_batches)
         yield from known_accuracies(stages, settings)
     except (ValueError, OSError) as error:
         yield Finding("matrix and data", "not usable", str(error))

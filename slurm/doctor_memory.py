@@ -19,12 +19,12 @@ def gpus() -> list[int]:
 
 
 def memory(
-    stages: Sequence[Stage], shapes: Mapping[str, Shape], gpus: Sequence[int]
+    stages: Sequence[Stage], shapes: Mapping[str, Shape], gpus: Sequence[int], parts: int = 1
 ) -> Iterator[Finding]:
     """What the stage that takes most memory takes, against that of each GPU in bytes.
 
-    ``shapes`` are those of the images, by the name of the data set. Nothing where nothing is
-    trained.
+    ``shapes`` are those of the images, by the name of the data set; a batch is computed in so many
+    ``parts``. Nothing where nothing is trained.
     """
     trained = [stage for stage in stages if stage.steps]
     if not trained:
@@ -36,14 +36,16 @@ def memory(
         yield Finding("memory of a GPU", said)
         return
     batches = [stage.history.recipe.batch for stage in trained]
-    wanted = [need.at(batch) for need, batch in zip(found, batches, strict=True)]
+    wanted = [need.at(batch // parts) for need, batch in zip(found, batches, strict=True)]
     most = wanted.index(max(wanted))
     need, batch = found[most], batches[most]
-    said = f"{_named(trained[most])} takes {size_in_words(need.at(batch))} at its batch of {batch}"
+    cut = f" in {parts} parts" if parts > 1 else ""
+    taken = size_in_words(wanted[most])
+    said = f"{_named(trained[most])} takes {taken} at its batch of {batch}{cut}"
     if not gpus:
         yield Finding("memory of a GPU", f"{said} ({ESTIMATED})")
     for number, total in enumerate(gpus):
-        mend = "" if need.at(batch) <= total else too_big(need, batch, total)
+        mend = "" if wanted[most] <= total else too_big(need, batch, total)
         yield Finding(
             f"memory of GPU {number}", f"{size_in_words(total)}; {said} ({ESTIMATED})", mend
         )
@@ -55,8 +57,8 @@ def too_big(need: Need, batch: int, total: int) -> str:
     if parts is None:
         return "no number of micro-batches fits: take a GPU with more memory, or a smaller network"
     return (
-        f"{parts} GPUs for each stage (CLUSTER=, gpus), or {parts} micro-batches: python -m "
-        f"qkd.train --micro-batches {parts} STAGE.json for each stage that does not fit"
+        f"MICROBATCHES={parts} (a part of a batch in memory at a time), or {parts} GPUs for each "
+        "stage (CLUSTER=, gpus)"
     )
 
 

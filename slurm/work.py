@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from benchmarks.matrix import Matrix, select
 from benchmarks.plan import Plan, plan
-from benchmarks.settings import Settings
+from benchmarks.settings import Settings, SettingsError
 from qkd.record import Record, Store, store_of
 from qkd.runtime import Runtime
 from slurm.matrices import build, is_file
@@ -33,6 +33,11 @@ def prepare(settings: Settings, unread: bool = False) -> Work:
     cells = list(matrix.cells())
     whole = plan(cells)
     chosen = whole.of(select(cells, settings.only))
+    for batch in sorted({one.stage.history.recipe.batch for one in chosen.stages.values()}):
+        if batch % settings.micro_batches:
+            raise SettingsError(
+                f"MICROBATCHES={settings.micro_batches} does not divide a batch of {batch} images"
+            )
     return Work(settings, matrix, whole, chosen, store_of(settings.results))
 
 
@@ -56,6 +61,7 @@ def runtime_of(settings: Settings) -> Runtime:
         compile=settings.compile,
         lean=settings.lean,
         loaders=settings.loaders,
+        micro_batches=settings.micro_batches,
         matrix_file=matrix_file,
     )
 

@@ -102,6 +102,15 @@ def test_a_record_that_cannot_be_begun_fails_its_stage_and_nothing_else(
     assert "Traceback" not in output
 
 
+def test_parts_that_do_not_divide_a_batch_are_refused_before_anything(
+    tmp_path: Path, data: Path
+) -> None:
+    code, output = launch("run", tmp_path, data, MICROBATCHES="7")
+    assert code == 2
+    assert "MICROBATCHES=7 does not divide a batch of " in output
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_title_is_no_markup_and_no_escape(tmp_path: Path, data: Path) -> None:
     file = tmp_path / "titled_matrix.py"
     text = MATRIX.replace("MODULE", file.stem)

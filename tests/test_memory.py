@@ -88,8 +88,8 @@ def test_the_images_and_both_networks_add_up():
     assert found.at(10) == found.fixed + 10 * found.image
 
 
-def findings(*gpus):
-    return list(memory(small.stages(), {"synthetic": (1, 16, 16)}, gpus))
+def findings(*gpus, parts=1):
+    return list(memory(small.stages(), {"synthetic": (1, 16, 16)}, gpus, parts))
 
 
 def test_without_a_gpu_only_the_need_is_told():
@@ -108,9 +108,18 @@ def test_a_gpu_that_is_too_small_is_told_how_many_micro_batches_fit():
     batch = co_study.history.recipe.batch
     large, half, tiny = findings(need.at(batch), need.at(batch) - 1, need.fixed)
     assert (large.what, large.mend) == ("memory of GPU 0", "")
-    assert half.mend.startswith("2 GPUs for each stage")
-    assert "--micro-batches 2 " in half.mend
+    assert half.mend.startswith("MICROBATCHES=2 ")
+    assert "or 2 GPUs for each stage" in half.mend
     assert tiny.mend.startswith("no number of micro-batches fits")
+
+
+def test_with_the_micro_batches_that_are_asked_for_it_may_fit():
+    co_study = next(one for one in small.stages() if one.label == "co-study")
+    (need,) = needs([(co_study, (1, 16, 16))])
+    batch = co_study.history.recipe.batch
+    (found,) = findings(need.at(batch // 2), parts=2)
+    assert found.mend == ""
+    assert f"at its batch of {batch} in 2 parts" in found.found
 
 
 def test_micro_batches_are_equal_parts():
