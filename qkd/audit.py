@@ -46,15 +46,20 @@ class _Count:
 
     def as_json(self) -> dict[str, Any]:
         """As the audit holds it."""
-        parameters = self.module.named_parameters()
         return {
             "bits": self.quantizer.bits,
             "signed": self.quantizer.signed,
-            "learned": {name: float(p.detach()) for name, p in parameters if p.numel() == 1},
+            "learned": learned(self.module),
             "levels": len(self.levels),
             "levels_declared": self.quantizer.levels,
             "clipped": self.clipped / self.elements if self.elements else 0.0,
         }
+
+
+def learned(quantizer: nn.Module) -> dict[str, float]:
+    """The scalars that a quantizer learns, by name."""
+    parameters = quantizer.named_parameters()
+    return {name: float(p.detach()) for name, p in parameters if p.numel() == 1}
 
 
 @torch.inference_mode()

@@ -25,6 +25,7 @@ from qkd.data.cache import load
 from qkd.data.photos import Part, left_out_of, require_equal_parts
 from qkd.evaluate import Accuracy, Answers, answers
 from qkd.evidence import evidence
+from qkd.histograms import keep_after, keep_before
 from qkd.history import before, continues
 from qkd.quantize import interval_parameters, quantized_layers
 from qkd.record import Record, Store
@@ -59,6 +60,7 @@ class Training:
         self._began = time.monotonic()
         self.stage, self.history, self.recipe = stage, stage.history, stage.history.recipe
         self.store, self.record, self.claim = store, record, claim
+        self.is_quantized = self.history.student.quantization is not None
         self.leads = distributed.leads()
         if self.leads:
             record.open(stage)
@@ -117,6 +119,8 @@ class Training:
         if own is None:
             self.student = student_at_start(self.stage, self.store, self.batches, self.device)
             self.teacher = teacher_at_start(self.stage, self.store, self.device)
+            if self.leads and self.is_quantized:
+                keep_before(self.record, self.student.network)
             return
         network = build(self.history.student, self.history.seed, "weights", self.device)
         self.student = restored("student", network, own["student"], self.stage)
@@ -272,11 +276,13 @@ class Training:
             result["teacher"] = self._accuracy(self.teacher, self.test).as_json()
         result |= self.left_out.as_json(len(self.test.labels) - tested.accuracy.images)
         result |= cost_or_reason(self.student.network, self.test.shape)
-        if self.history.student.quantization is not None:
+        if self.is_quantized:
             result |= evidence(self.student.network, self.test, self.history.data, tested)
         result["wall_seconds"] = self._wall()
         log(self.record, f"done: test top-1 {result['student']['top1']:.2f} %")
         self.claim.check()
+        if self.is_quantized:
+            keep_after(self.record, self.student.network)
         self.record.write_json(self.record.result_file, result)
 
     def _wall(self) -> float:

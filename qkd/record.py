@@ -44,6 +44,7 @@ class Record:
     stage_file = _File("stage.json")
     environment_file = _File("env.json")
     metrics_file = _File("metrics.jsonl")
+    histograms_file = _File("histograms.json")
     checkpoint_file = _File("checkpoint.pt")
     result_file = _File("result.json")
     failed_file = _File("failed.json")

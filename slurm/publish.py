@@ -17,7 +17,7 @@ from qkd.record import STAGES, Record, State
 from slurm.launches import FILE as LAUNCHES
 from slurm.matrices import MATRICES
 
-COPIED = ("stage.json", "metrics.jsonl", "result.json", "failed.json")
+COPIED = ("stage.json", "metrics.jsonl", "histograms.json", "result.json", "failed.json")
 PRIVATE = ("host", "platform", "command", "data", "job")
 ABSOLUTE_SOURCE = re.compile(r'("source": "file:)(?:/|\.\./)(?:[^"]*/)?(?=[^"/]+")')
 

@@ -30,13 +30,15 @@ def test_published_records_are_read_again_and_name_no_machine(tmp_path: Path) ->
         record.write_json(record.environment_file, environment)
         record.checkpoint_file.write_bytes(b"weights")
         record.log_file.write_text("secret")
+        record.write_json(record.histograms_file, {"edges": [0.0]})
     record.write_json(record.result_file, {"steps": 1})
 
     (results / "launches.jsonl").write_text("{}\n")
     assert publish(results, target) == 1  # the other one is not done
     copies = [path for path in target.rglob("*") if path.is_file()]
     assert {path.name for path in copies} == {
-        "stage.json", "env.json", "result.json", "ablation-smoke.json", "launches.jsonl",
+        "stage.json", "env.json", "histograms.json", "result.json", "ablation-smoke.json",
+        "launches.jsonl",
     }  # fmt: skip
     assert not any("secret" in path.read_text() for path in copies)
     again = Store(target / "stages").record(stages[1].history)

@@ -128,8 +128,10 @@ def test_tutoring_without_co_study_uses_the_pre_trained_teacher(trained, runtime
 
 def test_a_record_holds_its_fixed_set_of_files(trained):
     for record in trained.records():
+        is_quantized = record.stage().history.student.quantization is not None
         assert sorted(f.name for f in record.path.iterdir()) == [
-            "checkpoint.pt", "env.json", "log.txt", "metrics.jsonl", "result.json", "stage.json",
+            "checkpoint.pt", "env.json", *["histograms.json"] * is_quantized, "log.txt",
+            "metrics.jsonl", "result.json", "stage.json",
         ]  # fmt: skip
         result = record.read_json(record.result_file)
         sha256 = small.hashes(record.path)["checkpoint.pt"]

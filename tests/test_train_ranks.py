@@ -108,7 +108,8 @@ def test_two_ranks_train_all_three_phases_to_the_weights_of_one(own, tmp_path):
     assert_close(together, alone)
     for record in together:
         assert sorted(f.name for f in record.path.iterdir()) == [
-            "checkpoint.pt", "env.json", "log.txt", "metrics.jsonl", "result.json", "stage.json",
+            "checkpoint.pt", "env.json", "histograms.json", "log.txt", "metrics.jsonl",
+            "result.json", "stage.json",
         ]  # fmt: skip
         environment = record.read_json(record.environment_file)
         assert (environment["ranks"], environment["parts"]) == (2, [2])
