@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from markupsafe import Markup
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 # Stand-ins: matplotlib wants colours; the SVG gets the page's, which follow light and dark.
@@ -50,6 +51,7 @@ _STYLE: dict[Any, Any] = {
     "grid.color": RULE,
     "grid.linewidth": 0.6,
     "axes.linewidth": 0.8,
+    "lines.solid_capstyle": "butt",  # an interval ends where it ends
     "axes.axisbelow": True,
     "path.simplify": False,
 }
@@ -71,6 +73,33 @@ def style() -> Iterator[None]:
     """Figures made within look as the page does."""
     with mpl.rc_context(_STYLE):
         yield
+
+
+PANELS = 4  # beside each other
+PANELS_WIDTH = 9.5
+
+
+def small_multiples(count: int, below: str, beside: str) -> tuple[Figure, list[Axes]]:
+    """A figure of ``count`` panels on a common vertical axis, with one text for all horizontal axes
+    and one for all vertical ones. To be made within `style`."""
+    rows = -(-count // PANELS)
+    width, height = PANELS_WIDTH, 0.7 + 1.75 * rows
+    figure = Figure(figsize=(width, height))
+    grid = list(figure.subplots(rows, PANELS, sharey=True, squeeze=False).ravel())
+    figure.subplots_adjust(
+        left=0.65 / width, right=1 - 0.1 / width, wspace=0.12,
+        bottom=0.55 / height, top=1 - 0.45 / height, hspace=0.75,
+    )  # fmt: skip
+    for axes in grid[count:]:
+        axes.set_axis_off()
+    figure.text(0.65 / width, 0.08 / height, below, color=MUTED)
+    figure.text(0.02 / width, 0.5, beside, color=MUTED, rotation=90, va="center")
+    return figure, grid[:count]
+
+
+def shortened(text: str, most: int = 20) -> str:
+    """The text's end, where the whole is too long for the head of a panel."""
+    return text if len(text) <= most else f"\N{HORIZONTAL ELLIPSIS}{text[1 - most :]}"
 
 
 def as_svg(figure: Figure, name: str, description: str) -> Markup:
@@ -111,13 +140,42 @@ def _smaller(svg: str) -> str:
     svg = re.sub(r'<path d="[^"]*" style="fill: none"/>', "", svg)
     svg = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", svg)
     svg = svg.replace("; font-family: var(--sans)", "")  # the whole figure's
+    svg = svg.replace("; stroke-dashoffset: 0", "")
     svg = re.sub(r'(?<=style=")[^"]*', lambda found: re.sub(r"(?<=[:;]) ", "", found[0]), svg)
     svg = re.sub(r'(?<= d=")[^"]*', lambda found: re.sub(r" ?([MLCQz]) ?", r"\1", found[0]), svg)
-    svg = re.sub(r">\s+<", "><", svg)
-    before = ""
-    while before != svg:
-        before, svg = svg, svg.replace("<g/>", "").replace("<g></g>", "")
-    return svg
+    svg = re.sub(r'(?<= d=")[^"]*', _along_the_axes, svg)
+    return _ungrouped(re.sub(r">\s+<", "><", svg))
+
+
+def _ungrouped(svg: str) -> str:
+    """Without the groups that nothing but their place in the file is said of."""
+    parts: list[str] = []
+    kept: list[bool] = []
+    for part in re.split(r"(<g\b[^>]*>|</g>)", svg):
+        if part == "</g>":
+            is_kept = kept.pop()
+        else:
+            is_kept = part not in ("<g>", "<g/>")
+            if part.startswith("<g") and not part.endswith("/>"):
+                kept.append(is_kept)
+        if is_kept:
+            parts.append(part)
+    return "".join(parts)
+
+
+def _along_the_axes(path: re.Match[str]) -> str:
+    """Lines that run along an axis by the one place that changes."""
+    parts, last = [], ["", ""]
+    for command, places in re.findall(r"([A-Za-z])([^A-Za-z]*)", path[0]):
+        here = places.split()[-2:] or last
+        if command == "L" and here[1] == last[1]:
+            parts.append(f"H{here[0]}")
+        elif command == "L" and here[0] == last[0]:
+            parts.append(f"V{here[1]}")
+        else:
+            parts.append(f"{command}{places}")
+        last = here
+    return "".join(parts)
 
 
 def _in_tenths(attribute: re.Match[str]) -> str:

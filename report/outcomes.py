@@ -108,7 +108,7 @@ def _done(record: Record, history: History) -> Outcome:
     elif stage.history.digest != history.digest:
         found = stage.history.digest
         raise ValueError(f"stage.json is of the stage {found}, not of {history.digest}")
-    result = _convert(record.result_file, record.read_json(record.result_file), Result)
+    result = convert(record.result_file, record.read_json(record.result_file), Result)
     if result.steps != stage.history.steps:
         raise ValueError(f"result.json is of {result.steps} steps, not of {stage.history.steps}")
     _require_own_bits(result, stage)
@@ -140,7 +140,8 @@ def _require_own_bits(result: Result, stage: Stage) -> None:
 K = TypeVar("K", bound=Value)
 
 
-def _convert(path: Path, content: dict[str, Any], kind: type[K]) -> K:
+def convert(path: Path, content: dict[str, Any], kind: type[K]) -> K:
+    """The content of a record's file as ``kind``. Raises ValueError, naming the file."""
     try:
         return msgspec.convert(content, kind)
     except ValueError as error:
@@ -155,7 +156,7 @@ def _lines(record: Record) -> tuple[Line, ...]:
     try:
         return tuple(map(_line.decode, record.metrics_file.read_bytes().splitlines()))
     except (OSError, ValueError):  # the slower way says where, or finds that all is well
-        return tuple(_convert(record.metrics_file, line, Line) for line in record.metrics())
+        return tuple(convert(record.metrics_file, line, Line) for line in record.metrics())
 
 
 def _environment(record: Record) -> Environment:
@@ -163,13 +164,13 @@ def _environment(record: Record) -> Environment:
     if not record.environment_file.exists():
         return Environment()
     content = record.read_json(record.environment_file)
-    return _convert(record.environment_file, content, Environment)
+    return convert(record.environment_file, content, Environment)
 
 
 def _failure(record: Record) -> tuple[str, str]:
     """What failed.json says, and the trace in it."""
     try:
-        failure = _convert(record.failed_file, record.read_json(record.failed_file), Failure)
+        failure = convert(record.failed_file, record.read_json(record.failed_file), Failure)
     except BAD_FILE:
         return "failed.json cannot be read", ""
     return f"{failure.error}: {failure.message}".strip(": "), failure.trace

@@ -15,7 +15,10 @@ from report.curves import Curves, curves
 from report.drawing import Picture
 from report.facts import facts
 from report.figures import accuracy, forest, pareto
+from report.histogram_figure import weight_histograms
+from report.histograms import histograms
 from report.integers import of_all
+from report.outcomes import BAD_FILE, Records, reason
 from report.paper import Claim, Number
 from report.pareto import MEASURES, points
 from report.runs import Runs, runs
@@ -34,7 +37,8 @@ MOST_DRAWN = 4
 
 
 class SettingView(NamedTuple):
-    """The comparisons within one setting; None where there is nothing to show."""
+    """The comparisons within one setting; None where there is nothing to show. ``problem`` says why
+    a figure of ``weights`` could not be made."""
 
     label: str
     sentences: tuple[str, ...]
@@ -45,6 +49,8 @@ class SettingView(NamedTuple):
     methods: Table
     accuracy: Picture | None
     curves: tuple[Picture, ...]
+    weights: Picture | None
+    problem: str
     undrawn: str
 
 
@@ -78,7 +84,8 @@ class SectionView(NamedTuple):
     def pictures(self) -> Iterator[Picture]:
         """Every figure."""
         for setting in self.settings:
-            yield from filter(None, (setting.forest, setting.accuracy, *setting.curves))
+            drawn = setting.forest, setting.accuracy, *setting.curves, setting.weights
+            yield from filter(None, drawn)
         yield from self.pareto
 
 
@@ -125,6 +132,7 @@ def _setting_view(
     exploratory = [one for one in group.compared if not one.contrast.fixed]
     shown = group.methods if is_drawn else ()
     measured = [found for found in (curves(one, records) for one in shown) if found]
+    weights, problem = _weights(shown, records, f"{name}-weights")
     differences = [*fixed, *exploratory] if is_drawn else []
     tables = [
         contrast_table(some, f"{name}-{kind}", is_fixed=kind == "fixed")
@@ -143,6 +151,8 @@ def _setting_view(
         ),
         accuracy=_picture(f"{name}-accuracy", words.ACCURACY, accuracy(shown, f"{name}-accuracy")),
         curves=tuple(_curve_figures(measured, name)),
+        weights=weights,
+        problem=problem,
         undrawn="" if is_drawn else words.UNDRAWN.format(MOST_DRAWN),
     )
 
@@ -170,6 +180,26 @@ def _curve_figures(measured: list[Curves], name: str) -> Iterator[Picture]:
         own = f"{name}-intervals"
         caption = words.INTERVAL_CURVES.format(method.name)
         yield from filter(None, (_picture(own, caption, interval_curves(method, own)),))
+
+
+def _weights(shown: Sequence[Summary], records: Records, name: str) -> tuple[Picture | None, str]:
+    """The histograms of QKD's first seed that is done, or of the first quantized method's; and why
+    there are none, where they are damaged."""
+    done = [
+        next(one for one in summary.cells if one.top1 is not None)
+        for summary in shown
+        if summary.top1s and summary.cells[0].cell.history.student.quantization is not None
+    ]
+    if not done:
+        return None, ""
+    chosen = next((one for one in done if one.cell.method.name == "qkd"), done[0])
+    run = chosen.cell.method.name, chosen.cell.seed
+    try:
+        found = histograms(chosen, records)
+        drawn = weight_histograms(found, name) if found else None
+    except BAD_FILE as error:
+        return None, words.NO_WEIGHTS.format(*run, reason(error))
+    return _picture(name, words.WEIGHTS.format(*run), drawn), ""
 
 
 def _pareto_figures(found: Sequence[Summary], name: str) -> Iterator[Picture]:

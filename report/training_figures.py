@@ -8,11 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from report.curves import Curves, Points, thinned
-from report.drawing import MUTED, STUDENT, TEACHER, as_svg, style
+from report.drawing import MUTED, STUDENT, TEACHER, as_svg, shortened, small_multiples, style
 from report.words import fixed
 
 WIDTH = 8.5
-PANELS = 4
 MOST_LAYERS = 12
 SHORT = {"self-study": "SS", "co-study": "CS", "co-study-ce": "CS", "tutoring": "TU"}
 
@@ -67,7 +66,7 @@ def interval_curves(method: Curves, name: str) -> Markup | None:
     if not layers:
         return None
     shown = thinned(list(layers), MOST_LAYERS)
-    titles = [method._replace(name=_shortened(layer)) for layer in shown]
+    titles = [method._replace(name=shortened(layer)) for layer in shown]
     panels = [
         [
             (points, STUDENT, "-" if side == "weight" else (0, (3, 2)), 1.4)
@@ -95,10 +94,6 @@ def of_layers(intervals: dict[str, Points]) -> dict[str, dict[str, Points]]:
                 relative = tuple((step, value / begin) for step, value in points)
                 layers.setdefault(layer, {}).setdefault(side, relative)
     return layers
-
-
-def _shortened(text: str, most: int = 20) -> str:
-    return text if len(text) <= most else f"\N{HORIZONTAL ELLIPSIS}{text[1 - most :]}"
 
 
 def _last(points: Points) -> str:
@@ -149,21 +144,10 @@ def _panels(
     """Small multiples on common axes, with the borders between phases. None without curves."""
     if not methods:
         return None
-    rows = -(-len(methods) // PANELS)
-    width, height = WIDTH + 1, 0.7 + 1.75 * rows
     with style():
-        figure = Figure(figsize=(width, height))
-        grid = figure.subplots(rows, PANELS, sharey=True, squeeze=False).ravel()
-        figure.subplots_adjust(
-            left=0.65 / width, right=1 - 0.1 / width, wspace=0.12,
-            bottom=0.55 / height, top=1 - 0.45 / height, hspace=0.75,
-        )  # fmt: skip
-        for axes, method, lines in zip(grid, methods, panels, strict=False):
+        figure, grid = small_multiples(len(methods), "steps of the student", label)
+        for axes, method, lines in zip(grid, methods, panels, strict=True):
             _panel(axes, method, lines)
-        for axes in grid[len(methods) :]:
-            axes.set_axis_off()
-        figure.text(0.65 / width, 0.08 / height, "steps of the student", color=MUTED)
-        figure.text(0.02 / width, 0.5, label, color=MUTED, rotation=90, va="center")
         return as_svg(figure, name, description)
 
 

@@ -86,10 +86,14 @@ INTERVAL_CURVES = (
     "Learned intervals of up to twelve layers under {}, relative to the first logged value, mean "
     "over seeds. Solid: of the weights; dashed: of the inputs."
 )
-NO_HISTOGRAMS = (
-    "Histograms of weights and inputs are not shown: the records hold of each layer its learned "
-    "interval, the levels counted and the share clipped, and no histogram."
+WEIGHTS = (
+    "Weights of up to four layers under {}, seed {}: the share in each bin of their quantizer's "
+    "range as it was at that moment; dotted lines are the range's ends. For the project's own "
+    "quantizer the place is the weight over the interval. Dashed: before the first quantized step; "
+    "solid: after the last. The outermost bins hold all that lies further out. Clipped: the share "
+    "beyond the range."
 )
+NO_WEIGHTS = "The histograms of the weights of {}, seed {}, cannot be read, and are not drawn: {}"
 UNDRAWN = "The first {} settings of a page have figures; this one has its tables alone."
 FIXED_TITLE, EXPLORATORY_TITLE = "Fixed before any run", "Exploratory"
 REFERENCE_MARGIN = "Differences with a 90 % Welch interval; the margin is 0.5 points."

@@ -4,11 +4,13 @@ import json
 import re
 
 import pytest
+from matplotlib.figure import Figure
 from report_records import QAT, QKD, matrix, write_run
 
 from report.build import build, collect
 from report.contrasts import compare_all
 from report.curves import curves, thinned
+from report.drawing import as_svg, style
 from report.figures import accuracy, forest
 from report.section import MOST_DRAWN
 from report.summary import summaries
@@ -96,6 +98,20 @@ def test_a_figure_made_smaller_says_what_it_said(tmp_path):
     places = re.findall(r' (?:d|x|y)="([^"]*)"', drawn)
     assert places
     assert not [one for one in places if re.search(r"\.\d{2}", one)]
+
+
+def test_a_line_in_fewer_characters_goes_through_the_same_points():
+    with style():
+        figure = Figure(figsize=(1, 1))
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set_axis_off()
+        axes.set_xlim(0, 72)
+        axes.set_ylim(72, 0)
+        axes.plot([0, 10, 10, 20, 30, 30], [5, 5, 7.5, 8, 8, 8], clip_on=False)
+        drawn = str(as_svg(figure, "toy", "a line"))
+    assert re.findall(r' d="([^"]*)"', drawn) == ["M0 5H10V7.5L20 8H30H30"]
+    assert "<g" not in drawn
+    assert "</g>" not in drawn
 
 
 @pytest.mark.parametrize("more", [0, 1])
