@@ -1,8 +1,8 @@
 """cells.csv and summary.csv: the same bytes from the same records."""
 
+import csv
+import io
 from collections.abc import Iterable
-
-import pandas as pd
 
 from benchmarks.matrix import Cell
 from report.cells import Reading
@@ -134,8 +134,9 @@ def summary_rows(
 
 
 def as_csv(rows: list[dict[str, str]], columns: tuple[str, ...]) -> bytes:
-    """The rows under their columns, as UTF-8 with line feeds."""
-    text: str = pd.DataFrame(rows, columns=list(columns), dtype=str).to_csv(
-        index=False, lineterminator="\n"
-    )
-    return text.encode()
+    """The columns of the rows, as UTF-8 with line feeds."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()

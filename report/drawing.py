@@ -53,6 +53,9 @@ _STYLE: dict[Any, Any] = {
     "axes.linewidth": 0.8,
     "lines.solid_capstyle": "butt",  # an interval ends where it ends
     "axes.axisbelow": True,
+    "axes.spines.left": False,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
     "path.simplify": False,
 }
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-import pandas as pd
-import seaborn as sns
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -111,7 +109,6 @@ def pareto(candidates: Sequence[Point], measure: Measure, name: str) -> Markup |
         axes.tick_params(length=0)
         axes.set_xlabel(f"{measure.name}, {measure.unit} (logarithmic)")
         axes.set_ylabel("test top-1, %")
-        sns.despine(ax=axes, left=True)
         return as_svg(figure, name, description(candidates, measure))
 
 
@@ -156,14 +153,12 @@ def _rows(count: int) -> tuple[Figure, Axes]:
 
 def _dots(axes: Axes, dots: Sequence[tuple[str, float]]) -> None:
     """One row a name, in the order of their first dots."""
-    frame = pd.DataFrame(dots, columns=["name", "value"])
-    sns.stripplot(
-        frame, x="value", y="name", ax=axes, orient="h",
-        jitter=False, size=4, color=MUTED, linewidth=0,
-    )  # fmt: skip
-    axes.set_ylabel("")
+    names = list(dict.fromkeys(name for name, _ in dots))
+    places = [names.index(name) for name, _ in dots]
+    axes.scatter([value for _, value in dots], places, 16, MUTED, linewidth=0, zorder=3)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", labelcolor=INK)
-    sns.despine(ax=axes, left=True)
 
 
 def _interval(

@@ -1,6 +1,5 @@
 """The figure of weights before and after: small multiples, one panel a layer."""
 
-import seaborn as sns
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
@@ -52,7 +51,6 @@ def _panel(axes: Axes, layer: LayerChange, edges: list[float]) -> None:
         axes.axvline(end, color=MUTED, linewidth=0.7, linestyle=(0, (1, 2)))
     axes.stairs(_shares(before), edges, color=MUTED, linewidth=1.2, linestyle=(0, (3, 2)))
     axes.stairs(_shares(after), edges, color=STUDENT, linewidth=1.4)
-    sns.despine(ax=axes, left=True)
 
 
 def _closed(edges: tuple[float, ...]) -> list[float]:

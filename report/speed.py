@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import seaborn as sns
 from markupsafe import Markup
 from matplotlib.figure import Figure as Drawing
 
@@ -110,7 +109,6 @@ def _growth(points: Sequence[Point], name: str) -> Markup | None:
             axes.set_ylim(0, 1.1 * max(point.ratio for point in found))
             axes.grid(axis="y")
             axes.tick_params(length=0)
-            sns.despine(ax=axes, left=True)
         for axes in grid[len(axes_of) :]:
             axes.set_axis_off()
         words = "; ".join(

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import seaborn as sns
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -120,7 +119,6 @@ def learning_rates(methods: Sequence[Curves], name: str) -> Markup | None:
         axes.set_ylabel("learning rate")
         axes.set_xlim(left=0)
         figure.legend(loc="outside lower left", frameon=False, fontsize=9, ncols=1)
-        sns.despine(ax=axes, left=True)
         return as_svg(figure, name, "Learning rates of the student's and the teacher's weights")
 
 
@@ -174,4 +172,3 @@ def _panel(axes: Axes, method: Curves, lines: Sequence[Drawn]) -> None:
         begin = end
     for drawn in lines:
         _line(axes, drawn)
-    sns.despine(ax=axes, left=True)

@@ -178,3 +178,21 @@ def test_mcnemars_test_by_hand():
 def test_mcnemars_test_is_twice_a_binomial_tail(b, c):
     tail = sum(comb(b + c, k) for k in range(min(b, c) + 1)) / 2 ** (b + c)
     assert mcnemar(b, c) == pytest.approx(min(1.0, 2 * tail), rel=1e-9)
+
+
+@pytest.mark.parametrize("n", [2, 3, 8, 50])
+@pytest.mark.parametrize("spread", [0.1, 0.3, 2.0])
+def test_the_power_is_that_of_the_noncentral_t_distribution(n, spread):
+    critical, noncentrality = stats.t.ppf(0.975, n - 1), 0.5 * n**0.5 / spread
+    outside = sum(stats.nct.sf(critical, n - 1, side * noncentrality) for side in (1, -1))
+    assert power_paired(n, spread) == pytest.approx(outside, rel=1e-9)
+
+
+@given(st.integers(0, 300), st.integers(0, 300))
+def test_mcnemar_is_the_exact_binomial_test(only_first, only_second):
+    expected = (
+        stats.binomtest(only_first, only_first + only_second).pvalue
+        if only_first + only_second
+        else 1.0
+    )
+    assert mcnemar(only_first, only_second) == pytest.approx(expected, rel=1e-9)
