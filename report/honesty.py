@@ -119,7 +119,7 @@ def _outcomes(contents: Iterable[Content]) -> Iterator[Outcome]:
 
 def _checklist(contents: Sequence[Content]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The questions of the usual checklists for machine learning, with this page's answers."""
-    yield "Which images?", tuple(_splits(contents)) or (words.NOTHING_RAN,)
+    yield "Which images?", tuple(_splits(contents)) or (words.NO_RESULT,)
     yield "Which hyper-parameters, and how were they chosen?", (words.TUNING,)
     yield "Which network is reported?", (words.SELECTION,)
     yield "What do intervals and verdicts mean?", (words.INTERVALS, words.VERDICTS)
@@ -150,7 +150,8 @@ def _compute(contents: Sequence[Content]) -> str:
     outcomes = list(_outcomes(contents))
     done = [one.result.seconds for one in outcomes if one.result is not None]
     failed = [one for one in outcomes if one.status in STUCK]
-    unfinished = [one.spent for one in outcomes if one.status == Status.MISSING and one.spent]
+    begun = (Status.MISSING, Status.RUNNING)
+    unfinished = [one.spent for one in outcomes if one.status in begun and one.spent]
     launched = [one for content in contents for one in content.readings.run.launches]
     walls = sum(one.wall_seconds for one in launched)
     text = (
@@ -160,7 +161,7 @@ def _compute(contents: Sequence[Content]) -> str:
     if failed:
         text += f", with {duration(sum(one.spent for one in failed))} that their metrics show"
     if unfinished:
-        text += f"; {duration(sum(unfinished))} in stages that were stopped"
+        text += f"; {duration(sum(unfinished))} in stages that have not ended"
     text += "; evaluation and integer proofs come on top."
     if launched:
         count = f"{len(launched)} launch{'es' if len(launched) > 1 else ''}"

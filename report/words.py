@@ -7,7 +7,7 @@ PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 
 SCALE_NOTES = {
     "smoke": (
-        "Smoke scale: synthetic images and a few steps. It checks that the machinery runs, and "
+        "Smoke scale: few images and few steps. It checks that the machinery runs, and "
         "nothing else; its numbers say nothing about any method and are never set against the "
         "paper's."
     ),
@@ -19,13 +19,16 @@ SCALE_NOTES = {
     "paper": "Full length: set against the claimed numbers where there are any.",
 }
 SCALE_TITLES = {"paper": "At full length", "laptop": "Scaled down"}
-SURENESS = "A true difference of 0.5 points had a chance of {} of being seen, after correction."
+SURENESS = (
+    "A true difference of 0.5 points had a chance of {} of being seen within a setting, after "
+    "Holm's correction (lower bounds)."
+)
 COMMITTED = "committed reference"
 LEGEND = (
     ("supported", "the claim's test decides for it in some setting, and against it in none"),
     ("contradicted", "the test decides against it in some setting, and for it in none"),
     ("undecided", "it was tested, and no setting decides, or two disagree: no evidence either way"),
-    ("not tested", "no run here asks the question"),
+    ("not tested", "no run here that is done asks the question"),
 )
 SCALED_DOWN = (
     "Scaled down: the same question asked of small networks and short runs. Its word is about "
@@ -38,6 +41,7 @@ RULES = (
 )
 REFERENCE_NOTE = "This is the committed reference run, not a run of yours:"
 NOTHING_RAN = "Nothing has run yet."
+NO_RESULT = "No cell is done: only a result says how many test images there are."
 INTERVALS = (
     f"{PLUS_MINUS} is half the width of a 95 % Student-t interval of the mean over seeds; "
     "n is the number of seeds. Seeds share one pre-trained pair of networks and one test set: "
@@ -45,12 +49,14 @@ INTERVALS = (
 )
 SELECTION = (
     "Reported is the network after its last step. The best held-out top-1, on training images "
-    "that were never trained on, is a column of its own and selects nothing. The test set is "
-    "evaluated once, at the end of a stage, in float32."
+    "that no stage here was trained on (ready weights may have been), is a column of its own and "
+    "selects no network. The test set is evaluated once, at the end of a stage, in float32."
 )
 TUNING = (
-    "None of the settings was tuned here: they are the paper's, second-hand or assumed values, as "
-    "listed below, the same for every method but where its row says otherwise."
+    "The committed runs were not tuned: their settings are the paper's, second-hand or assumed "
+    "values, as listed below, the same for every method but where its row says otherwise; their "
+    "networks and lengths were chosen for the time that they take. A run's own values are in its "
+    "drawer. How those of another matrix were chosen, no record says."
 )
 PAIRED = (
     "Contrasts are paired by seed, with a two-sided paired t test. The power is the chance of an "
@@ -98,9 +104,9 @@ UNDRAWN = "The first {} settings of a page have figures; this one has its tables
 FIXED_TITLE, EXPLORATORY_TITLE = "Fixed before any run", "Exploratory"
 REFERENCE_MARGIN = "Differences with a 90 % Welch interval; the margin is 0.5 points."
 RUNS = (
-    "A run's seconds are those of its whole path, shared stages included. Its name opens a drawer "
-    "with its permalink: its path, records, command, values, environment and log, and for a "
-    "method's first seed that is done its layers."
+    "A run's seconds are those of its whole path, shared stages included, the pre-training aside. "
+    "Its name opens a drawer with its permalink: its path, records, command, values, environment "
+    "and log, and for a method's first seed that is done its layers."
 )
 LAYERS_ELSEWHERE = "Its layers: in result.json."
 MARKS = (
@@ -113,7 +119,8 @@ RANDOMNESS = (
 )
 AGAIN = (
     "Each run's drawer has its command; each record's stage.json holds every value, and runs by "
-    "itself: python -m qkd.train RECORD/stage.json."
+    "itself once the stages that it goes on from are there with their weights: python -m qkd.train "
+    "RECORD/stage.json."
 )
 FIXED = (
     "Corrected: the lower bound of the power after Holm's correction. The intervals are not "

@@ -107,8 +107,8 @@ def test_compute_counts_each_stage_once_and_what_failed_or_was_stopped(tmp_path)
     # a pre-training and a cell of 1.5 s each; plain QAT has no teacher
     assert compute(tmp_path) == (
         "3.0 s of training in 2 stages that are done; 1 failed or cannot be read, with 30 s that "
-        "their metrics show; 12 s in stages that were stopped; evaluation and integer proofs come "
-        "on top. By the clock 3.0 min in 2 launches."
+        "their metrics show; 12 s in stages that have not ended; evaluation and integer proofs "
+        "come on top. By the clock 3.0 min in 2 launches."
     )
 
 

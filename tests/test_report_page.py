@@ -107,7 +107,7 @@ def test_what_the_page_says(tmp_path, full):
         "QKD is higher than plain QAT by 1.75 points [1.13, 2.37]",
         "QKD is higher than SS+CS by 1.00 points in each of 3 runs: no spread",
         "4 contrasts were fixed before any run",
-        "Smoke scale: synthetic images",
+        "Smoke scale: few images",
         "the paper predicts a negative difference",
         "one may exclude 0 where Holm's p decides nothing".replace("'", "&#39;"),
         '<th scope="col" class="number">corrected</th>',
