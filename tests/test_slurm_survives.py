@@ -97,7 +97,9 @@ def test_preemption_while_a_job_starts(launcher: Launcher, undisturbed: dict[str
 
 
 def test_the_time_limit(launcher: Launcher, undisturbed: dict[str, bytes]) -> None:
-    launcher.profile(hours=1 / 60, signal_seconds=55)
+    # SLURM looks at the clock every 30 seconds: 20 steps take longer than that.
+    slowly = ["export PATIENT_SECONDS=1.6"]
+    launcher.profile(hours=1 / 60, signal_seconds=55, setup=slowly)
     begin(launcher)
     launcher.until_trained()
     assert launching.results_of(launcher.results) == undisturbed

@@ -200,9 +200,9 @@ def test_a_killed_rank_is_noticed_and_the_stage_goes_on_from_its_last_save(
 @pytest.mark.slow
 def test_rank_0_killed_after_the_last_step_is_noticed_too(undisturbed, begun, runtime):
     # The others wait for its result, which is written and not yet in its place: after stage.json,
-    # env.json and the checkpoint the fourth rename.
+    # env.json, the histograms, the checkpoint and the histograms again the sixth rename.
     store = begun()
-    moment = ("replace", 4)
+    moment = ("replace", 6)
     ends = ranks.together(small.run_and_be_killed, STAGE, store.root, runtime, moment)
     assert ends[0].exit_code == -signal.SIGKILL
     assert ends[1].raised == "RankLost"
