@@ -40,13 +40,16 @@ class Stopped(Exception):
 
 
 class Progress(NamedTuple):
-    """What a running stage says of itself. ``top1`` is held-out, in percent."""
+    """What a running stage says of itself. ``top1`` is held-out, in percent; ``first`` is the step
+    that this process began at.
+    """
 
     digest: str
     step: int
     steps: int
     images_per_second: float
     top1: float | None
+    first: int
 
 
 class Training:
@@ -160,7 +163,7 @@ class Training:
                 saved = time.monotonic()
             if now - reported >= 1.0 or self.step == self.history.steps:
                 speed = (self.step - first) * self.recipe.batch / (now - began)
-                on_progress(self._progress(speed))
+                on_progress(self._progress(speed, first))
                 reported = now
         if self.leads:
             self._finish()
@@ -175,10 +178,11 @@ class Training:
         self.window.add(distributed.mean_of(values))
         self.step += 1
 
-    def _progress(self, speed: float) -> Progress:
-        begin = self.history.steps - self.stage.steps
+    def _progress(self, speed: float, first: int) -> Progress:
+        steps = self.stage.steps
+        begin = self.history.steps - steps
         last = self.best.get("last")
-        return Progress(self.history.digest, self.step - begin, self.stage.steps, speed, last)
+        return Progress(self.history.digest, self.step - begin, steps, speed, last, first - begin)
 
     def _accuracy(self, side: Side, images: Part) -> Accuracy:
         return self._answers(side, images).accuracy

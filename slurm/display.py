@@ -30,6 +30,7 @@ class Display:
         self._running: dict[str, Progress] = {}
         self._began = self._last_line = time.monotonic()
         self._macs_before = 0.0
+        self._first: dict[str, float] = {}  # of a stage, the part that was done before this launch
         self.schedule: Schedule | None = None
         self._live: Live | None = None
         if self._console.is_terminal:
@@ -58,6 +59,7 @@ class Display:
         """One event of the executor."""
         if event.kind == "progress":
             self._running[event.digest] = event.detail
+            self._first.setdefault(event.digest, event.detail.first / event.detail.steps)
             if not self._live and time.monotonic() - self._last_line >= LINE_SECONDS:
                 self._last_line = time.monotonic()
                 for progress in self._running.values():
@@ -119,7 +121,8 @@ class Display:
             for digest, planned in self._plan.stages.items()
             if self.schedule.status[digest] not in hopeless
         )
-        here = done - self._macs_before
+        resumed = sum(self._plan.stages[one].macs * part for one, part in self._first.items())
+        here = done - self._macs_before - resumed
         if elapsed > LINE_SECONDS and here > 0:
             return (todo - done) * elapsed / here
         if self._speed is None:
