@@ -111,7 +111,7 @@ peers: $(READY)
 		-r requirements-peers.lock
 
 test: $(READY)
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(READY)
 	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy

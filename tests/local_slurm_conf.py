@@ -50,6 +50,8 @@ def _slurm(own: Settings) -> str:
 ClusterName=local
 SlurmctldHost={own.host}(127.0.0.1)
 SlurmctldPort={own.ports[0]}
+# Submitit makes the ranks' port from the id: clusters side by side count from other numbers.
+FirstJobId={own.ports[0]}
 SlurmUser={own.user}
 SlurmdUser={own.user}
 AuthType=auth/munge
