@@ -100,7 +100,7 @@ def pareto(candidates: Sequence[Point], measure: Measure, name: str) -> Markup |
         for point in candidates:
             _top1(axes, point, on_front=point in best)
         axes.set_xscale("log")
-        ticks = _apart([point.cost for point in candidates])
+        ticks = apart([point.cost for point in candidates])
         axes.set_xticks(ticks, [measure.text(tick) for tick in ticks])
         axes.set_xticks([], minor=True)
         axes.margins(x=0.2)  # room for the first label
@@ -132,14 +132,14 @@ def _top1(axes: Axes, point: Point, *, on_front: bool) -> None:
         )  # fmt: skip
 
 
-def _apart(costs: Sequence[float]) -> list[float]:
-    """Of the costs, ascending, those far enough apart to be written under a logarithmic axis."""
-    ordered = sorted(set(costs))
+def apart(values: Sequence[float]) -> list[float]:
+    """Of the values, ascending, those far enough apart to be written under a logarithmic axis."""
+    ordered = sorted(set(values))
     room = (ordered[-1] / ordered[0]) ** 0.08
     kept = [ordered[0]]
-    for cost in ordered[1:]:
-        if cost >= kept[-1] * room:
-            kept.append(cost)
+    for value in ordered[1:]:
+        if value >= kept[-1] * room:
+            kept.append(value)
     return kept
 
 

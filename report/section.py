@@ -18,6 +18,8 @@ from report.figures import accuracy, forest, pareto
 from report.histogram_figure import weight_histograms
 from report.histograms import histograms
 from report.integers import of_all
+from report.length_figure import by_length
+from report.lengths import length_table, several_lengths
 from report.outcomes import BAD_FILE, Records, reason
 from report.paper import Claim, Number
 from report.pareto import MEASURES, points
@@ -54,6 +56,13 @@ class SettingView(NamedTuple):
     undrawn: str
 
 
+class LengthView(NamedTuple):
+    """Settings that differ in the length of training alone: their contrasts beside each other."""
+
+    table: Table
+    picture: Picture
+
+
 class SectionView(NamedTuple):
     """All that a section shows. ``facts`` are terms with their descriptions."""
 
@@ -65,6 +74,7 @@ class SectionView(NamedTuple):
     command: str
     is_reference: bool
     facts: tuple[tuple[str, str], ...]
+    lengths: tuple[LengthView, ...]
     settings: tuple[SettingView, ...]
     pareto: tuple[Picture, ...]
     runs: Runs
@@ -74,6 +84,7 @@ class SectionView(NamedTuple):
     @property
     def tables(self) -> Iterator[Table]:
         """Every table that can be taken away."""
+        yield from (one.table for one in self.lengths)
         for setting in self.settings:
             yield from (*setting.contrasts, setting.methods)
             yield from filter(None, (setting.seed_tests,))
@@ -83,6 +94,7 @@ class SectionView(NamedTuple):
     @property
     def pictures(self) -> Iterator[Picture]:
         """Every figure."""
+        yield from (one.picture for one in self.lengths)
         for setting in self.settings:
             drawn = setting.forest, setting.accuracy, *setting.curves, setting.weights
             yield from filter(None, drawn)
@@ -111,6 +123,7 @@ def section_view(
             ("Integer proof", of_all(content.readings.cells)),
             ("Software", known.software),
         ),
+        lengths=tuple(_length_views(content)),
         settings=tuple(
             _setting_view(
                 group, content, paper, f"{anchor}-{place}", is_drawn=drawn + place < MOST_DRAWN
@@ -122,6 +135,15 @@ def section_view(
         reference_sentence=against.sentence if against else "",
         reference=reference_table(against.rows, f"{anchor}-reference") if against else None,
     )
+
+
+def _length_views(content: Content) -> Iterator[LengthView]:
+    several = several_lengths(content.readings.run.matrix, content.groups)
+    for place, found in enumerate(several):
+        name = f"{content.anchor}-lengths-{place}"
+        drawn = by_length(found, f"{name}-figure")
+        picture = Picture(f"{name}-figure", words.BY_LENGTH_FIGURE, drawn)
+        yield LengthView(length_table(found, name), picture)
 
 
 def _setting_view(

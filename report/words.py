@@ -79,6 +79,15 @@ FOREST = (
     "Paired differences: each seed (dots), their mean and its 95 % interval, uncorrected. "
     "Exploratory contrasts hollow. An interval may run out of the figure."
 )
+BY_LENGTH = (
+    "Each length is a training of its own, from the same start, whose learning rates fall to zero "
+    "at its end. The contrasts of a length are tested and corrected within it; how two lengths "
+    "differ is not tested."
+)
+BY_LENGTH_FIGURE = (
+    "Paired differences at each length of training: each seed (dots), their mean and its 95 % "
+    "interval, uncorrected. Exploratory contrasts hollow. An interval may run out of the figure."
+)
 ACCURACY = (
     "Test top-1 after the last step: each seed (dots), the mean and its 95 % interval. An interval "
     "may run out of the figure."
