@@ -18,19 +18,20 @@ class Speed(NamedTuple):
     source: str
 
 
-def speed_of(plan: Plan, store: Store, scale: str) -> Speed | None:
-    """From this folder's records of the plan, else from the committed reference; None: no record.
+def speed_of(plan: Plan, store: Store) -> Speed | None:
+    """From this folder's records of the plan, else from the committed ones; None: no record.
 
     Overheads differ between networks and phases, so this is a mean over what has run.
     """
-    own, reference = Store(store.root), Store(REFERENCE / scale / STAGES)
-    for place, source in ((own, "your records"), (reference, "the committed reference")):
+    committed = sorted(REFERENCE.glob(f"*/{STAGES}"))
+    for roots, source in (([store.root], "your records"), (committed, "the committed reference")):
+        places = [Store(root) for root in roots]
         macs = seconds = 0.0
         for planned in plan.stages.values():
             if not planned.parents:
                 continue  # a pre-training: another kind of step
-            record = place.found(planned.stage.history)
-            taken = _seconds(record) if record else 0.0
+            records = (place.found(planned.stage.history) for place in places)
+            taken = next(filter(None, map(_seconds, records)), 0.0)
             if taken:
                 macs += planned.macs
                 seconds += taken
@@ -45,8 +46,10 @@ class _Result(msgspec.Struct):
     seconds: float = 0.0
 
 
-def _seconds(record: Record) -> float:
+def _seconds(record: Record | None) -> float:
     """What a stage took; 0 where it is not done, or its record cannot be read."""
+    if record is None:
+        return 0.0
     try:
         return msgspec.json.decode(record.result_file.read_bytes(), type=_Result).seconds
     except (OSError, ValueError):

@@ -62,7 +62,7 @@ def _train(work: Work) -> Schedule:
     show_plan(work)
     jobs = workers(settings)
     (settings.results / STAGES).mkdir(parents=True, exist_ok=True)
-    speed = speed_of(work.plan, work.store, settings.scale)
+    speed = speed_of(work.plan, work.store)
     with (
         Display(work.plan, jobs, speed) as display,
         LocalExecutor(jobs, settings.results, runtime_of(settings)) as executor,
@@ -139,7 +139,7 @@ def show_plan(work: Work) -> int:
     """What would run, and what it costs with and without sharing."""
     found = statuses(work.plan, work.store)
     todo = [p for key, p in work.plan.stages.items() if found[key] != Status.DONE]
-    speed = speed_of(work.plan, work.store, work.settings.scale)
+    speed = speed_of(work.plan, work.store)
     title = printable(f"{work.matrix.label.title} (SCALE={work.settings.scale})")
     table = Table(title=Text(title))
     for name in ("phase", "stages", "done", "steps to do", "share of the cost"):

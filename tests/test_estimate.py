@@ -31,7 +31,7 @@ def test_the_speed_is_that_of_all_records_that_say_their_seconds(
         record.path.mkdir(parents=True)
         record.result_file.write_text(text)
     store_of(tmp_path).record(fourth.stage.history).path.mkdir()
-    speed = speed_of(PLAN, store_of(tmp_path), "smoke")
+    speed = speed_of(PLAN, store_of(tmp_path))
     assert speed is not None
     assert speed.source == "your records"
     assert speed.macs_per_second == pytest.approx((first.macs + second.macs) / 6)
