@@ -48,9 +48,9 @@ def test_every_method_has_both_lengths_in_whole_steps(scale, whole):
 
 def test_the_two_lengths_are_compared_within_themselves_alone():
     matrix = lengths.matrix("laptop", (0, 1, 2))
-    assert matrix.places() == (0, 1)
+    assert matrix.places() == (0, 0, 2, 2)  # plain QAT's grid has a rate of its own
     assert matrix.contrasts is None  # those of the phases
-    (whole, quarter) = matrix.grids
+    (whole, _, quarter, _) = matrix.grids
     assert not whole.comparable(replace(quarter, methods=()))
     fixed = [one for one in matrix.contrasts_among(set(METHODS)) if one.fixed]
     assert fixed == [one for one in PHASES if one.fixed]
