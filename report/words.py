@@ -53,10 +53,11 @@ SELECTION = (
     "selects no network. The test set is evaluated once, at the end of a stage, in float32."
 )
 TUNING = (
-    "The committed runs were not tuned: their settings are the paper's, second-hand or assumed "
-    "values, as listed below, the same for every method but where its row says otherwise; their "
-    "networks and lengths were chosen for the time that they take. A run's own values are in its "
-    "drawer. How those of another matrix were chosen, no record says."
+    "The committed runs on Fashion-MNIST were not tuned: their settings are the paper's, "
+    "second-hand or assumed values, as listed below, the same for every method but where its row "
+    "says otherwise; their networks and lengths were chosen for the time that they take. A matrix "
+    "whose rates were tuned says so, and by what, among its deviations. A run's own values are in "
+    "its drawer. How those of another matrix were chosen, no record says."
 )
 PAIRED = (
     "Contrasts are paired by seed, with a two-sided paired t test. The power is the chance of an "

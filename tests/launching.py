@@ -74,9 +74,12 @@ def report(results: Path, page: Path) -> str:
 
 
 def reported(page: Path, matrix: str) -> list[dict[str, str]]:
-    """The lines of a matrix in the cells.csv beside a report's page."""
+    """The lines of a matrix that was launched, in the cells.csv beside a report's page; those of
+    committed runs are at other scales.
+    """
     with page.with_name("cells.csv").open() as stream:
-        return [row for row in csv.DictReader(stream) if row["matrix"] == matrix]
+        rows = list(csv.DictReader(stream))
+    return [row for row in rows if (row["matrix"], row["scale"]) == (matrix, "smoke")]
 
 
 def unimportable(folder: Path, *names: str) -> Path:

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from benchmarks import ablation
+from benchmarks import ablation, tuning
 from benchmarks.plan import plan
 from qkd.record import store_of
+from qkd.spec import NUMERICS
 from slurm.estimate import size_in_words, speed_of
 
 PLAN = plan(ablation.matrix("smoke", (0,)).cells())
@@ -35,6 +37,14 @@ def test_the_speed_is_that_of_all_records_that_say_their_seconds(
     assert speed is not None
     assert speed.source == "your records"
     assert speed.macs_per_second == pytest.approx((first.macs + second.macs) / 6)
+
+
+def test_without_records_of_ones_own_any_committed_run_s_are_taken(tmp_path: Path) -> None:
+    for matrix in (ablation.matrix("laptop", (0,)), tuning.matrix("laptop", (100,))):
+        planned = plan(replace(matrix, numerics=NUMERICS).cells())
+        speed = speed_of(planned, store_of(tmp_path))
+        assert speed is not None
+        assert speed.source == "the committed reference"
 
 
 def test_sizes_are_in_the_unit_that_people_would_take() -> None:

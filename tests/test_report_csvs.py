@@ -3,7 +3,6 @@ import math
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -27,6 +26,7 @@ from benchmarks.plan import plan
 from qkd.history import prefix
 from report.__main__ import main
 from report.build import build, cells_csv, collect, summary_csv
+from report.sources import REFERENCE
 
 CELLS = (
     "matrix,scale,dataset,student,teacher,weight_bits,activation_bits,method,seed,status,"
@@ -37,7 +37,6 @@ SUMMARY = (
     "top1,best_top1,teacher_top1,n,mean,low,high,paper,mark,difference,verdict,steps\n"
 )
 PAIR = "toy,smoke,toy,resnet8-width4,resnet14-width4"
-LAPTOP = Path(__file__).parent.parent / "results" / "reference" / "laptop"
 
 
 def built(tmp_path, reference=None):
@@ -291,9 +290,9 @@ def test_a_report_that_cannot_be_written_is_one_clear_line(tmp_path, monkeypatch
     assert error.startswith("The report cannot be written to")
 
 
-@pytest.mark.skipif(not (LAPTOP / "cells.csv").exists(), reason="no laptop reference yet")
-def test_the_committed_reference_gives_its_committed_csv(tmp_path):
+@pytest.mark.parametrize("name", ["laptop", "cifar10"])
+def test_the_committed_references_give_their_committed_csv(tmp_path, name):
     reference = tmp_path / "reference"
     reference.mkdir()
-    (reference / "laptop").symlink_to(LAPTOP)
-    assert collected(tmp_path, reference)[0] == (LAPTOP / "cells.csv").read_text()
+    (reference / name).symlink_to(REFERENCE / name)
+    assert collected(tmp_path, reference)[0] == (REFERENCE / name / "cells.csv").read_text()

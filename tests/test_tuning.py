@@ -1,9 +1,10 @@
 """Tuning: equal tries for each method, on images that neither the pair nor the runs have seen."""
 
+import csv
 import json
 
 import pytest
-from launching import launch, report, reported
+from launching import ROOT, launch, report, reported
 from msgspec.structs import replace
 
 from benchmarks import cifar, lengths, sensitivity, tuning
@@ -76,6 +77,39 @@ def test_its_seeds_are_used_nowhere_else():
     for scale in SCALES:
         own = {tuning.pair_of(scale).student_start.seed, *tuning.DEFAULT_SEEDS[scale]}
         assert own.isdisjoint(others)
+
+
+def test_the_rates_are_those_that_the_rule_chooses_from_the_committed_tries():
+    with (ROOT / "results" / "reference" / "cifar10" / "cells.csv").open() as file:
+        tries = [row for row in csv.DictReader(file) if row["matrix"] == "tuning"]
+    assert sorted(row["method"] for row in tries) == TRIES
+    for name, chosen in lengths.TUNED.items():
+        reached = {
+            float(row["method"].rpartition("-x")[2]): float(row["best_top1"])
+            for row in tries
+            if row["method"].startswith(f"{name}-x") and row["status"] == "done"
+        }
+        best = [factor for factor, top1 in reached.items() if top1 == max(reached.values())]
+        assert chosen == (1.0 if 1.0 in best else min(best)), name
+
+
+def test_the_table_of_tries_is_that_of_the_committed_records():
+    with (ROOT / "results" / "reference" / "cifar10" / "cells.csv").open() as file:
+        reached = {
+            row["method"]: f"{float(row['best_top1']):.2f}"
+            for row in csv.DictReader(file)
+            if row["matrix"] == "tuning"
+        }
+    text = (ROOT / "results" / "README.md").read_text()
+    names = ("0.3 of the recipe's", "the recipe's", "3 times the recipe's")
+    for factor, name in zip(("0.3", "1", "3"), names, strict=True):
+        shown = [
+            f"**{reached[f'{method}-x{factor}']}**"
+            if lengths.TUNED[method] == float(factor)
+            else reached[f"{method}-x{factor}"]
+            for method in ("qat", "kd", "qkd")
+        ]
+        assert f"| {name} | {' | '.join(shown)} |" in text
 
 
 def test_all_tries_stand_in_one_table_without_contrasts():
