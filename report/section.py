@@ -187,6 +187,8 @@ def _method_caption(group: Group, scale: str) -> str:
 
 
 def _curve_figures(measured: list[Curves], name: str) -> Iterator[Picture]:
+    if all(len(one.learning_rate) < 2 for one in measured):
+        return  # looked at once, at the end: dots, and no course
     drawn = (
         ("curves", words.CURVES, accuracy_curves),
         ("losses", words.LOSSES, loss_curves),

@@ -73,6 +73,17 @@ def test_of_many_layers_some_are_chosen_the_first_and_the_last_among_them():
     assert thinned(items[:12], 12) == tuple(items[:12])
 
 
+@pytest.mark.parametrize("logged", [1, 2])
+def test_what_was_looked_at_once_has_no_curves(tmp_path, logged):
+    toy = matrix(methods=(QAT,), seeds=(0,))
+    write_run(tmp_path / "results", toy, {("qat", 0): 70.0})
+    for file in (tmp_path / "results" / "stages").glob("*w2a2*/metrics.jsonl"):
+        file.write_text("".join(file.read_text().splitlines(keepends=True)[-logged:]))
+    page = tmp_path / "index.html"
+    build(tmp_path / "results", page, tmp_path / "no-reference")
+    assert page.read_text().count(">Curves<") == logged - 1
+
+
 def test_descriptions_state_the_numbers(tmp_path):
     toy = matrix(methods=(QKD, QAT), seeds=(0, 1))
     values = {("qkd", 0): 72.0, ("qkd", 1): 71.0, ("qat", 0): 70.0, ("qat", 1): 70.0}
