@@ -41,7 +41,7 @@ def description(found: Several) -> str:
 
 def _numbers(paired: Paired) -> str:
     mean = signed(paired.mean)
-    return mean if paired.low is None else f"{mean} {bracket(paired.low, paired.high)}"
+    return mean if paired.p is None else f"{mean} {bracket(paired.low, paired.high)}"
 
 
 def _panel(axes: Axes, contrast: Lengths, steps: tuple[int, ...]) -> None:
@@ -59,7 +59,7 @@ def _panel(axes: Axes, contrast: Lengths, steps: tuple[int, ...]) -> None:
         dots = list(at.compared.differences.values())
         axes.scatter([at.steps] * len(dots), dots, 16, MUTED, linewidth=0, zorder=3)
         mean, low, high = at.paired[:3]
-        if low is not None and high is not None:
+        if at.paired.p is not None and low is not None and high is not None:
             axes.plot([at.steps] * 2, [low, high], color=STUDENT, linewidth=1.6, zorder=3)
         axes.plot(
             [at.steps], [mean], "D", color=STUDENT, markerfacecolor=face, markersize=6, zorder=4

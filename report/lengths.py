@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from benchmarks.contrasts import Contrast
-from benchmarks.matrix import Matrix, Pair
+from benchmarks.matrix import Grid, Matrix, Pair
 from qkd.spec import Bits, Recipe
 from qkd.value import encode
 from report.content import Group
@@ -44,34 +44,43 @@ class Several(NamedTuple):
 
 def several_lengths(matrix: Matrix, groups: Sequence[Group]) -> list[Several]:
     """Those of the settings that were run for several lengths, and have a contrast at each of two.
+    Where a length is there twice, which of them belongs to the others is not known: none is shown.
 
     Each length is a training of its own, whose learning rate falls to zero at its end: what stands
     side by side here is not paired.
     """
-    alike: dict[_Common, dict[int, Group]] = {}
+    alike: dict[_Common, list[tuple[int, Group]]] = {}
     for group in groups:
-        recipes = _recipes(matrix, group.setting.place)
-        alike.setdefault(_common(group, recipes), {})[recipes[0].horizon] = group
-    return [one for found in alike.values() for one in _several(found)]
+        grids = _grids(matrix, group.setting.place)
+        length = grids[0].recipe.horizon
+        alike.setdefault(_common(group, grids), []).append((length, group))
+    return [
+        one
+        for found in alike.values()
+        if len(dict(found)) == len(found)
+        for one in _several(dict(found))
+    ]
 
 
 class _Common(NamedTuple):
     """What settings have in common that differ in nothing but their length: the pair encoded, the
-    bits, and the recipes without their lengths."""
+    bits, and of each grid the methods, encoded, and the recipe without its length."""
 
     pair: bytes
     bits: Bits | None
-    recipes: tuple[tuple[object, ...], ...]
+    grids: tuple[tuple[object, ...], ...]
 
 
-def _recipes(matrix: Matrix, place: int) -> list[Recipe]:
-    places = matrix.places()
-    return [grid.recipe for of, grid in zip(places, matrix.grids, strict=True) if of == place]
+def _grids(matrix: Matrix, place: int) -> list[Grid]:
+    return [grid for of, grid in zip(matrix.places(), matrix.grids, strict=True) if of == place]
 
 
-def _common(group: Group, recipes: Sequence[Recipe]) -> _Common:
+def _common(group: Group, grids: Sequence[Grid]) -> _Common:
     names = [one.name for one in msgspec.structs.fields(Recipe) if one.name not in OF_LENGTH]
-    values = tuple(tuple(getattr(recipe, name) for name in names) for recipe in recipes)
+    values = tuple(
+        (*map(encode, grid.methods), *(getattr(grid.recipe, name) for name in names))
+        for grid in grids
+    )
     return _Common(encode(_pair(group)), group.setting.bits, values)
 
 

@@ -55,9 +55,10 @@ SELECTION = (
 TUNING = (
     "The committed runs on Fashion-MNIST were not tuned: their settings are the paper's, "
     "second-hand or assumed values, as listed below, the same for every method but where its row "
-    "says otherwise; their networks and lengths were chosen for the time that they take. A matrix "
-    "whose rates were tuned says so, and by what, among its deviations. A run's own values are in "
-    "its drawer. How those of another matrix were chosen, no record says."
+    "says otherwise; their networks and lengths were chosen for the time that they take. Of this "
+    "project's own matrices those whose rates were tuned say so, and by what, among their "
+    "deviations. A run's own values are in its drawer. How those of a matrix of one's own were "
+    "chosen, no record says."
 )
 PAIRED = (
     "Contrasts are paired by seed, with a two-sided paired t test. The power is the chance of an "
@@ -83,7 +84,8 @@ FOREST = (
 BY_LENGTH = (
     "Each length is a training of its own, from the same start, whose learning rates fall to zero "
     "at its end. The contrasts of a length are tested and corrected within it; how two lengths "
-    "differ is not tested."
+    "differ is not tested. Steps are those of a method of the usual epochs: one that trains for "
+    "more (plain QAT at QKD's cost) takes more."
 )
 BY_LENGTH_FIGURE = (
     "Paired differences at each length of training: each seed (dots), their mean and its 95 % "

@@ -67,6 +67,8 @@ class Display:
                 self._print(self._summary())
             return
         last = self._running.pop(event.digest, None)
+        if event.kind != "done":  # else it counts as done, but for what it had when it began
+            self._first.pop(event.digest, None)
         name = self._name(event.digest)
         if event.kind == "done":
             accuracy = f", held-out top-1 {last.top1:.1f} %" if last and last.top1 else ""

@@ -99,7 +99,7 @@ def ablation(tmp_path_factory, data):
 
 @pytest.fixture(scope="session")
 def slurm():
-    """A real SLURM of two nodes, one for all tests that ask for it."""
+    """A real SLURM of two nodes, one for each process of tests."""
     require_packages()
     cluster = Cluster()
     yield cluster

@@ -21,13 +21,16 @@ TOP1S = {
 def write(tmp_path):
     """A function that writes a run of both lengths; ``changes`` are of the longer one's recipe."""
 
-    def write(methods=METHODS, **changes):
+    def write(methods=METHODS, first=None, again=False, **changes):
         toy = matrix(methods=methods, seeds=(0, 1, 2))
         grids = [
             replace(grid, recipe=replace(grid.recipe, horizon=length, **more))
             for grid in toy.grids
             for length, more in ((80, changes), (20, {}))
         ]
+        grids[1] = replace(grids[1], methods=first or methods)
+        if again:
+            grids.append(replace(grids[0], seeds=(7, 8)))
         for grid in grids:
             of_length = TOP1S[grid.recipe.horizon].items()
             top1s = {(name, seed): top1 for name, of in of_length for seed, top1 in enumerate(of)}
@@ -72,6 +75,15 @@ def test_the_page_shows_them_before_the_settings(tmp_path, write):
 def test_what_differs_in_more_than_length_stands_apart(tmp_path, write, methods, changes):
     assert write(methods, **changes) == []
     assert "By length of training" not in built(tmp_path)
+
+
+def test_a_method_of_the_same_name_that_is_another_is_not_set_side_by_side(write):
+    other = replace(QKD, schedule="phase")
+    assert write((other, KD, QAT), first=METHODS) == []
+
+
+def test_where_a_length_is_there_twice_none_is_shown(write):
+    assert write(log_every=4, again=True) == []
 
 
 def test_a_contrast_that_ran_at_one_length_alone_is_not_shown(tmp_path, write):

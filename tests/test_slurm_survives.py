@@ -83,7 +83,9 @@ def test_preemption(launcher: Launcher, undisturbed: dict[str, bytes], told: boo
 def test_requeueing_by_an_operator(launcher: Launcher, undisturbed: dict[str, bytes]) -> None:
     launcher.variables |= ONE
     begin(launcher)
-    launcher.cluster.command("scontrol", "requeue", *launcher.running())
+    running = launcher.running()
+    assert running
+    launcher.cluster.command("scontrol", "requeue", *running)
     launcher.until_trained()
     assert launching.results_of(launcher.results) == of_one(undisturbed)
     assert resumed(launcher) > 0
