@@ -6,9 +6,7 @@ from matplotlib.axes import Axes
 from report.contrasts import EFFECT
 from report.drawing import BAND, MUTED, PAPER, STUDENT, as_svg, shortened, small_multiples, style
 from report.figures import apart
-from report.lengths import Lengths, Several
-from report.statistics import Paired
-from report.words import bracket, signed
+from report.lengths import Lengths, Several, difference
 
 BESIDE = "points of test top-1"
 
@@ -34,14 +32,9 @@ def description(found: Several) -> str:
     """Each contrast's mean difference with its interval, by length."""
     return "Paired differences by length of training, points, mean and 95 % interval: " + "; ".join(
         f"{one.contrast.label} "
-        + ", ".join(f"{_numbers(at.paired)} after {at.steps:,} steps" for at in one.found)
+        + ", ".join(f"{difference(at.paired)} after {at.steps:,} steps" for at in one.found)
         for one in found.contrasts
     )
-
-
-def _numbers(paired: Paired) -> str:
-    mean = signed(paired.mean)
-    return mean if paired.p is None else f"{mean} {bracket(paired.low, paired.high)}"
 
 
 def _panel(axes: Axes, contrast: Lengths, steps: tuple[int, ...]) -> None:

@@ -117,11 +117,11 @@ def length_table(found: Several, name: str) -> Table:
 
 
 def _row(contrast: Lengths, steps: Sequence[int]) -> Row:
-    texts = {at.steps: _in_words(at) for at in contrast.found}
+    texts = {at.steps: f"{difference(at.paired)}, {at.compared.verdict}" for at in contrast.found}
     return row(contrast.contrast.label, *(texts.get(length, NONE) for length in steps))
 
 
-def _in_words(at: AtLength) -> str:
-    mean, low, high = at.paired[:3]
-    interval = "" if at.paired.p is None else f" {bracket(low, high)}"
-    return f"{signed(mean)}{interval}, {at.compared.verdict}"
+def difference(paired: Paired) -> str:
+    """``+0.44 [-0.03, 0.91]``: the mean, and its interval where the differences vary."""
+    mean, low, high = paired[:3]
+    return signed(mean) if paired.p is None else f"{signed(mean)} {bracket(low, high)}"
