@@ -41,13 +41,13 @@ class Stopped(Exception):
 
 class Progress(NamedTuple):
     """What a running stage says of itself. ``top1`` is held-out, in percent; ``first`` is the step
-    that this process began at.
+    that this process began at, before whose first step there is no speed.
     """
 
     digest: str
     step: int
     steps: int
-    images_per_second: float
+    images_per_second: float | None
     top1: float | None
     first: int
 
@@ -145,6 +145,7 @@ class Training:
         """The loop: a step, a line of metrics where one is due, a save where one is due."""
         saved = reported = began = time.monotonic()
         first = self.step
+        on_progress(self._progress(None, first))  # all that a stage at its proof says
         while self.step < self.history.steps:
             started = time.monotonic()
             self._one_step()
@@ -178,7 +179,7 @@ class Training:
         self.window.add(distributed.mean_of(values))
         self.step += 1
 
-    def _progress(self, speed: float, first: int) -> Progress:
+    def _progress(self, speed: float | None, first: int) -> Progress:
         steps = self.stage.steps
         begin = self.history.steps - steps
         last = self.best.get("last")

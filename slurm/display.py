@@ -147,14 +147,15 @@ def _columns(progress: Progress | None) -> tuple[str, str, str]:
         return "starting", "", ""
     return (
         f"{progress.step}/{progress.steps}",
-        f"{progress.images_per_second:.0f}",
+        "" if progress.images_per_second is None else f"{progress.images_per_second:.0f}",
         f"{progress.top1:.1f} %" if progress.top1 is not None else "",
     )
 
 
 def _where(progress: Progress) -> str:
-    accuracy = f", held-out top-1 {progress.top1:.1f} %" if progress.top1 is not None else ""
-    return (
-        f"step {progress.step}/{progress.steps}, "
-        f"{progress.images_per_second:.0f} images/s{accuracy}"
-    )
+    where = f"step {progress.step}/{progress.steps}"
+    if progress.images_per_second is not None:
+        where += f", {progress.images_per_second:.0f} images/s"
+    if progress.top1 is not None:
+        where += f", held-out top-1 {progress.top1:.1f} %"
+    return where

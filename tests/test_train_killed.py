@@ -72,6 +72,21 @@ def test_a_killed_stage_ends_as_if_it_had_not_been(name, moments, begun, trained
     assert_undisturbed(stage, store, trained)
 
 
+def test_a_stage_killed_during_its_proof_says_at_once_that_its_steps_were_done(
+    begun, at_every_step
+):
+    """Else a launch would take them for its own, and promise too early an end."""
+    stage = STAGES["self-study"]
+    store = begun(stage)
+    small.killed(stage, store, at_every_step, ("replace", 25))
+    store.refresh()
+    told = []
+    run_stage(stage, store, at_every_step, on_progress=told.append)
+    (only,) = told
+    assert (only.first, only.step, only.steps) == (20, 20, 20)
+    assert only.images_per_second is None
+
+
 @pytest.mark.slow
 def test_a_stage_killed_before_any_save_begins_again(begun, trained, runtime):
     stage = STAGES["co-study"]
