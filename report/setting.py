@@ -55,10 +55,18 @@ def _alike(one: Grid, other: Grid) -> bool:
 
 
 def _in_words(recipe: Recipe, others: Sequence[Recipe]) -> str:
-    """The recipe's values in which not all of the others are equal."""
+    """The recipe's values in which not all of the others are equal: of how often they write a line
+    of metrics, which changes no training, only where nothing else tells them apart."""
     fields = [field.name for field in msgspec.structs.fields(Recipe)]
     differ = [name for name in fields if len({getattr(other, name) for other in others}) > 1]
+    enough = [name for name in differ if name != "log_every"]
+    if len(_values(others, enough)) == len(_values(others, differ)):
+        differ = enough
     return ", ".join(f"{name.replace('_', ' ')} {getattr(recipe, name)}" for name in differ)
+
+
+def _values(recipes: Sequence[Recipe], names: Sequence[str]) -> set[tuple[object, ...]]:
+    return {tuple(getattr(recipe, name) for name in names) for recipe in recipes}
 
 
 def setting_of(stand: Stand, grid: Grid, cell: Cell) -> Setting:

@@ -36,8 +36,8 @@ SCALED_DOWN = (
 )
 RULES = (
     "Open a claim for its rule and its evidence. The contrasts were fixed before any run. The rule "
-    "that makes a word of them was written when the committed scaled-down runs were known: there "
-    "it is no prediction. It was fixed before any run at full length."
+    "that makes a word of them was written when the committed runs on Fashion-MNIST were known: "
+    "there it is no prediction. It was fixed before those on CIFAR-10 and any run at full length."
 )
 REFERENCE_NOTE = "This is the committed reference run, not a run of yours:"
 NOTHING_RAN = "Nothing has run yet."

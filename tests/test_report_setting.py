@@ -14,6 +14,7 @@ from benchmarks.matrix import Matrix
 from qkd.value import decode
 from report.cells import read
 from report.contrasts import compare_all
+from report.setting import stands
 from report.sources import find
 from report.summary import summaries
 
@@ -72,6 +73,24 @@ def test_grids_of_other_lengths_or_batches_stand_apart(tmp_path):
         with (tmp_path / "out" / name).open() as stream:
             lengths = {(row["method"], row["steps"]) for row in csv.DictReader(stream)}
         assert lengths == {("qkd", "20"), ("qat", "20"), ("qkd", "40"), ("qat", "40")}
+
+
+def labels(*recipes):
+    """The labels of settings that differ in these fields of their recipes alone."""
+    toy = matrix(methods=(QKD,), seeds=SEEDS)
+    (grid,) = toy.grids
+    grids = tuple(replace(grid, recipe=replace(grid.recipe, **own)) for own in recipes)
+    return [stand.apart for stand in stands(replace(toy, grids=grids))]
+
+
+def test_how_often_metrics_are_written_is_in_a_label_only_where_nothing_else_tells_apart():
+    """A quarter of a length with as many lines of metrics is just another length."""
+    quarter, whole = {"horizon": 20, "log_every": 5}, {"horizon": 80, "log_every": 20}
+    assert labels(quarter, whole) == ["horizon 20", "horizon 80"]
+    assert labels(quarter, {**quarter, "log_every": 2}) == ["log every 5", "log every 2"]
+    assert labels(quarter, whole, {**whole, "log_every": 2}) == [
+        "horizon 20, log every 5", "horizon 80, log every 20", "horizon 80, log every 2",
+    ]  # fmt: skip
 
 
 def test_grids_with_a_method_of_the_same_name_stand_apart():
