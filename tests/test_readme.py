@@ -11,6 +11,12 @@ from launching import ROOT, launch, report, reported
 from scipy.stats import t
 
 from benchmarks.rivals import TITLES
+from report.build import collect
+from report.contrasts import Compared
+from report.lengths import difference
+from report.sources import REFERENCE
+from report.summary import Summary
+from report.words import MINUS, NONE
 
 README = (ROOT / "README.md").read_text()
 
@@ -81,3 +87,31 @@ def test_the_table_of_the_rivals_is_that_of_the_committed_records() -> None:
             f"{mean:+.2f} [{mean - half[2]:.2f}, {mean + half[2]:.2f}] |"
         )
         assert line in README
+
+
+def test_the_tables_by_length_are_those_of_the_committed_records(tmp_path: Path) -> None:
+    contents = collect(tmp_path, REFERENCE).contents
+    (content,) = (one for one in contents if one.readings.run.matrix.name == "lengths")
+    whole, quarter = content.groups
+    assert [one.name for one in quarter.methods] == [one.name for one in whole.methods]
+    for one, other in zip(quarter.methods, whole.methods, strict=True):
+        assert f"| `{one.name}` | {_share(one)} | {_share(other)} |" in README
+    for one, other in zip(quarter.compared, whole.compared, strict=True):
+        label = one.contrast.label.replace(MINUS, "-")
+        assert f"| {label} | {_difference(one)} | {_difference(other)} |" in README
+
+
+def _share(found: Summary) -> str:
+    if found.interval is None:
+        return NONE
+    text = f"{found.interval.mean:.2f}"
+    if found.interval.high is not None:
+        text += f" ± {found.interval.high - found.interval.mean:.2f}"
+    return text if found.interval.n == len(found.cells) else f"{text} (n = {found.interval.n})"
+
+
+def _difference(found: Compared) -> str:
+    if found.paired is None:
+        return NONE
+    verdict = f", {found.verdict}" if found.contrast.fixed else ""
+    return f"{difference(found.paired)}{verdict}".replace(MINUS, "-")
