@@ -10,6 +10,7 @@ import pytest
 from launching import ROOT, launch, report, reported
 from scipy.stats import t
 
+from benchmarks import lengths
 from benchmarks.rivals import TITLES
 from report.build import collect
 from report.contrasts import Compared
@@ -102,16 +103,15 @@ def test_the_tables_by_length_are_those_of_the_committed_records(tmp_path: Path)
 
 
 def _share(found: Summary) -> str:
-    if found.interval is None:
+    """A dash where not all seeds are done."""
+    if found.interval is None or found.interval.high is None or found.interval.n < len(found.cells):
         return NONE
-    text = f"{found.interval.mean:.2f}"
-    if found.interval.high is not None:
-        text += f" ± {found.interval.high - found.interval.mean:.2f}"
-    return text if found.interval.n == len(found.cells) else f"{text} (n = {found.interval.n})"
+    return f"{found.interval.mean:.2f} ± {found.interval.high - found.interval.mean:.2f}"
 
 
 def _difference(found: Compared) -> str:
-    if found.paired is None:
+    """Likewise, of both methods."""
+    if found.paired is None or found.paired.n < len(lengths.DEFAULT_SEEDS["laptop"]):
         return NONE
     verdict = f", {found.verdict}" if found.contrast.fixed else ""
     return f"{difference(found.paired)}{verdict}".replace(MINUS, "-")
