@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from qkd.files import write_atomically
+from qkd.records.files import write_atomically
 from report.archive import ARCHIVE, archive
 from report.cells import read
 from report.comparison import Against, against

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from benchmarks.matrix import Cell
 from benchmarks.plan import Plan, plan
-from qkd.history import prefix
 from qkd.spec import History
+from qkd.spec.history import prefix
 from report.left_out import LeftOut, left_out
 from report.outcomes import Outcome, Records, Status
 from report.setting import Setting, setting_of, stands

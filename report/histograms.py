@@ -5,8 +5,8 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
-from qkd.record import Record
-from qkd.value import Value
+from qkd.records.record import Record
+from qkd.spec.value import Value
 from report.cells import Reading
 from report.outcomes import Records, convert
 from report.parts import Share

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 
-from qkd.value import NotNegative, Value
+from qkd.spec.value import NotNegative, Value
 
 FILE = "launches.jsonl"
 TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from qkd.printable import printable
+from qkd.records.files import printable
 from report.outcomes import Outcome
 from report.words import listed
 

@@ -8,7 +8,7 @@ import msgspec
 from benchmarks.contrasts import Contrast
 from benchmarks.matrix import Grid, Matrix, Pair
 from qkd.spec import Bits, Recipe
-from qkd.value import encode
+from qkd.spec.value import encode
 from report.content import Group
 from report.contrasts import Compared
 from report.statistics import Paired

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from qkd.history import before, continues
-from qkd.record import Record, State, Store
+from qkd.records.record import Record, State, Store
 from qkd.spec import History, Stage
-from qkd.value import Value
+from qkd.spec.history import before, continues
+from qkd.spec.value import Value
 from report.parts import Environment, Failure, Line, Result
 
 # What a file that is not as it should be may raise, wherever its content is used

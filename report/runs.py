@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from benchmarks.matrix import cell_values
 from qkd.spec import History, Learner
-from qkd.value import DIGEST_LENGTH
+from qkd.spec.value import DIGEST_LENGTH
 from report import words
 from report.cells import Reading, Readings
 from report.commands import cell_command, varied

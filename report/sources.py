@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from benchmarks.matrix import Matrix
 from benchmarks.plan import plan
-from qkd.record import PRETRAINED, STAGES, Store, store_of
-from qkd.value import decode
+from qkd.records.record import PRETRAINED, STAGES, Store, store_of
+from qkd.spec.value import decode
 from report.launches import Launch, launches
 from report.outcomes import BAD_FILE, Records, reason
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from markupsafe import Markup
 from matplotlib.figure import Figure as Drawing
 
-from benchmarks.speed import FOLDER, Figure, MachineSpeed, Point
-from qkd.value import decode
+from benchmarks.speed.figures import FOLDER, Figure, MachineSpeed, Point
+from qkd.spec.value import decode
 from report.drawing import STUDENT, as_svg, style
 from report.outcomes import BAD_FILE, reason
 from report.sources import REFERENCE

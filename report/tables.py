@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from benchmarks.plan import cost
-from qkd.value import digest
+from qkd.spec.value import digest
 from report import words
 from report.cells import counted
 from report.comparison import Row as ReferenceRow

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from qkd.printable import printable
+from qkd.records.files import printable
 from report.content import Content
 from report.table import mean_cell
 
