@@ -10,10 +10,6 @@ from typing import NamedTuple, get_args
 
 from benchmarks.matrix import ScaleName
 
-VARIABLES = (
-    "MATRIX", "SCALE", "DATA", "RESULTS", "REPORT", "SEEDS", "ONLY", "JOBS", "THREADS",
-    "COMPILE", "LEAN", "LOADERS", "MICROBATCHES", "STAGE", "CLUSTER", "PACK", "DRYRUN",
-)  # fmt: skip
 SCALES: tuple[ScaleName, ...] = get_args(ScaleName)
 
 
@@ -22,9 +18,11 @@ class SettingsError(ValueError):
 
 
 class Settings(NamedTuple):
-    """What a command was asked for. ``seeds`` is empty where the matrix's own are meant, ``jobs``
-    is 0 where the executor is to choose, ``stage`` names a record by its digest, name or folder.
-    ``cluster`` is a profile's name, "" for this machine; ``pack`` the most stages of one job.
+    """What a command was asked for: a field for each variable, ``micro_batches`` for MICROBATCHES.
+
+    ``seeds`` is empty where the matrix's own are meant, ``jobs`` is 0 where the executor is to
+    choose, ``stage`` names a record by its digest, name or folder. ``cluster`` is a profile's name,
+    "" for this machine; ``pack`` the most stages of one job.
     """
 
     matrix: str
@@ -44,6 +42,9 @@ class Settings(NamedTuple):
     cluster: str
     pack: int
     dry_run: bool
+
+
+VARIABLES = tuple(field.replace("_", "").upper() for field in Settings._fields)
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
