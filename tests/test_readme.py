@@ -7,6 +7,7 @@ report.
 import json
 import re
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -290,11 +291,20 @@ def test_links_lead_somewhere(file):
 
 
 @pytest.mark.parametrize("file", EVERY, ids=lambda file: str(file.relative_to(ROOT)))
-def test_files_that_a_readme_names_are_there(file):
-    """In a table's first column: the files of the README's own folder."""
-    rows = re.findall(r"^\| (`[^|]*\.py`[^|]*) \|", file.read_text(), re.MULTILINE)
-    for name in re.findall(r"`([^`]+\.(?:py|toml))`", " ".join(rows)):
-        assert (file.parent / name).is_file(), name
+def test_files_that_a_text_names_are_there(file):
+    """As seen from the text's own folder or from the root; a user's own files are not."""
+    text = re.sub(r"```.*?```", "", file.read_text(), flags=re.DOTALL)
+    for name in re.findall(r"`([\w./-]+\.(?:py|toml|md|lock|html|css|js))`", text):
+        if Path(name).stem not in (  # a user's, or what there shall not be
+            "NAME",
+            "FILE",
+            "mine",
+            "my_rival",
+            "cluster",
+            "index",
+            "utils",
+        ):
+            assert (file.parent / name).is_file() or (ROOT / name).is_file(), name
 
 
 def _anchors(text: str) -> set[str]:
