@@ -10,7 +10,7 @@ endif
 # Values reach Python through the environment as they were typed: $(value ...) keeps make from
 # expanding them, and no recipe passes them through a shell.
 unexport $(VARIABLES)
-$(foreach name,$(VARIABLES),$(eval export QKD_$(name) := $$(value $(name))))
+$(foreach name,$(filter-out PYTHON,$(VARIABLES)),$(eval export QKD_$(name) := $$(value $(name))))
 export QKD_PYTHON := $(or $(value PYTHON),python3)
 
 RUN := .venv/bin/python
