@@ -6,89 +6,20 @@ their own bits, and depthwise convolutions may. All assumed: see qkd.marks.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol, cast
+from inspect import isabstract
+from typing import cast
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from qkd.imports import QUANTIZERS, resolve
-from qkd.quantizers.codes import Codes
-from qkd.quantizers.rounding import round_layer, rounding_again
+from qkd.quantizers.layers import QuantizedConv2d, QuantizedLinear
+from qkd.quantizers.quantizer import Quantizer
 from qkd.quantizers.signs import layers_in_order, non_negative_nodes, trace
 from qkd.spec import Bits, Quantization
 
 QuantizerFactory = Callable[[int, bool], nn.Module]
-
-
-class Quantizer(Protocol):
-    """What `quantize` asks of a quantizer, besides being a module of (bits, signed).
-
-    Its class is that of a layer's inputs; an attribute ``weights`` of it names that of the weights,
-    where they differ.
-    """
-
-    bits: int
-    signed: bool
-
-    @property
-    def levels(self) -> int:
-        """The number of distinct values that the output can take."""
-
-    def initialise(self, tensor: Tensor, rule: str) -> None:
-        """Gives the parameters their initial values."""
-
-    def codes(self, x: Tensor) -> Codes:
-        """What its ``forward`` returns, as integers."""
-
-
-class QuantizedConv2d(nn.Conv2d):
-    """A convolution that sees its input and its weight through quantizers.
-
-    With ``rounds_again`` neither is kept rounded for the backward pass, but made anew there.
-    """
-
-    input_quantizer: nn.Module
-    weight_quantizer: nn.Module
-    rounds_again = False
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's own name)
-        """As nn.Conv2d, on the quantized input and weight."""
-        x, weight, keeping = _rounded_operands(self, input)
-        with keeping:
-            output: Tensor = self._conv_forward(x, weight, self.bias)
-        return output
-
-
-class QuantizedLinear(nn.Linear):
-    """A linear layer that sees its input and its weight through quantizers.
-
-    With ``rounds_again`` neither is kept rounded for the backward pass, but made anew there.
-    """
-
-    input_quantizer: nn.Module
-    weight_quantizer: nn.Module
-    rounds_again = False
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's own name)
-        """As nn.Linear, on the quantized input and weight."""
-        x, weight, keeping = _rounded_operands(self, input)
-        with keeping:
-            return functional.linear(x, weight, self.bias)
-
-
-def _rounded_operands(
-    layer: QuantizedConv2d | QuantizedLinear, x: Tensor
-) -> tuple[Tensor, Tensor, AbstractContextManager[Any]]:
-    """The layer's input and weight as it computes with them, and the context to do so in."""
-    of_x, of_weight, again = layer.input_quantizer, layer.weight_quantizer, layer.rounds_again
-    rounded, weight = round_layer(x, of_x, layer.weight, of_weight, again)
-    if not (again and torch.is_grad_enabled()):
-        return rounded, weight, nullcontext()
-    made = rounding_again((x, of_x, rounded), (layer.weight, of_weight, weight))
-    return rounded, weight, made
-
 
 _QUANTIZED: dict[type[nn.Module], type[nn.Module]] = {
     nn.Conv2d: QuantizedConv2d,
@@ -179,11 +110,12 @@ def _refuse_what_stays_in_float(graph: fx.GraphModule) -> None:
 
 
 def _built(factory: QuantizerFactory, bits: int, signed: bool) -> nn.Module:
-    quantizer = factory(bits, signed)
-    if not callable(getattr(quantizer, "codes", None)):
+    quantizer = None if isabstract(factory) else factory(bits, signed)
+    if quantizer is None or not callable(getattr(quantizer, "codes", None)):
+        kind = factory if quantizer is None else type(quantizer)
         raise ValueError(
-            f"the quantizer {type(quantizer).__name__} has no method codes(x), which gives its "
-            "output as integers: inherit one, or write it as baselines/README.md says"
+            f"the quantizer {kind.__name__} has no method codes(x), which gives its output as "
+            "integers: inherit one, or write it as baselines/README.md says"
         )
     return quantizer
 
