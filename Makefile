@@ -40,7 +40,7 @@ help:
 ## make speed              how fast training is here, against float and other libraries (20 min)
 ## make peers              install the other libraries that make speed measures beside ours
 ## make setup              install into .venv (every other target does it where needed)
-## make test, make lint    pytest; ruff and mypy
+## make test, make lint    pytest; ruff, mypy and import-linter
 ## make clean              caches; clean-checkpoints: weights no stage needs any more;
 ##                         clean-environment: .venv; clean-data: the data folder's caches;
 ##                         clean-records: all your records
@@ -100,6 +100,7 @@ test: $(READY)
 
 lint: $(READY)
 	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy
+	@$(RUN) .venv/bin/lint-imports --no-cache --no-logo
 
 clean:
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
