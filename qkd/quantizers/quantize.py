@@ -29,14 +29,25 @@ _QUANTIZED: dict[type[nn.Module], type[nn.Module]] = {
 
 # Layers and calls that compute what a quantized layer does, and would stay in float unseen.
 _LEFT_IN_FLOAT: tuple[type[nn.Module], ...] = (
-    nn.Conv1d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
-    nn.Bilinear, nn.MultiheadAttention, nn.RNNBase,
-)  # fmt: skip
+    nn.Conv1d,
+    nn.Conv3d,
+    nn.ConvTranspose1d,
+    nn.ConvTranspose2d,
+    nn.ConvTranspose3d,
+    nn.Bilinear,
+    nn.MultiheadAttention,
+    nn.RNNBase,
+)
 _CALLS_IN_FLOAT: set[object] = {
-    functional.linear, functional.bilinear, functional.conv1d, functional.conv2d,
-    functional.conv3d, functional.conv_transpose1d, functional.conv_transpose2d,
+    functional.linear,
+    functional.bilinear,
+    functional.conv1d,
+    functional.conv2d,
+    functional.conv3d,
+    functional.conv_transpose1d,
+    functional.conv_transpose2d,
     functional.conv_transpose3d,
-}  # fmt: skip
+}
 
 
 def quantize(network: nn.Module, quantization: Quantization) -> nn.Module:
