@@ -10,7 +10,7 @@ activations).
 
 The weights' gradient goes through tanh and through the maximum, as the formula stands. The weights'
 2^bits levels lie in [-1, 1], none of them zero: a layer loses its scale, which batch norm makes
-good, save in a last layer that has none. Gradients stay in float (the paper's G = 32).
+good, except in a last layer that has none. Gradients stay in float (the paper's G = 32).
 
 Mark: signed activations are x_q = 2 quantize_k((clip(x, -1, 1) + 1) / 2) - 1, 2^bits levels
 (assumed: the paper has none).

@@ -14,8 +14,8 @@ p = gamma u^(gamma - 1) / (2 d):
     d w_q / d w = p,                       d w_q / d c = -p sign(w),
     d w_q / d d = -p sign(w) (|w| - c) / d,  d w_q / d gamma = sign(w) u^gamma ln u
 
-The output lies in [-1, 1] or [0, 1]: a layer loses its scale, which batch norm makes good, save in
-a last layer that has none.
+The output lies in [-1, 1] or [0, 1]: a layer loses its scale, which batch norm makes good,
+except in a last layer that has none.
 
 Marks: c and d begin at half the clipping value of the recipe's rule, so that nothing is pruned, and
 gamma at 1 (assumed). Signed activations are treated as weights with gamma = 1 (assumed: the paper

@@ -13,8 +13,8 @@ TOLERANCE = 1e-3
 class Codes(NamedTuple):
     """What a quantizer makes of a tensor, as integers.
 
-    ``values`` is what ``forward`` returns, to the last bit; where a quantizer divides by a whole
-    number (QIL), to one rounding.
+    ``values`` is what ``forward`` returns, to the last bit. QIL divides by a whole number: there
+    they agree to one rounding.
 
     Attributes:
         positions: where each element lies among the levels, in steps, not yet clipped or rounded;

@@ -16,8 +16,8 @@ class IntervalQuantizer(SymmetricQuantizer, ScaledQuantizer):
     """Quantizes a tensor to ``bits`` bits by one learned interval, and back to float.
 
     Signed: 2^bits - 1 levels in [-interval, interval], n = 2^(bits - 1) - 1 of them on each side
-    of zero. Unsigned: 2^bits levels in [0, interval], n = 2^bits - 1. Always in float32 at least,
-    under autocast too: in bfloat16 a tenth of the 8-bit codes would move.
+    of zero. Unsigned: 2^bits levels in [0, interval], n = 2^bits - 1. It computes in float32 at
+    least, under autocast too: in bfloat16 a tenth of the 8-bit codes would move.
 
     Args:
         bits: 2 to 8.

@@ -15,7 +15,7 @@ from qkd.quantizers.rounding import round_to_scales, scaled_levels, widened
 class QuantizedConv2d(nn.Conv2d):
     """A convolution of the quantized input and weight.
 
-    With ``rounds_again`` neither is kept rounded for the backward pass, but made anew there.
+    With ``rounds_again`` neither is kept rounded: the backward pass rounds again.
     """
 
     input_quantizer: nn.Module
@@ -33,7 +33,7 @@ class QuantizedConv2d(nn.Conv2d):
 class QuantizedLinear(nn.Linear):
     """A linear layer of the quantized input and weight.
 
-    With ``rounds_again`` neither is kept rounded for the backward pass, but made anew there.
+    With ``rounds_again`` neither is kept rounded: the backward pass rounds again.
     """
 
     input_quantizer: nn.Module
@@ -64,10 +64,11 @@ def round_layer(
 ) -> tuple[Tensor, Tensor]:
     """A layer's input and weight through their quantizers.
 
-    Both must go, and nothing else, into an operation that is linear in each of them, a bias aside.
-    Each is rounded by itself where a quantizer has a way of its own, where there is no gradient,
-    and under autocast: a product of bfloat16's rounded gradients is too coarse to be shared.
-    ``again``: the rounded weight is not kept, but made anew in the backward pass.
+    Both are rounded together, as their intervals' gradients share a product (`round_to_scales`).
+    So both must go into one operation that is linear in each, a bias aside, and into no other.
+    Each is rounded by itself where a quantizer does more than round to its scale, where there is no
+    gradient, and under autocast: a product of gradients in bfloat16 is too coarse to be shared.
+    ``again``: the rounded weight is not kept. The backward pass rounds once more.
     """
     if not (
         torch.is_grad_enabled()
@@ -88,7 +89,7 @@ def rounding_again(
 ) -> AbstractContextManager[Any]:
     """A context in which no operation keeps a rounded tensor for its backward pass.
 
-    It is rounded again there: less memory for one more rounding, and the same numbers.
+    The backward pass rounds it again: less memory, more time, the same numbers.
 
     Args:
         rounded: each a tensor, its quantizer, and what the quantizer made of it.

@@ -1,8 +1,8 @@
 """A float network in, the quantized one out.
 
-Quantized are the inputs and the weights of convolutions and linear layers, nothing else (residual
-sums see float). The first layer's input, the image, stays exact; the first and last layer have
-their own bits, and depthwise convolutions may. All assumed: see qkd.marks.
+The inputs and the weights of convolutions and linear layers are quantized, nothing else: residual
+sums see float. The first layer's input, the image, stays exact. The first and last layer have their
+own bits, and depthwise convolutions may. All of this is assumed: see qkd.marks.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ _QUANTIZED: dict[type[nn.Module], type[nn.Module]] = {
 }
 
 
-# Layers and calls that compute what a quantized layer does, and would stay in float unseen.
+# Layers and calls that multiply by weights as a quantized layer does, but would stay in float.
 _LEFT_IN_FLOAT: tuple[type[nn.Module], ...] = (
     nn.Conv1d,
     nn.Conv3d,
@@ -164,8 +164,8 @@ def interval_parameters(network: nn.Module) -> tuple[dict[str, nn.Parameter], ..
 def set_intervals(network: nn.Module, images: Tensor, quantization: Quantization) -> None:
     """Gives every quantizer its initial interval: of the weights, and of one calibration batch.
 
-    The activations are those of the float network (its quantizers let through what they see) in
-    eval mode. Happens once, when the first quantized stage is built, before its optimiser.
+    The activations are those of the float network in eval mode: its quantizers return their input.
+    This happens once, when the first quantized stage is built, before its optimiser.
 
     Args:
         network: what `quantize` returned, its float weights loaded.

@@ -43,7 +43,7 @@ def nearest_levels(
 
 
 def gradient_inside(gradient: Tensor, x: Tensor, lowest: float, highest: float) -> Tensor:
-    """The gradient where lowest < x < highest, 0 elsewhere; hardtanh's backward does it at once."""
+    """The gradient where lowest < x < highest, 0 elsewhere: hardtanh's backward, one pass."""
     backward: Callable[..., Tensor] = torch.ops.aten.hardtanh_backward
     return backward(gradient, x, lowest, highest)
 
@@ -51,7 +51,10 @@ def gradient_inside(gradient: Tensor, x: Tensor, lowest: float, highest: float) 
 def _gradient_inside_rounded(
     gradient: Tensor, positions: Tensor, lowest: int, highest: int
 ) -> Tensor:
-    """The gradient where lowest <= round(positions) <= highest, 0 elsewhere; rounds in place."""
+    """The gradient where lowest <= round(positions) <= highest, 0 elsewhere.
+
+    It overwrites the positions.
+    """
     return gradient_inside(gradient, positions.round_(), lowest - 0.5, highest + 0.5)
 
 
@@ -65,8 +68,9 @@ class _RoundToScales(torch.autograd.Function):
     d x_hat / d I = (x_hat - x d x_hat / d x) / I (Euler), hence gI = (<g, x_hat> - <gx, x>) / I.
 
     Of a layer the two <g, x_hat> are one number: its output is y = x_hat * w_hat, linear in each,
-    so that <g of x_hat, x_hat> = <g of y, y> = <g of w_hat, w_hat>. It is taken from the weight,
-    the smaller. So x_hat is not needed here, and only x is kept, as its producer does anyway.
+    so that <g of x_hat, x_hat> = <g of y, y> = <g of w_hat, w_hat>. It is computed from the weight,
+    the smaller tensor. So x_hat is not kept for the backward pass. Only x is, and the layer that
+    made x keeps it anyway.
     """
 
     @staticmethod
@@ -75,7 +79,7 @@ class _RoundToScales(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         """``tensors``: x and its interval; of a layer, then the weight and its interval.
 
-        ``again``: the last rounded one is not kept but made anew in the backward pass.
+        ``again``: the last rounded tensor is not kept. The backward pass rounds once more.
         """
         pairs = zip(tensors[::2], tensors[1::2], scales, strict=True)
         rounded = tuple(scaled_levels(x, interval, scale) for x, interval, scale in pairs)
@@ -114,7 +118,7 @@ def round_to_scales(
         operands: each a tensor (any shape and memory format, float32 or float64), its interval (a
             positive scalar tensor; it may learn) and its levels. Two of them must be the factors of
             an operation that is linear in each, as their intervals' gradients share a product.
-        again: the last rounded tensor is not kept but made anew in the backward pass.
+        again: the last rounded tensor is not kept. The backward pass rounds once more.
 
     Returns:
         The rounded tensors, of the shapes and types of those given.
@@ -133,8 +137,8 @@ def scaled_levels(x: Tensor, interval: Tensor, scale: Scale) -> Tensor:
 def _inside_scale(gradient: Tensor, x: Tensor, interval: Tensor, scale: Scale) -> Tensor:
     """The gradient where x lies within the bounds of the scale, 0 elsewhere.
 
-    Bounds are numbers, to be compared with x. On a CPU they are read off the interval; a GPU's
-    host would have to wait for it, and a compiler would have to stop: there x is scaled instead.
+    On a CPU the bounds are read off the interval as numbers. A GPU's host would have to wait for
+    them, and a compiler would have to stop there: on those x is divided by the interval instead.
     """
     if scale.rounded_bounds:
         positions = positions_of(x, interval / scale.unit)
@@ -155,7 +159,7 @@ class _RoundWithOffset(torch.autograd.Function):
         gs    = sum of g (c - v) inside + g c outside = (<g, x_hat - beta> - <gx, x - beta>) / s
         gbeta = sum of g outside                      = sum g - sum gx
 
-    which needs x and x_hat alone, that the neighbouring layers keep anyway.
+    This needs only x and x_hat, which the neighbouring layers keep anyway.
     """
 
     @staticmethod
