@@ -75,7 +75,7 @@ help:
 setup: $(READY)
 
 $(READY): requirements.lock pyproject.toml
-	@"$$QKD_PYTHON" slurm/check_machine.py
+	@"$$QKD_PYTHON" slurm/doctor/machine.py
 	"$$QKD_PYTHON" -m venv .venv
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -104,7 +104,7 @@ report: $(READY)
 	@$(RUN) -m report
 
 speed: $(READY)
-	@$(RUN) -m slurm.speed
+	@$(RUN) -m benchmarks.speed
 
 peers: $(READY)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from baselines.uniform import RivalQuantizer, round_uniformly
-from qkd.codes import Codes, uniform_codes
-from qkd.rounding import widened
+from qkd.quantizers.codes import Codes, uniform_codes
+from qkd.quantizers.rounding import widened
 
 
 class DoReFaWeights(RivalQuantizer):

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.uniform import RivalQuantizer, require_rule
-from qkd.rounding import Scale, ScaledQuantizer, widened
+from qkd.quantizers.rounding import Scale, ScaledQuantizer, widened
 
 
 class LSQWeights(RivalQuantizer, ScaledQuantizer):

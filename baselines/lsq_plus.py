@@ -24,8 +24,8 @@ from torch import Tensor, nn
 
 from baselines.lsq import LSQ, LSQWeights
 from baselines.uniform import RivalQuantizer, require_rule, round_uniformly
-from qkd.codes import Codes, uniform_codes
-from qkd.rounding import widened
+from qkd.quantizers.codes import Codes, uniform_codes
+from qkd.quantizers.rounding import widened
 
 ELEMENTS = 2**16
 CANDIDATES = 32

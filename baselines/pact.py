@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from baselines.uniform import RivalQuantizer, clipping_value, require_rule, round_uniformly
-from qkd.codes import Codes, uniform_codes
-from qkd.rounding import widened
+from qkd.quantizers.codes import Codes, uniform_codes
+from qkd.quantizers.rounding import widened
 
 SAWB_COEFFICIENTS = {
     2: (3.12, -2.064),

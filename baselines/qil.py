@@ -29,8 +29,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from baselines.uniform import RivalQuantizer, clipping_value, require_rule
-from qkd.codes import Codes
-from qkd.rounding import widened
+from qkd.quantizers.codes import Codes
+from qkd.quantizers.rounding import widened
 
 EXPONENT_FLOOR = 0.1
 

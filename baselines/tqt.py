@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.uniform import RivalQuantizer, clipping_value, require_rule
-from qkd.rounding import Scale, ScaledQuantizer, widened
+from qkd.quantizers.rounding import Scale, ScaledQuantizer, widened
 
 
 class TQTWeights(RivalQuantizer, ScaledQuantizer):

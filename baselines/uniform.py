@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from qkd.calibration import INITIAL_INTERVALS
-from qkd.quantizers import IntervalQuantizer
-from qkd.rounding import product
+from qkd.quantizers.calibration import INITIAL_INTERVALS
+from qkd.quantizers.interval import IntervalQuantizer
+from qkd.quantizers.rounding import product
 
 
 class RivalQuantizer(nn.Module):
-    """A quantizer of ``bits`` bits; `qkd.quantize` builds it and calls `initialise` once.
+    """A quantizer of ``bits`` bits; `quantize` builds it and calls `initialise` once.
 
     A class whose paper treats weights otherwise than activations is the activations' own; its
     attribute ``weights`` names the class for weights.
@@ -41,7 +41,7 @@ class RivalQuantizer(nn.Module):
         """Gives the parameters their initial values; here there are none.
 
         ``rule`` is used where the paper gives no initial value of its own. Raises ValueError for
-        one other than those of `qkd.calibration`.
+        one other than those of `qkd.quantizers.calibration`.
         """
         require_rule(rule)
 
@@ -51,13 +51,13 @@ class RivalQuantizer(nn.Module):
 
 
 def require_rule(rule: str) -> None:
-    """Raises ValueError for a rule other than those of `qkd.calibration`."""
+    """Raises ValueError for a rule other than those of `qkd.quantizers.calibration`."""
     if rule not in INITIAL_INTERVALS:
         raise ValueError(f"initial interval {rule!r} is none of {sorted(INITIAL_INTERVALS)}")
 
 
 def clipping_value(bits: int, signed: bool, tensor: Tensor, rule: str) -> Tensor:
-    """The clipping value that ``rule`` finds for the symmetric quantizer of `qkd.quantizers`."""
+    """The clipping value that ``rule`` finds for our symmetric quantizer."""
     quantizer = IntervalQuantizer(bits, signed).to(tensor)
     quantizer.initialise(tensor, rule)
     return quantizer.interval.detach()

@@ -22,8 +22,7 @@ from benchmarks.matrix import Grid, Label, Matrix, Pair, ScaleName
 from benchmarks.pairs import Priced, cifar_mobilenet, cifar_resnet, pretrained_pair
 from benchmarks.rivals import OPTIONAL_CONTRASTS, optional_grids
 from qkd.data.standard import CIFAR10, CIFAR100, SYNTHETIC
-from qkd.spec import Bits, Data, Recipe
-from qkd.weights_source import Weights
+from qkd.spec import Bits, Data, Recipe, Weights
 
 DEFAULT_SEEDS: dict[ScaleName, tuple[int, ...]] = {**SEEDS_OF_OTHERS, "laptop": (0, 1, 2)}
 

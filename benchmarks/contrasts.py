@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from qkd.value import Name, Value
+from qkd.spec.value import Name, Value
 
 MINUS = "\N{MINUS SIGN}"
 

@@ -1,14 +1,13 @@
 """The networks of the ImageNet tables, with their operations and sizes (torch-free).
 
-A plan estimates GPU-hours and disk from these numbers. Operations were counted once by `qkd.macs`;
-tests count all of them again, and hold operations of 224 x 224 pixels and 1,000 classes against
-torchvision's own.
+A plan estimates GPU-hours and disk from these numbers. Operations were counted once by
+`qkd.measures.macs`; tests count all of them again, and hold operations of 224 x 224 pixels and
+1,000 classes against torchvision's own.
 """
 
 from benchmarks.pairs import Priced
-from qkd.published import torchvision
-from qkd.spec import Network
-from qkd.weights_source import Weights
+from qkd.spec import Network, Weights
+from qkd.weights.published import torchvision
 
 PIXELS, CLASSES = 224, 1000
 FEW_PIXELS, FEW_CLASSES = 64, 10

@@ -14,8 +14,7 @@ from msgspec.structs import replace
 from benchmarks import ablation, cifar
 from benchmarks.matrix import DEFAULT_SEEDS as SEEDS_OF_OTHERS
 from benchmarks.matrix import Grid, Label, Matrix, Pair, ScaleName
-from qkd.spec import Recipe
-from qkd.weights_source import Weights
+from qkd.spec import Recipe, Weights
 
 DEFAULT_SEEDS: dict[ScaleName, tuple[int, ...]] = {**SEEDS_OF_OTHERS, "laptop": (0, 1, 2)}
 

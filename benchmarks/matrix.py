@@ -7,10 +7,10 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 
 from benchmarks.contrasts import PHASES, Contrast
-from qkd.history import grown
 from qkd.phases import RUN_EPOCHS
 from qkd.spec import Bits, Data, History, Learner, Method, Network, Quantization, Recipe
-from qkd.value import Count, Name, Value
+from qkd.spec.history import grown
+from qkd.spec.value import Count, Name, Value
 
 ScaleName = Literal["smoke", "laptop", "paper"]
 FULL_PRECISION_BITS = 32

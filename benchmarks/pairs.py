@@ -7,8 +7,7 @@ from typing import NamedTuple
 from benchmarks.layers import macs_of, mobilenet_layers, resnet_layers
 from benchmarks.matrix import Pair
 from qkd.phases import PRE_TRAINING
-from qkd.spec import Data, History, Learner, Network, Part, Recipe
-from qkd.weights_source import Weights
+from qkd.spec import Data, History, Learner, Network, Part, Recipe, Weights
 
 NONE_READY: Mapping[str, Weights] = MappingProxyType({})
 

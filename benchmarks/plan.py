@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from benchmarks.matrix import Cell
-from qkd.history import continues, parents, prefix
 from qkd.spec import History, Stage
-from qkd.value import Value, digest
+from qkd.spec.history import continues, parents, prefix
+from qkd.spec.value import Value, digest
 
 Label = tuple[str, str]
 

@@ -10,9 +10,8 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from qkd.phases import CO_STUDY, PRE_TRAINING, TUTORING, qkd
-from qkd.photos import Photos
-from qkd.spec import Bits, Data, Phase, Quantization, Recipe
-from qkd.value import Value
+from qkd.spec import Bits, Data, Phase, Photos, Quantization, Recipe
+from qkd.spec.value import Value
 
 Mark = Literal["paper", "second-hand", "derived", "assumed"]
 
@@ -50,7 +49,7 @@ def marks() -> tuple[Marked, ...]:
     """All marked values, in the order of the report."""
     lengths = " / ".join(str(share.epochs) for share in qkd().shares)
     weights = ", ".join(f"{term.weight}" for term in (*CO_STUDY.student, *CO_STUDY.teacher))
-    quantizer, quantize = "qkd.quantizers", "qkd.quantize"
+    quantizer, quantize = "qkd.quantizers.interval", "qkd.quantizers.quantize"
     return (
         Marked("phases of QKD", ", ".join(s.phase.name for s in qkd().shares), "qkd.phases.qkd",
                "paper", "the abstract names the three and what each is for"),
@@ -60,12 +59,13 @@ def marks() -> tuple[Marked, ...]:
                "qkd.phases.CO_STUDY", "second-hand", "two sources that cite the paper"),
         Marked("loss of tutoring", "cross-entropy + T^2 KL(teacher || student)",
                "qkd.phases.TUTORING", "second-hand", "two sources that cite the paper"),
-        Marked("teacher in tutoring", "frozen, in eval mode", "qkd.begin",
+        Marked("teacher in tutoring", "frozen, in eval mode", "qkd.training.begin",
                "assumed", "frozen is second-hand; nobody says which mode"),
         Marked("gradient across networks", "the other side's logits are detached",
-               "qkd.step.train_step", "assumed", "implementers do so"),
+               "qkd.training.step.train_step", "assumed", "implementers do so"),
         Marked("update order in co-studying", "both from the same forward passes",
-               "qkd.step.train_step", "assumed", "one implementer updates the teacher first"),
+               "qkd.training.step.train_step", "assumed",
+               "one implementer updates the teacher first"),
         Marked("temperature", _options(TUTORING, "temperature"), "qkd.phases.distillation",
                "second-hand", "four sources"),
         Marked("weights of the loss terms in co-studying", weights, "qkd.phases.distillation",
@@ -82,14 +82,14 @@ def marks() -> tuple[Marked, ...]:
                "interval; the interval's follows from the equation, no gradient scale", quantizer,
                "assumed", "LSQ scales it; the paper's text is not known to"),
         Marked("positive intervals", "raised to 1 % of the initial value after each step",
-               "qkd.step", "assumed", "a plain linear parameter; hits are counted"),
+               "qkd.training.step", "assumed", "a plain linear parameter; hits are counted"),
         _field(Quantization, "initial_interval", "initial interval", "assumed",
                "least squared error; second-hand is min-max, with which 98.9 % of ResNet-20's "
                "weights start at zero at W2A2"),
         Marked("quantized tensors", "inputs and weights of convolutions and linear layers",
                quantize, "assumed", "residual sums see float"),
-        Marked("signed inputs", "unless the traced graph proves them non-negative", "qkd.signs",
-               "assumed", "not stated"),
+        Marked("signed inputs", "unless the traced graph proves them non-negative",
+               "qkd.quantizers.signs", "assumed", "not stated"),
         _field(Bits, "edge", "bits of the first and last layer", "assumed",
                "the practice of its day; the first layer's pixels stay exact"),
         _field(Bits, "depthwise", "bits of depthwise convolutions (none: as all others)", "assumed",
@@ -110,7 +110,7 @@ def marks() -> tuple[Marked, ...]:
                "weak; that it runs on across phases is assumed"),
         _field(Recipe, "weight_decay", "weight decay, all but intervals", "assumed",
                "not stated"),
-        Marked("schedule", "cosine over the whole run", "qkd.step.cosine", "assumed",
+        Marked("schedule", "cosine over the whole run", "qkd.training.step.cosine", "assumed",
                "not stated"),
         _field(Recipe, "restarts", "steps at which that cosine begins anew", "assumed",
                "none; one cosine for each phase is a sensitivity run"),
@@ -139,7 +139,8 @@ def marks() -> tuple[Marked, ...]:
                "qkd.models.imagenet", "assumed",
                "ResNet-18 and MobileNetV2 are the paper's; whose code is not stated"),
         Marked("starting points, ImageNet", "torchvision's named weights, IMAGENET1K_V1",
-               "qkd.published", "assumed", "the paper fine-tunes; whose networks is not stated"),
+               "qkd.weights.published", "assumed",
+               "the paper fine-tunes; whose networks is not stated"),
         Marked("normalisation, CIFAR", "ImageNet's channel means and deviations",
                "qkd.data.standard.CIFAR10", "assumed",
                "that of ready networks as they are passed around"),

@@ -16,15 +16,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from qkd import distributed, environment
-from qkd.begin import ParentMissing
-from qkd.claim import Claim, ClaimLost, Hold
-from qkd.loop import Progress, Stopped, Training, log
-from qkd.ready import take_in
-from qkd.record import Record, State, Store, store_of
-from qkd.runtime import Runtime
+from qkd.records.lock import Claim, ClaimLost, Hold
+from qkd.records.record import Record, State, Store, store_of
 from qkd.spec import NUMERICS, History, Recipe, Stage
-from qkd.value import decode, validated
+from qkd.spec.value import decode, validated
+from qkd.training import distributed, environment
+from qkd.training.begin import ParentMissing
+from qkd.training.loop import Progress, Stopped, Training, log
+from qkd.training.ready import take_in
+from qkd.training.runtime import Runtime
 
 POLL_SECONDS = 0.5
 
@@ -51,8 +51,8 @@ def run_stage(
 ) -> None:
     """Trains the stage into its record; returns at once if it is done.
 
-    Of several ranks (see `qkd.distributed`) each calls it, and each returns or raises when the
-    stage has come to its end. ``on_progress`` is called on rank 0 only; ``should_stop`` stops all
+    Of several ranks (see `distributed`) each calls it, and each returns or raises when the stage
+    has come to its end. ``on_progress`` is called on rank 0 only; ``should_stop`` stops all
     where it says so on one.
 
     Raises:

@@ -6,7 +6,7 @@ import sys
 from rich.console import Console
 
 from benchmarks.settings import SettingsError, from_environment
-from qkd.printable import printable
+from qkd.records.files import printable
 from report.build import build
 from report.page.terminal import print_summary
 

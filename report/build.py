@@ -6,7 +6,7 @@ Frames and analysis of a matrix are one call, `section`; its figures are drawn w
 from pathlib import Path
 from typing import NamedTuple
 
-from qkd.files import write_atomically
+from qkd.records.files import write_atomically
 from report.analysis.sections import Section, section
 from report.page.files import ARCHIVE, archive, cells_csv, summary_csv
 from report.page.honesty import honesty

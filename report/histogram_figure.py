@@ -3,7 +3,7 @@
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from qkd.printable import printable
+from qkd.records.files import printable
 from report.curves import thinned
 from report.drawing import MUTED, STUDENT, as_svg, shortened, small_multiples, style
 from report.histograms import Histograms, LayerChange, LayerWeights

@@ -8,28 +8,30 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from benchmarks.settings import Settings, SettingsError, from_environment
-from qkd.printable import printable
-from qkd.record import STAGES
-from qkd.value import digest
-from slurm import disk
-from slurm.cleaning import clean_checkpoints, clean_data, clean_records, retry
-from slurm.doctor import examine
-from slurm.estimate import A100, gpu_hours, in_words, speed_of
-from slurm.exporting import export_stage
-from slurm.launches import Launch, note, now, taken
-from slurm.matrices import remember
-from slurm.queue import QueueUnknown
-from slurm.schedule import Schedule, Status, statuses
-from slurm.standing import by_records
-from slurm.table import show
-from slurm.work import Work, prepare, read_data, reason_of, runtime_of
-from slurm.workers import workers
+from qkd.imports import load_file
+from qkd.records.files import printable
+from qkd.records.record import STAGES
+from qkd.spec.value import digest
+from slurm.cluster.queue import QueueUnknown
+from slurm.cluster.standing import by_records
+from slurm.cluster.table import show
+from slurm.doctor.examine import examine
+from slurm.local.schedule import Schedule
+from slurm.local.workers import workers
+from slurm.planning import disk
+from slurm.planning.cleaning import clean_checkpoints, clean_data, clean_records, retry
+from slurm.planning.estimate import A100, gpu_hours, in_words, speed_of
+from slurm.planning.launches import Launch, note, now, taken
+from slurm.planning.matrices import is_file, remember
+from slurm.planning.statuses import Status, statuses
+from slurm.planning.work import Work, prepare, read_data, reason_of, runtime_of
 
 SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -52,8 +54,8 @@ def run(work: Work) -> int:
 
 
 def _train(work: Work) -> Schedule:
-    from slurm.display import Display  # torch, only where it is needed
-    from slurm.local import LocalExecutor
+    from slurm.local.display import Display  # torch, only where it is needed
+    from slurm.local.executor import LocalExecutor
 
     settings, began = work.settings, time.monotonic()
     fresh = not any(_has_begun(work, key) for key in _own(work))
@@ -101,8 +103,8 @@ def _build_networks(work: Work) -> None:
     fit, is found before anything is trained. Raises ValueError, naming it."""
     import torch
 
-    from qkd.begin import build
-    from qkd.weights import fill
+    from qkd.training.begin import build
+    from qkd.weights.reading import fill
 
     found = statuses(work.plan, work.store)
     learners = {
@@ -189,7 +191,7 @@ def show_status(work: Work) -> int:
 
 def _on_cluster(command: str, work: Work) -> int:
     """The commands that differ where CLUSTER= is given."""
-    from slurm import remote  # submitit, which other commands do not need
+    from slurm.cluster import remote  # submitit, which other commands do not need
 
     if command == "run" and work.settings.dry_run:
         return show_plan(work) or remote.dry_run(work)
@@ -200,6 +202,19 @@ def _on_cluster(command: str, work: Work) -> int:
         "cancel": remote.cancel_jobs,
     }
     return on_cluster.get(command, COMMANDS[command])(work)
+
+
+def export_stage(settings: Settings) -> int:
+    """Writes a done stage's networks in forms that others read. Returns an exit code."""
+    if not settings.stage:
+        raise SettingsError(
+            "make export STAGE=...: a stage's digest, or its record's name or folder"
+        )
+    from qkd.export.stage import export, tell  # torch, which other commands do not need
+
+    if is_file(settings.matrix):
+        load_file(Path(settings.matrix))
+    return tell(export(settings.results, settings.stage, settings.data))
 
 
 def cancel(_work: Work) -> int:

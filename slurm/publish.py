@@ -12,10 +12,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from qkd.files import write_atomically
-from qkd.record import STAGES, Record, State
-from slurm.launches import FILE as LAUNCHES
-from slurm.matrices import MATRICES
+from qkd.records.files import write_atomically
+from qkd.records.record import STAGES, Record, State
+from slurm.planning.launches import FILE as LAUNCHES
+from slurm.planning.matrices import MATRICES
 
 COPIED = ("stage.json", "metrics.jsonl", "histograms.json", "result.json", "failed.json")
 PRIVATE = ("host", "platform", "command", "data", "job")

@@ -1,19 +1,18 @@
 import sys
 
 import pytest
-import small
 import torch
-import trees
-from cluster import Cluster, require_packages
 from hypothesis import settings
-from launching import launch
 
 from qkd import imports
 from qkd.data.cache import _stored
 from qkd.data.images import Images, Split, canonical
 from qkd.data.standard import CIFAR10
-from qkd.record import Store
+from qkd.records.record import Store
 from qkd.train import run_stage
+from tests.support import small, trees
+from tests.support.cluster import Cluster, require_packages
+from tests.support.launching import launch
 
 # The same examples on every run, however slow the machine; nothing is left behind.
 settings.register_profile("tests", deadline=None, derandomize=True, database=None)

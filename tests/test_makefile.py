@@ -5,7 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from launching import ROOT
+
+from tests.support.launching import ROOT
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / ".venv" / "ready").exists(), reason="make setup has not run in this checkout"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from launching import ROOT, launch, report, reported
 from scipy.stats import t
 
 from benchmarks import lengths
@@ -19,6 +18,7 @@ from report.lengths import difference
 from report.sources import REFERENCE
 from report.summary import Summary
 from report.words import MINUS
+from tests.support.launching import ROOT, launch, report, reported
 
 README = (ROOT / "README.md").read_text()
 

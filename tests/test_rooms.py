@@ -12,26 +12,27 @@ ROOMS = ("baselines", "benchmarks", "qkd", "report", "slurm")
 FILES = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
 
 # What a room may import of the others; "qkd" is all of it.
+TORCH_FREE_QKD = {
+    "qkd.spec", "qkd.phases", "qkd.marks", "qkd.records", "qkd.data.standard",
+    "qkd.weights.published",
+}  # fmt: skip
 MAY = {
     "qkd": set(),
     "baselines": {"qkd"},
-    "benchmarks": {
-        "baselines.methods", "qkd.spec", "qkd.phases", "qkd.record", "qkd.history", "qkd.value",
-        "qkd.photos", "qkd.published", "qkd.weights_source", "qkd.data.standard",
-    },
+    "benchmarks": {"baselines.methods", *TORCH_FREE_QKD},
+    "benchmarks.speed": {"qkd"},
     "slurm": {"benchmarks", "qkd"},
-    "report": {
-        "benchmarks", "qkd.spec", "qkd.phases", "qkd.record", "qkd.marks", "qkd.history",
-        "qkd.value", "qkd.files", "qkd.printable",
-    },
-}  # fmt: skip
+    "report": {"benchmarks", *TORCH_FREE_QKD},
+}
 
 TORCH_FREE = [
     "baselines.methods",
     *(f"qkd.{name}" for name in (
-        "value", "spec", "phases", "history", "marks", "record", "claim", "files", "runtime",
-        "imports", "printable", "photos", "data.standard", "data.streams", "data.photos",
-        "data.index", "data.imagenet", "data.cache", "weights_file", "weights_source", "published",
+        "spec", "spec.value", "spec.data", "spec.networks", "spec.methods", "spec.history",
+        "phases", "schedules", "marks", "imports", "records", "records.record", "records.lock",
+        "records.files", "training.runtime", "weights.files", "weights.published",
+        "data.standard", "data.photos.files", "data.photos.index", "data.readers.imagenet",
+        "data.cache",
     )),
     *(
         ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")

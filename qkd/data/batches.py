@@ -1,5 +1,5 @@
 """Batches as pure functions of (seed, step): of packed images, augmented as whole tensors on the
-device, or of photos (qkd.data.photo_batches).
+device, or of photos (qkd.data.photos.batches).
 """
 
 from collections.abc import Iterator
@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from qkd.data.draws import chosen, generator_of
+from qkd.data.batching import Normalise, chosen, generator_of
 from qkd.data.images import DataError, Images
-from qkd.data.normalise import Normalise
-from qkd.data.photo_batches import ALL, EVALUATED, PhotoBatches, photos_to_evaluate
-from qkd.data.photos import Files, Part
+from qkd.data.photos.batches import ALL, EVALUATED, PhotoBatches, photos_to_evaluate
+from qkd.data.photos.files import Files, Part
 from qkd.spec import Data
 
 HELD_OUT_SEED = 0

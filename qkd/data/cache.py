@@ -9,15 +9,15 @@ import msgspec
 import numpy as np
 
 from qkd.data.images import DataError, Images, Split, canonical, ordered_digest, validated
-from qkd.data.index import index_of, open_files
-from qkd.data.photos import FileSplit
+from qkd.data.photos.files import FileSplit
+from qkd.data.photos.index import index_of, open_files
 from qkd.imports import READERS, resolve
 from qkd.spec import Data
 
 
 def load(data: Data, folder: Path, loaders: int = 0) -> Split | FileSplit:
     """The images of ``data`` in canonical order, memory-mapped read-only; of photos the files,
-    which ``loaders`` processes will decode (`qkd.data.index.open_files`).
+    which ``loaders`` processes will decode (`qkd.data.photos.index.open_files`).
 
     They come from ``folder/cache/<digest>``, whose digest is verified each time, else from the
     reader, which looks in ``folder``; then the cache is written. The folder is made if its parent

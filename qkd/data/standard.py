@@ -3,8 +3,7 @@
 A digest is what ``qkd.data.images.content_digest`` gives; reading verifies it.
 """
 
-from qkd.photos import Photos
-from qkd.spec import Data
+from qkd.spec import Data, Photos
 
 FASHION_MNIST = Data(
     name="fashion-mnist",
@@ -44,8 +43,8 @@ CIFAR100 = Data(
     held_out=1000,
 )
 
-# Without a digest: it is computed once where the files lie (qkd.data.photos). The test images are
-# its validation set. 10,000 held out (assumed): at 70 % their top-1 is known to half a point.
+# Without a digest: it is computed once where the files lie (qkd.data.photos.files). The test images
+# are its validation set. 10,000 held out (assumed): at 70 % their top-1 is known to half a point.
 IMAGENET = Data(
     name="imagenet",
     reader="qkd.data.imagenet:read",

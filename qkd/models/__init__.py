@@ -1,1 +1,1 @@
-"""Networks. A factory returns a float ``torch.nn.Module``; `qkd.quantize` quantizes it."""
+"""Networks. A factory returns a float ``torch.nn.Module``; `quantize` quantizes it."""

@@ -1,7 +1,7 @@
 """The networks of the ImageNet tables: torchvision's, as they are.
 
 Dropout and stochastic depth are torchvision's own, and so are the names of the layers, so that
-torchvision's named weights (`qkd.published`) fit. Images of 64 pixels or more; the last
+torchvision's named weights (`qkd.weights.published`) fit. Images of 64 pixels or more; the last
 convolutions see a thirty-second of their side.
 """
 

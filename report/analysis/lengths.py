@@ -9,7 +9,7 @@ import pandas as pd
 from benchmarks.contrasts import Contrast
 from benchmarks.matrix import Matrix
 from qkd.spec import Recipe
-from qkd.value import encode
+from qkd.spec.value import encode
 from report.analysis.contrasts import Compared
 from report.analysis.sections import Group
 from report.frames.tidy import tidy

@@ -7,7 +7,7 @@ import pandas as pd
 
 from benchmarks.matrix import Cell
 from benchmarks.plan import Plan, cost
-from qkd.value import digest
+from qkd.spec.value import digest
 from report.frames.settings import setting_of, stands
 from report.frames.tidy import tidy
 from report.reading.parts import Environment, LeftOut, Result

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from benchmarks.matrix import cell_values
-from qkd.printable import printable
+from qkd.records.files import printable
 from qkd.spec import History, Learner
-from qkd.value import DIGEST_LENGTH
+from qkd.spec.value import DIGEST_LENGTH
 from report.analysis.sections import Section
 from report.analysis.statistics import noise_band
 from report.frames.cells import CellRow, left_out

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pandas as pd
 from markupsafe import Markup
 
-from benchmarks.speed import Figure, MachineSpeed
+from benchmarks.speed.figures import Figure, MachineSpeed
 from report.figures.speed import growth
 from report.page.table import Cell, Column, Table, table
 from report.texts import fixed

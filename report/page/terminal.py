@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from qkd.printable import printable
+from qkd.records.files import printable
 from report.analysis.methods import MethodRow
 from report.analysis.sections import Section
 from report.frames.tidy import rows

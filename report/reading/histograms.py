@@ -6,8 +6,8 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
-from qkd.record import Record
-from qkd.value import Value
+from qkd.records.record import Record
+from qkd.spec.value import Value
 from report.reading.parts import Share
 from report.reading.records import Outcome, convert
 

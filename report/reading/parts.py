@@ -8,7 +8,7 @@ import numpy
 import numpy.typing
 
 from qkd.spec import BitCount
-from qkd.value import Count, NotNegative, Value
+from qkd.spec.value import Count, NotNegative, Value
 
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -63,7 +63,7 @@ Bytes = Annotated[int, msgspec.Meta(ge=1, le=2**62)]
 
 
 class Cost(Value, kw_only=True, forbid_unknown_fields=False):
-    """What the student costs: see `qkd.cost`. Operations are those of one image."""
+    """What the student costs: see `qkd.measures.cost`. Operations are those of one image."""
 
     parameters: Amount
     packed_bytes: Bytes

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from qkd.history import before, continues
-from qkd.record import Record, State, Store
+from qkd.spec.history import before, continues
+from qkd.records.record import Record, State, Store
 from qkd.spec import History, Stage
-from qkd.value import Value
+from qkd.spec.value import Value
 from report.reading.parts import Environment, Failure, Line, Result
 
 # What a file that is not as it should be may raise, wherever its content is used

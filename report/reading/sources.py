@@ -9,8 +9,8 @@ import msgspec
 import benchmarks
 from benchmarks.matrix import Matrix
 from benchmarks.plan import plan
-from qkd.record import PRETRAINED, STAGES, Store, store_of
-from qkd.value import NotNegative, Value, decode
+from qkd.records.record import PRETRAINED, STAGES, Store, store_of
+from qkd.spec.value import NotNegative, Value, decode
 from report.reading.records import BAD_FILE, Records, reason
 
 REFERENCE = PRETRAINED.parent

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from benchmarks.speed import FOLDER, MachineSpeed
-from qkd.value import decode
+from benchmarks.speed.figures import FOLDER, MachineSpeed
+from qkd.spec.value import decode
 from report.reading.records import BAD_FILE, reason
 from report.reading.sources import REFERENCE
 

@@ -1,0 +1,1 @@
+"""Images that stay files: listed, decoded, cut, and made into batches."""

@@ -1,0 +1,62 @@
+"""Where a photo is cut, and how it is brought to size (uint8 throughout)."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.transforms.v2 import functional
+
+from qkd.spec import Photos
+
+TRIES = 10
+DRAWS = 2 * TRIES + 3  # of an image: area and ratio of each try, row, column, mirrored
+
+
+class Box(NamedTuple):
+    """A part of an image, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def random_box(height: int, width: int, draws: NDArray[np.float64], photos: Photos) -> Box:
+    """Where a random crop of an image lies, by ``draws`` from [0, 1).
+
+    Area and ratio (on a logarithmic scale) are drawn until the crop fits, ten times at most; then
+    the middle is taken, as wide or high as the ratio lets it be. Inception's crop (Szegedy et al.
+    2014, arXiv 1409.4842), as torchvision's RandomResizedCrop makes it.
+    """
+    (smallest, largest), (low, high) = photos.area, photos.ratio
+    for attempt in range(TRIES):
+        area = height * width * (smallest + (largest - smallest) * draws[2 * attempt])
+        ratio = math.exp(math.log(low) + math.log(high / low) * draws[2 * attempt + 1])
+        wide, tall = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < wide <= width and 0 < tall <= height:
+            top = int((height - tall + 1) * draws[2 * TRIES])
+            left = int((width - wide + 1) * draws[2 * TRIES + 1])
+            return Box(top, left, tall, wide)
+    wide, tall = width, height
+    if width / height < low:
+        tall = round(width / low)
+    elif width / height > high:
+        wide = round(height * high)
+    return Box((height - tall) // 2, (width - wide) // 2, tall, wide)
+
+
+def training_crop(image: Tensor, draws: NDArray[np.float64], photos: Photos) -> Tensor:
+    """A random crop of uint8 (3, H, W), at size and perhaps mirrored: uint8 (3, size, size)."""
+    box = random_box(image.shape[1], image.shape[2], draws, photos)
+    size = [photos.size, photos.size]
+    cut: Tensor = functional.resized_crop(image, *box, size=size, antialias=True)
+    return cut.flip(-1) if draws[-1] < 0.5 else cut
+
+
+def evaluation_crop(image: Tensor, photos: Photos) -> Tensor:
+    """The middle of uint8 (3, H, W), its shorter side brought to size: uint8 (3, size, size)."""
+    resized = functional.resize(image, [photos.resize], antialias=True)
+    middle: Tensor = functional.center_crop(resized, [photos.size, photos.size])
+    return middle

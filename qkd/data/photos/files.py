@@ -1,0 +1,235 @@
+"""Images that stay files: where they lie, what they are called, which they are (torch-free).
+
+The digest of such a set is the sha256 of what follows, in the order of labels and names: the names
+of the classes, and of both parts every file's label, name and size in bytes, and the content of
+1,000 files spread evenly (of all, where there are fewer). So it sees a file that is missing, added,
+renamed, of another class or of another size, and a set that was resized or compressed anew; a
+change of one file's bytes that keeps its size it sees only where that file is among the 1,000.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qkd.data.images import DataError, Images
+from qkd.spec import Data, Photos
+
+SUFFIXES = (".jpeg", ".jpg", ".png")
+SAMPLED = 1000  # files of a part whose content the digest covers
+THREADS = 16  # that list and sample: on a network's disk they wait, and do not work
+
+
+class Listed(NamedTuple):
+    """The files of a part, by label, then by name: paths within the root, labels, bytes."""
+
+    names: NDArray[np.bytes_]
+    labels: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+
+class Listing(NamedTuple):
+    """What a reader of photos returns: the names of the classes, in the order of their labels, and
+    the files of both parts; ``beside`` names files within the root that labels were read from."""
+
+    root: Path
+    classes: tuple[str, ...]
+    train: Listed
+    test: Listed
+    beside: tuple[str, ...] = ()
+
+
+class Files(NamedTuple):
+    """Labelled images that are decoded when they are needed.
+
+    ``names`` are paths within ``root``, bytes (N); ``labels`` int64 (N), from 0; ``photos`` says
+    how each is cut, ``loaders`` how many processes decode them; ``left_out`` is that of all parts
+    of the set.
+    """
+
+    root: Path
+    names: NDArray[np.bytes_]
+    labels: NDArray[np.int64]
+    photos: Photos
+    loaders: int
+    left_out: "LeftOut"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image as a network sees it."""
+        return 3, self.photos.size, self.photos.size
+
+    def part(self, indices: NDArray[np.int64]) -> "Files":
+        """The files at these indices, in their order."""
+        return self._replace(names=self.names[indices], labels=self.labels[indices])
+
+    def paths(self, indices: NDArray[np.int64]) -> list[bytes]:
+        """Where the files at these indices lie."""
+        root = os.fsencode(self.root)
+        return [b"%s/%s" % (root, name) for name in self.names[indices].tolist()]
+
+
+Part = Images | Files
+
+
+class LeftOut:
+    """What could not be decoded and was left out: files with the reason, and by training step how
+    many images it went without (a step that is asked for again counts once).
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, str] = {}
+        self.of_step: dict[int, int] = {}
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"files": dict(self.files), "of_step": dict(self.of_step)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes on from a checkpoint."""
+        self.files.update(state["files"])
+        self.of_step.update(state["of_step"])
+
+    def as_json(self, test: int) -> dict[str, Any]:
+        """As result.json holds it, where ``test`` of the test images were left out; nothing where
+        nothing was."""
+        training = sum(self.of_step.values())
+        if not (self.files or training or test):
+            return {}
+        return {"left_out": {"training": training, "test": test, "files": self.files}}
+
+
+def require_equal_parts(data: Data, parts: int) -> None:
+    """Raises DataError where a batch cut into parts (ranks, micro-batches) may lose files: its
+    images would not weigh alike, and what a rank left out would be in no record.
+    """
+    if parts > 1 and data.photos is not None and data.photos.unreadable == "skip":
+        raise DataError(
+            f"{data.name} leaves out files that cannot be decoded, which only one process with "
+            f"whole batches can do, not {parts} parts: mend or remove them, and let such files "
+            'fail: Photos(unreadable="fail")'
+        )
+
+
+def left_out_of(part: Part) -> LeftOut:
+    """What is left out of the part's set; of packed images nothing ever is."""
+    return part.left_out if isinstance(part, Files) else LeftOut()
+
+
+class FileSplit(NamedTuple):
+    """A set of photos: those to train on (held-out ones included) and those to test on."""
+
+    train: Files
+    test: Files
+
+
+def listing(root: Path) -> Listing:
+    """The files of ``root/{train,val}/<class>/*.JPEG|jpg|png``, labelled by the sorted class names.
+
+    What begins with a dot is passed over. Raises DataError, which names the place, for a class that
+    only one part has or that is empty, and for a file of another suffix.
+    """
+    classes = class_names(root / "train")
+    found = class_names(root / "val")
+    for name in sorted({*classes} ^ {*found}):
+        has, lacks = ("train", "val") if name in classes else ("val", "train")
+        raise DataError(
+            f"class {name!r} is in {root / has}, but not in {root / lacks}: labels count the "
+            "classes of both; add its folder, or remove the other"
+        )
+    return Listing(root, classes, listed(root, "train", classes), listed(root, "val", classes))
+
+
+def class_names(part: Path) -> tuple[str, ...]:
+    """The names of a part's class folders, sorted. Raises DataError where there are none."""
+    try:
+        with os.scandir(part) as entries:
+            names = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{part} cannot be listed: {error}") from error
+    if not names:
+        raise DataError(f"{part} has no class folders: photos lie in {{train,val}}/<class>/*.JPEG")
+    return tuple(names)
+
+
+def listed(root: Path, part: str, classes: tuple[str, ...]) -> Listed:
+    """The files of a part's class folders. Raises DataError."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        folders = list(pool.map(lambda name: files_of(root / part / name), classes))
+    rows = [
+        (f"{part}/{name}/{file}", label, size)
+        for label, (name, files) in enumerate(zip(classes, folders, strict=True))
+        for file, size in files
+    ]
+    return as_listed(rows)
+
+
+def as_listed(rows: list[tuple[str, int, int]]) -> Listed:
+    """(path within the root, label, bytes) of each file, as arrays."""
+    names, labels, sizes = zip(*rows, strict=True)
+    return Listed(
+        np.array([os.fsencode(name) for name in names]),
+        np.array(labels, np.int64),
+        np.array(sizes, np.int64),
+    )
+
+
+def files_of(folder: Path) -> list[tuple[str, int]]:
+    """Name and bytes of each image file in a folder, sorted by name. Raises DataError."""
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(
+                (e.name, e.stat().st_size) for e in entries if not e.name.startswith(".")
+            )
+    except OSError as error:
+        raise DataError(f"{folder} cannot be listed: {error}") from error
+    if not found:
+        raise DataError(f"{folder} has no images: unpack them again, or remove the folder")
+    for name, _ in found:
+        if not name.lower().endswith(SUFFIXES):
+            raise DataError(f"{folder / name} is not a {', '.join(SUFFIXES)} file: move it away")
+    return found
+
+
+def sampled(part: Listed) -> NDArray[np.int64]:
+    """The indices of the files whose content the digest covers, ascending."""
+    count = len(part.labels)
+    spread: NDArray[np.int64] = np.linspace(0, count - 1, min(count, SAMPLED)).round().astype(int)
+    return spread
+
+
+def digest_of(found: Listing) -> str:
+    """64 hexadecimal digits that name the set: see this file's head. Raises DataError.
+
+    Folders do not enter, so that a flat folder of test images and a tree of the same are one set.
+    """
+    sha = hashlib.sha256()
+    for name in found.classes:
+        sha.update(os.fsencode(name) + b"\n")
+    for part in (found.train, found.test):
+        sha.update(f"{len(part.labels)} files\n".encode())
+        rows = zip(part.names.tolist(), part.labels.tolist(), part.sizes.tolist(), strict=True)
+        for path, label, size in rows:
+            sha.update(b"%d %s %d\n" % (label, path.rpartition(b"/")[2], size))
+        for content in _contents(found.root, part.names[sampled(part)].tolist()):
+            sha.update(content)
+    return sha.hexdigest()
+
+
+def _contents(root: Path, names: list[bytes]) -> Iterator[bytes]:
+    """The sha256 of each file's content."""
+
+    def content(name: bytes) -> bytes:
+        path = root / os.fsdecode(name)
+        try:
+            return hashlib.sha256(path.read_bytes()).digest()
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error}") from error
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        yield from pool.map(content, names)

@@ -1,0 +1,1 @@
+"""A trained stage's networks in forms that others read."""

@@ -1,0 +1,133 @@
+"""What a network costs: parameters, bytes, multiply-accumulates and bit operations."""
+
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from qkd.measures.macs import layer_macs
+from qkd.quantizers.codes import Codes
+from qkd.quantizers.packed import Integers, Packed, encode
+from qkd.quantizers.quantize import (
+    QuantizedConv2d,
+    QuantizedLinear,
+    Quantizer,
+    quantized_layers,
+)
+
+FLOAT_BITS = 32
+PIXEL_BITS = 8
+# torch's own counter of a batch norm's training steps: nothing reads it afterwards.
+COUNTER = ".num_batches_tracked"
+
+
+class Cost(NamedTuple):
+    """What a network costs.
+
+    Attributes:
+        parameters: those of the float network; the quantizers' own, a few a layer, aside.
+        packed_bytes: bytes of `as_packed` as a file.
+        float32_bytes: bytes of the float network in the same kind of file.
+        macs: multiply-accumulates of the convolutions and linear layers for one image.
+        bit_operations: those, each times the bits of its weight and the bits of its input. A layer
+            without a quantizer counts 32 x 32. The first layer's input is an image, which no
+            quantizer touches: its pixels are 8-bit already and count so.
+    """
+
+    parameters: int
+    packed_bytes: int
+    float32_bytes: int
+    macs: int
+    bit_operations: int
+
+
+def cost(network: nn.Module, shape: tuple[int, int, int]) -> Cost:
+    """The cost of a network, quantized or not, on images (C, H, W)."""
+    macs = layer_macs(network, shape)
+    layers = dict(quantized_layers(network))
+    products = dict.fromkeys(macs, FLOAT_BITS**2)
+    products |= {name: _weight_bits(layer) * _input_bits(layer) for name, layer in layers.items()}
+    return Cost(
+        parameters=sum(
+            parameter.numel()
+            for name, parameter in network.named_parameters()
+            if "_quantizer." not in name
+        ),
+        packed_bytes=len(encode(as_packed(network))),
+        float32_bytes=len(encode(Packed({}, float_tensors(network)))),
+        macs=sum(macs.values()),
+        bit_operations=sum(count * products[name] for name, count in macs.items()),
+    )
+
+
+def cost_or_reason(network: nn.Module, shape: tuple[int, int, int]) -> dict[str, Any]:
+    """The ``cost`` as result.json holds it, or in ``cost_refused`` why it is not known: whatever a
+    user's network or quantizer raises is no reason to lose what was trained.
+    """
+    try:
+        return {"cost": cost(network, shape)._asdict()}
+    except Exception as error:
+        return {"cost_refused": f"{type(error).__name__}: {error}"}
+
+
+def as_packed(network: nn.Module) -> Packed:
+    """The network as its packed file holds it.
+
+    The quantized layers' weights are integers; all else that a forward pass in eval mode reads is
+    as it is, the input quantizers' parameters among it. Each weight's quantizer is left out: its
+    values are the network's own weights already.
+    """
+    integers = {
+        f"{name}.weight": _integers(layer)
+        for name, layer in network.named_modules(remove_duplicate=False)
+        if isinstance(layer, (QuantizedConv2d, QuantizedLinear))
+    }
+    tensors = {
+        name: tensor
+        for name, tensor in network.state_dict().items()
+        if name not in integers and ".weight_quantizer." not in name and not name.endswith(COUNTER)
+    }
+    return Packed(integers, tensors)
+
+
+def float_tensors(network: nn.Module) -> dict[str, Tensor]:
+    """What the network has without its quantizers, by name."""
+    return {
+        name: tensor
+        for name, tensor in network.state_dict().items()
+        if "_quantizer." not in name and not name.endswith(COUNTER)
+    }
+
+
+def weight_codes(layer: QuantizedConv2d | QuantizedLinear) -> Codes:
+    """The layer's weight as integers."""
+    return cast(Quantizer, layer.weight_quantizer).codes(layer.weight)
+
+
+def bits_of(codes: Codes) -> int:
+    """The bits that tell the codes from the lowest to the highest apart."""
+    return (codes.highest - codes.lowest).bit_length()
+
+
+def _integers(layer: QuantizedConv2d | QuantizedLinear) -> Integers:
+    codes = weight_codes(layer)
+    scale = codes.scale.detach().float().cpu()
+    return Integers(
+        codes.integers.to(torch.int16),
+        bits_of(codes),
+        codes.lowest,
+        codes.highest,
+        scale,
+        torch.zeros_like(scale) if codes.offset is None else codes.offset.detach().float().cpu(),
+    )
+
+
+def _weight_bits(layer: QuantizedConv2d | QuantizedLinear) -> int:
+    return bits_of(weight_codes(layer))
+
+
+def _input_bits(layer: QuantizedConv2d | QuantizedLinear) -> int:
+    if isinstance(layer.input_quantizer, nn.Identity):
+        return PIXEL_BITS
+    one = layer.weight.detach().new_zeros(1)  # the bounds are the same whatever is quantized
+    return bits_of(cast(Quantizer, layer.input_quantizer).codes(one))

@@ -1,0 +1,41 @@
+"""Files that are never half-written, and text of others that is safe to print (torch-free)."""
+
+import os
+import secrets
+from pathlib import Path
+
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replaces ``path`` by ``content``, written beside and renamed: a reader sees the old file or
+    the new one, never a part.
+
+    Raises OSError (a full disk, say), leaving the old file as it was and nothing beside it.
+    """
+    # Processes of one number may write at once: on two hosts, or in two containers.
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+        _flush_folder(path.parent)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _flush_folder(folder: Path) -> None:
+    """The rename itself survives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def printable(text: str) -> str:
+    """The text with every control or other unprintable character but line feeds replaced."""
+    return "".join(c if c.isprintable() or c == "\n" else REPLACEMENT for c in text)

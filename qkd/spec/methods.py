@@ -1,0 +1,78 @@
+"""Loss terms, phases, and a method as a tuple of phases (torch-free)."""
+
+from functools import cached_property
+from typing import Annotated, Literal
+
+import msgspec
+
+from qkd.spec.networks import INTERVAL
+from qkd.spec.value import Count, ImportPath, Name, NotNegative, Scalar, Value
+
+
+class Term(Value, kw_only=True):
+    """One term of a loss: ``weight * loss(logits, target, **options)``.
+
+    ``target`` is what the logits are held against: the labels, or the other network's detached
+    logits (the teacher's for the student's terms, the student's for the teacher's). The loss must
+    be a mean over images, or it changes with the parts in which a batch is computed (micro-batches,
+    ranks): a sum would shrink by their number, and what compares images sees those of a part only.
+    """
+
+    loss: ImportPath
+    target: Literal["labels", "peer"] = "labels"
+    weight: NotNegative = 1.0
+    options: dict[str, Scalar] = {}  # noqa: RUF012 (likewise)
+
+
+class Phase(Value, kw_only=True):
+    """One part of a method: the student's loss terms and the teacher's (none: frozen or absent).
+
+    ``teacher_learning_rate`` is a factor on the student's weight learning rate.
+    """
+
+    name: Name
+    student: Annotated[tuple[Term, ...], msgspec.Meta(min_length=1)]
+    teacher: tuple[Term, ...] = ()
+    teacher_learning_rate: NotNegative = 1.0
+
+    @cached_property
+    def trains_teacher(self) -> bool:
+        """Whether the teacher learns in this phase."""
+        return bool(self.teacher)
+
+    @cached_property
+    def needs_teacher(self) -> bool:
+        """Whether the phase cannot run without a teacher."""
+        return self.trains_teacher or any(term.target == "peer" for term in self.student)
+
+
+class Share(Value, kw_only=True):
+    """A phase and its length in epochs at the paper's scale."""
+
+    phase: Phase
+    epochs: Count
+
+
+class Method(Value, kw_only=True):
+    """A named tuple of phases (none: the student as it starts), and a quantizer (none: full
+    precision). ``teacher`` is the pair's, or the student's own full-precision self; ``schedule``
+    one cosine over the run, or one over each phase.
+    """
+
+    name: Name
+    shares: tuple[Share, ...]
+    quantizer: ImportPath | None = INTERVAL
+    teacher: Literal["pair", "self"] = "pair"
+    initial_interval: Literal["mse", "minmax"] = "mse"
+    schedule: Literal["run", "phase"] = "run"
+    note: str = ""
+
+    @property
+    def epochs(self) -> int:
+        """The student's epochs at the paper's scale."""
+        return sum(share.epochs for share in self.shares)
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether any phase needs a teacher."""
+        return any(share.phase.needs_teacher for share in self.shares)

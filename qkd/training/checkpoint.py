@@ -1,0 +1,62 @@
+"""The state of a stage on disk: what a killed run goes on from, and what the next stage needs."""
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from qkd.records.files import write_atomically
+from qkd.training.step import Side
+
+VERSION = 1
+
+
+class BadCheckpoint(ValueError):
+    """A checkpoint that cannot be used: damaged, foreign, or of another version."""
+
+
+def save(path: Path, content: dict[str, Any]) -> str:
+    """Writes a checkpoint, whole or not at all; returns its sha256.
+
+    Raises OSError (a full disk), leaving the previous checkpoint as it was.
+    """
+    buffer = io.BytesIO()
+    torch.save({"version": VERSION, **content}, buffer)
+    data = buffer.getvalue()
+    write_atomically(path, data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def load(path: Path, digest: str, sha256: str | None = None) -> dict[str, Any]:
+    """A checkpoint of the history ``digest``, on the CPU; nothing in it is executed.
+
+    Raises BadCheckpoint, naming the file and what to do.
+    """
+    try:
+        data = path.read_bytes()
+        if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+            raise ValueError("its sha256 is not the one in result.json beside it")
+        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        if not isinstance(content, dict) or content.get("version") != VERSION:
+            raise ValueError(f"it is not a checkpoint of version {VERSION}")
+        if content.get("digest") != digest:
+            raise ValueError(f"it belongs to {content.get('digest')!r}, not {digest!r}")
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # torch.load raises what the file makes it raise
+        raise BadCheckpoint(
+            f"{path} cannot be used: {error}. Remove the folder {path.parent} to train it again"
+        ) from error
+    return content
+
+
+def side_state(side: Side) -> dict[str, Any]:
+    """A side's network, optimiser and floors, ready to be saved."""
+    return {
+        "network": side.network.state_dict(),
+        "optimiser": side.optimiser.state_dict() if side.optimiser else None,
+        "floors": side.floors,
+        "floor_hits": int(side.floor_hits),
+    }

@@ -1,0 +1,200 @@
+"""One optimiser step of a student, and of its teacher where the phase trains it."""
+
+from dataclasses import dataclass, field
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from qkd.imports import LOSSES, resolve
+from qkd.quantizers.quantize import interval_parameters
+from qkd.schedules import learning_rate_factor
+from qkd.spec import Precision, Recipe, Term
+from qkd.spec.history import seed_of
+from qkd.training import distributed
+from qkd.training.window import NotFinite
+
+INTERVAL_FLOOR = 0.01
+
+
+@dataclass
+class Side:
+    """A network at work: the student, or the teacher.
+
+    ``optimiser`` is None where the network is frozen; ``floors`` holds the lowest value of each
+    interval, ``floor_hits`` how often an interval was raised to it. ``precision`` is that of the
+    forward pass.
+    """
+
+    name: str
+    network: nn.Module
+    optimiser: torch.optim.SGD | None = None
+    terms: tuple[Term, ...] = ()
+    learning_rate_factor: float = 1.0
+    floors: dict[str, Tensor] = field(default_factory=dict)
+    floor_hits: int | Tensor = 0
+    precision: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        self._call: nn.Module = self.network
+        self.network.train(self.optimiser is not None)
+        parameters = dict(self.network.named_parameters())
+        self._floored: list[Tensor] = [parameters[name] for name in self.floors]
+        self._floors = torch.stack(list(self.floors.values())) if self.floors else torch.empty(0)
+
+    def compile(self) -> None:
+        """From now on the forward pass of training is compiled; evaluation stays as it is.
+
+        As a whole: a part that cannot be compiled, or shapes that change without end, are errors
+        at the first step rather than a silent return to slowness.
+        """
+        self._call = cast(nn.Module, torch.compile(self._call, fullgraph=True))
+
+    def synchronise(self) -> None:
+        """From now on its batch norms, in training, are those of all ranks' images together."""
+        self._call = distributed.synchronised(self.network)
+
+    def average(self) -> None:
+        """From now on `learn` leaves the mean of the gradients over the ranks."""
+        self._call = distributed.averaging(self._call)
+
+    def forward(self, images: Tensor, seed: int, step: int, part: int = 0) -> Tensor:
+        """Logits (batch, classes). Dropout draws from a stream of this side's own, and of the part
+        of the batch that the images are.
+        """
+        stream = f"{self.name}-dropout-{part}" if part else f"{self.name}-dropout"
+        torch.manual_seed(seed_of(seed, stream, step))
+        with (
+            torch.inference_mode(self.optimiser is None),
+            torch.autocast(images.device.type, torch.bfloat16, self.precision == "bfloat16"),
+        ):
+            logits: Tensor = self._call(images)
+        # What was made in inference mode could not be kept for the student's gradient.
+        return logits.clone() if logits.is_inference() else logits
+
+    def learn(
+        self, logits: Tensor, labels: Tensor, peer: Tensor | None, share: float = 1.0
+    ) -> dict[str, Tensor]:
+        """Adds to the gradients ``share`` times those of the side's weighted loss terms; returns
+        each term's value, unweighted.
+        """
+        values: dict[str, Tensor] = {}
+        total = logits.new_zeros(())
+        for term in self.terms:
+            target = labels if term.target == "labels" else peer
+            if target is None:
+                raise ValueError(f"a loss term of the {self.name} needs the other network")
+            value = resolve(term.loss, LOSSES)(logits, target, **term.options)
+            name = f"{self.name}_{term.loss.partition(':')[2]}"
+            values[f"{name}_{len(values)}" if name in values else name] = value.detach()
+            total = total + term.weight * value
+        torch.autograd.backward(total if share == 1 else share * total)
+        return values
+
+    def require_finite(self, step: int) -> None:
+        """Raises NotFinite, naming the tensor, where the network's state is not finite."""
+        for name, tensor in self.network.state_dict().items():
+            if not bool(tensor.isfinite().all()):
+                raise NotFinite(
+                    f"{name} of the {self.name} is not finite after step {step}: lower the "
+                    "learning rate"
+                )
+
+    def step(self, factor: float) -> None:
+        """One optimiser step at ``factor`` times the initial learning rates."""
+        if self.optimiser is None:
+            return
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["initial_lr"] * factor * self.learning_rate_factor
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        if self.floors:
+            with torch.no_grad():
+                below = torch.stack(self._floored) < self._floors
+                self.floor_hits = self.floor_hits + below.sum()
+                torch._foreach_maximum_(self._floored, list(self._floors.unbind()))
+
+
+def optimiser_of(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    """SGD with momentum; intervals have their own learning rates and no weight decay."""
+    weight_intervals, activation_intervals = interval_parameters(network)
+    intervals = weight_intervals | activation_intervals
+    others = [p for name, p in network.named_parameters() if name not in intervals]
+    groups = [
+        (others, recipe.learning_rate, recipe.weight_decay),
+        (list(weight_intervals.values()), recipe.weight_interval_learning_rate, 0.0),
+        (list(activation_intervals.values()), recipe.activation_interval_learning_rate, 0.0),
+    ]
+    return torch.optim.SGD(
+        [
+            {"params": parameters, "lr": rate, "initial_lr": rate, "weight_decay": decay}
+            for parameters, rate, decay in groups
+        ],
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        foreach=True,
+    )
+
+
+def interval_floors(network: nn.Module) -> dict[str, Tensor]:
+    """For each interval the lowest value that it may take: 1 % of what it is now."""
+    weights, activations = interval_parameters(network)
+    return {
+        name: INTERVAL_FLOOR * parameter.detach().clone()
+        for name, parameter in (weights | activations).items()
+        if name.endswith(".interval")
+    }
+
+
+def train_step(
+    student: Side, teacher: Side | None, images: Tensor, labels: Tensor, *,
+    recipe: Recipe, seed: int, step: int, micro_batches: int = 1,
+) -> dict[str, Tensor]:  # fmt: skip
+    """One step of the student, and of the teacher where it learns, from the same forward passes.
+
+    Each side's gradient stops at the other's logits. A loss term is a mean over the images, so that
+    over a batch in equal parts (micro-batches, and the ranks' shares) it is the mean of the parts'.
+
+    Args:
+        student: in training.
+        teacher: None where the phase needs none.
+        images: float32 (batch, channels, height, width); of several ranks, this one's share.
+        labels: int64 (batch).
+        recipe: the schedule.
+        seed: the history's seed, for dropout.
+        step: the student's step since its start.
+        micro_batches: equal parts in which the gradients are summed up; it divides the batch.
+
+    Returns:
+        The values of the loss terms by side and name, as scalars on the device.
+    """
+    images = images.to(memory_format=torch.channels_last)
+    first = distributed.place().rank * micro_batches
+    parts = zip(images.chunk(micro_batches), labels.chunk(micro_batches), strict=True)
+    found = [
+        _gradients(
+            student, teacher, *part, draw=(seed, step, first + number), share=1 / micro_batches
+        )
+        for number, part in enumerate(parts)
+    ]
+    factor = learning_rate_factor(step, recipe)
+    student.step(factor)
+    if teacher is not None:
+        teacher.step(factor)
+    if micro_batches == 1:
+        return found[0]
+    return {name: torch.stack([part[name] for part in found]).mean() for name in found[0]}
+
+
+def _gradients(
+    student: Side, teacher: Side | None, images: Tensor, labels: Tensor, *,
+    draw: tuple[int, int, int], share: float,
+) -> dict[str, Tensor]:  # fmt: skip
+    """Both sides' gradients by a part of the batch; ``draw``: seed, step and part, for dropout."""
+    student_logits = student.forward(images, *draw)
+    teacher_logits = teacher.forward(images, *draw) if teacher else None
+    peer = teacher_logits.detach() if teacher_logits is not None else None
+    values = student.learn(student_logits, labels, peer, share)
+    if teacher is not None and teacher_logits is not None and teacher.terms:
+        values |= teacher.learn(teacher_logits, labels, student_logits.detach(), share)
+    return values

@@ -1,0 +1,65 @@
+"""What a person sees of where a matrix stands (torch-free)."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from qkd.records.files import printable
+from slurm.cluster.standing import Standing, tail
+from slurm.planning.notes import note_of
+from slurm.planning.statuses import Status
+from slurm.planning.work import Work
+
+SUCCESS, FAILURE = 0, 1
+
+
+def show(work: Work, found: Mapping[str, Standing]) -> None:
+    """Counts, a line for each stage of which there is something to say, and why stages failed."""
+    _count(found)
+    table = Table("stage", "status", "job", "detail")
+    for key, one in found.items():
+        if one.status not in (Status.DONE, Status.MISSING) or one.detail:
+            name, detail = work.record(key).path.name, Text(printable(one.detail))
+            table.add_row(Text(name), one.status, Text(printable(one.job)), detail)
+    if table.row_count:
+        Console().print(table)
+    for key, one in found.items():
+        note = note_of(work.record(key)) if one.status == Status.FAILED else None
+        said = tail(Path(note.stderr)) if note else ""
+        if said and said not in one.detail:
+            print(f"{work.record(key).path.name}: the last lines of its job's stderr")
+            print("\n".join(f"  {printable(line)}" for line in said.splitlines()))
+
+
+def show_sent(work: Work, found: Mapping[str, Standing], arrays: Sequence[int]) -> int:
+    """What a launch found, and sent in arrays of so many jobs. Returns an exit code: 1 where a
+    stage failed.
+    """
+    _count(found)
+    if arrays:
+        print(
+            f"{len(arrays)} calls of sbatch, {sum(arrays)} jobs; the last writes "
+            f"{work.settings.report}"
+        )
+        print("Watch them with make status, stop them with make cancel (same variables)")
+    elif all(one.status == Status.DONE for one in found.values()):
+        print("all is done: make report writes the report")
+    else:
+        print("nothing to send")
+    failed = [key for key, one in found.items() if one.status == Status.FAILED]
+    for key in failed:
+        print(printable(f"failed {work.record(key).path.name}: {found[key].detail}"))
+    if failed:
+        print("Clear failures with: make retry (same variables), then run again")
+    return FAILURE if failed else SUCCESS
+
+
+def _count(found: Mapping[str, Standing]) -> None:
+    counts = Counter(one.status for one in found.values())
+    for status in Status:
+        if counts[status]:
+            print(f"{counts[status]:5d} {status}")

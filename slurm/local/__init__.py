@@ -1,0 +1,1 @@
+"""Stages on this machine: worker processes, and the schedule that feeds them."""

@@ -1,0 +1,74 @@
+"""What a command is about: a matrix, its plan, its records."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.matrix import Matrix, select
+from benchmarks.plan import Plan, plan
+from benchmarks.settings import Settings, SettingsError
+from qkd.records.record import Record, Store, store_of
+from qkd.training.runtime import Runtime
+from slurm.planning.matrices import build, is_file
+
+
+class Work(NamedTuple):
+    """A matrix with the records, and its plan: the whole one, and that of the chosen cells."""
+
+    settings: Settings
+    matrix: Matrix
+    whole: Plan
+    plan: Plan
+    store: Store
+
+    def record(self, digest: str) -> Record:
+        """The record of a planned stage: where it is, or where it will be."""
+        return self.store.record(self.whole.stages[digest].stage.history)
+
+
+def prepare(settings: Settings, unread: bool = False) -> Work:
+    """What the settings ask for; with ``unread`` though its data is not there, as
+    `slurm.planning.matrices.build` says. Raises ValueError for what cannot be.
+    """
+    matrix = build(settings, unread)
+    cells = list(matrix.cells())
+    whole = plan(cells)
+    chosen = whole.of(select(cells, settings.only))
+    for batch in sorted({one.stage.history.recipe.batch for one in chosen.stages.values()}):
+        if batch % settings.micro_batches:
+            raise SettingsError(
+                f"MICROBATCHES={settings.micro_batches} does not divide a batch of {batch} images"
+            )
+    return Work(settings, matrix, whole, chosen, store_of(settings.results))
+
+
+def read_data(work: Work) -> None:
+    """Reads every data set that is needed, so that nothing is begun where one is not there.
+
+    Raises DataError.
+    """
+    from qkd.data.cache import load  # numpy, which most commands do not need
+
+    for data in {cell.pair.data.name: cell.pair.data for cell, _ in work.plan.cell_stages}.values():
+        load(data, work.settings.data)
+
+
+def runtime_of(settings: Settings) -> Runtime:
+    """How stages are to be trained, wherever that is: the paths are absolute."""
+    matrix_file = str(Path(settings.matrix).resolve()) if is_file(settings.matrix) else ""
+    return Runtime(
+        data=str(settings.data.resolve()),
+        threads=settings.threads,
+        compile=settings.compile,
+        lean=settings.lean,
+        loaders=settings.loaders,
+        micro_batches=settings.micro_batches,
+        matrix_file=matrix_file,
+    )
+
+
+def reason_of(record: Record) -> str:
+    """Why a stage failed, as its record says; an unreadable one says so."""
+    try:
+        return str(record.read_json(record.failed_file).get("message", ""))
+    except ValueError as error:
+        return str(error) if record.failed_file.exists() else ""

@@ -1,0 +1,207 @@
+"""A stage is exported by name, checked, and nothing of a record leads elsewhere."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from qkd.export.onnx_graph import onnx_bytes
+from qkd.export.stage import ExportError, agreement, export, find, tell
+from qkd.export.stage import trained as networks_of
+from qkd.measures.cost import as_packed
+from qkd.quantizers.packed import read
+from qkd.records.record import BadRecord, store_of
+from qkd.training.checkpoint import BadCheckpoint
+from tests.qkd.measures.test_cost import SHAPE
+from tests.qkd.measures.test_cost import small as small_network
+from tests.support import small
+from tests.support.launching import ROOT, environment
+
+WHY = "make export needs the project's extra 'export'"
+CO_STUDIED = small.stage(*small.CO_STUDIED).history
+
+
+@pytest.fixture
+def onnxruntime():
+    for name in ("onnx", "onnxscript"):
+        pytest.importorskip(name, reason=WHY)
+    return pytest.importorskip("onnxruntime", reason=WHY)
+
+
+@pytest.fixture
+def results(tmp_path, trained):
+    """A results folder with copies of the co-studied stage and its start."""
+    for history in (CO_STUDIED, small.PAIR.student_start):
+        source = trained.record(history).path
+        shutil.copytree(source, tmp_path / "results" / "stages" / source.name)
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def record(results):
+    return store_of(results).record(CO_STUDIED)
+
+
+def data(runtime):
+    return small.Path(runtime.data)
+
+
+@pytest.mark.slow
+def test_everything_that_the_stage_has_is_written_and_checked(
+    onnxruntime, results, record, runtime, capsys
+):
+    told = export(results, record.digest, data(runtime))
+    folder = results / "export" / record.path.name
+    assert told.pop("folder") == str(folder)
+    assert json.loads((folder / "export.json").read_text()) == told
+    check = told["check"]
+    assert check["images"] == record.read_json(record.result_file)["student"]["images"]
+    assert check["top1"] == pytest.approx(record.read_json(record.result_file)["student"]["top1"])
+    assert check["agreement"] >= 0.99
+    assert sorted(told["files"]) == sorted(
+        {file.name for file in folder.iterdir()} - {"export.json"}
+    )
+    for name, file in told["files"].items():
+        content = (folder / name).read_bytes()
+        assert file == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    subject = networks_of(store_of(results), record.digest)
+    packed, expected = read(folder / "student.packed.safetensors"), as_packed(subject.student)
+    for name, one in expected.integers.items():
+        assert torch.equal(packed.integers[name].codes, one.codes)
+    content = small.loaded(record)
+    for side in ("student", "teacher"):
+        state = content[side]["network"]
+        found = load_file(folder / f"{side}.safetensors")
+        assert found.keys() == state.keys()
+        assert all(torch.equal(found[name], tensor) for name, tensor in state.items())
+    assert (
+        record.read_json(record.result_file)["cost"]["packed_bytes"]
+        == (told["files"]["student.packed.safetensors"]["bytes"])
+    )
+    assert tell({**told, "folder": "here"}) == 0
+    assert "of the predictions agree" in capsys.readouterr().out
+
+
+def test_without_onnx_the_others_are_written_and_the_exit_code_says_so(
+    results, record, runtime, monkeypatch, capsys
+):
+    stale = results / "export" / record.path.name / "student.onnx"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("of an earlier export")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    told = export(results, record.path.name, data(runtime))
+    assert sorted(file.name for file in stale.parent.iterdir()) == [
+        "export.json",
+        "student.packed.safetensors",
+        "student.safetensors",
+        "teacher.safetensors",
+    ]
+    assert tell(told) == 1
+    assert "no student.onnx" in capsys.readouterr().err
+    assert "check" not in told
+
+
+def test_a_full_precision_stage_that_trained_no_teacher_has_its_student_alone(
+    results, runtime, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    told = export(results, small.PAIR.student_start.digest, data(runtime))
+    assert list(told["files"]) == ["student.safetensors"]
+
+
+@pytest.mark.slow
+def test_an_export_that_computes_something_else_is_noticed(onnxruntime, capsys):
+    images = torch.randn(64, *SHAPE)
+    network = small_network().eval()
+    model = onnx_bytes(network, SHAPE)
+    torch.nn.init.normal_(network[8].weight)
+    found = agreement(network, model, [(images, torch.zeros(64, dtype=torch.int64))])
+    assert found["agreement"] < 0.9
+    assert tell({"files": {}, "folder": ".", "check": found}) == 1
+    assert "do not use it" in capsys.readouterr().err
+
+
+def test_a_stage_is_found_by_digest_name_and_folder(results, record, monkeypatch):
+    store = store_of(results)
+    for named in (record.digest, record.path.name, str(record.path), f"{record.path}/"):
+        assert find(store, named).path == record.path
+    monkeypatch.chdir(results.parent)
+    assert find(store, f"results/stages/{record.path.name}").path == record.path
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda name: name[:-1] + "x", lambda name: name[-16:-1], str.upper]
+)
+def test_an_unknown_stage_is_an_error_that_lists_what_is_close(results, record, spoil):
+    with pytest.raises(ExportError, match=record.digest):
+        find(store_of(results), spoil(record.path.name))
+
+
+@pytest.mark.parametrize("named", ["", ".", "..", "../stages", "/", "results"])
+def test_what_is_no_record_is_no_stage(results, named):
+    with pytest.raises(ExportError, match="is no stage of"):
+        find(store_of(results), named)
+
+
+def test_a_folder_of_other_results_is_not_taken_for_one_of_ours(results, record, tmp_path):
+    other = tmp_path / "other" / record.path.name
+    shutil.copytree(record.path, other)
+    with pytest.raises(ExportError, match="is no stage of"):
+        find(store_of(results), str(other))
+
+
+def spoiled(record, what):
+    if what == "not done":
+        record.result_file.unlink()
+    if what == "without weights":
+        record.checkpoint_file.unlink()
+    if what == "tampered":
+        record.checkpoint_file.write_bytes(record.checkpoint_file.read_bytes() + b"x")
+    if what == "of another stage":
+        content = json.loads(record.stage_file.read_text())
+        content["history"]["seed"] = 7
+        record.stage_file.write_text(json.dumps(content))
+    if what == "a name that climbs":
+        text = record.stage_file.read_text()
+        name = small.PAIR.student.name
+        record.stage_file.write_text(text.replace(f'"{name}"', '"../../../gone"'))
+
+
+@pytest.mark.parametrize(
+    ("what", "error", "says"),
+    [
+        ("not done", ExportError, "only a done stage"),
+        ("without weights", ExportError, "was removed: train it again"),
+        ("tampered", BadCheckpoint, "sha256"),
+        ("of another stage", BadRecord, "is of the stage"),
+        ("a name that climbs", BadRecord, "name"),
+    ],
+)
+def test_a_record_that_cannot_be_believed_writes_nothing(
+    results, record, runtime, tmp_path, what, error, says
+):
+    spoiled(record, what)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(error, match=says):
+        export(results, record.digest, data(runtime))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(["none"], "none is no stage of"), (["none", "--matrix-file", "no.py"], "no matrix file")],
+)
+def test_the_command_says_what_is_wrong(tmp_path, arguments, says):
+    command = [sys.executable, "-m", "qkd.export.stage", *arguments, "--results", str(tmp_path)]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(tmp_path, tmp_path), capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr

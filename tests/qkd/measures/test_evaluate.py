@@ -1,0 +1,108 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from qkd.measures.evaluate import Accuracy, answers, evaluate
+from qkd.training.window import NotFinite, Window
+
+
+class Table(nn.Module):
+    """The logits are what the pixels say."""
+
+    def forward(self, images):
+        assert not self.training
+        assert not torch.is_autocast_enabled("cpu")
+        return images.flatten(1)
+
+
+def batches_of(logits, labels, size):
+    images = torch.tensor(logits).float()[:, :, None, None]
+    return zip(images.split(size), torch.tensor(labels).split(size), strict=True)
+
+
+LOGITS = [[9, 8, 7, 6, 5, 4], [9, 8, 7, 6, 5, 4], [0, 1, 2, 3, 4, 5], [9, 8, 7, 6, 5, 4]]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_counts_by_hand_whatever_the_batch(size):
+    # Ranks of the labels: first, fifth, first, sixth.
+    accuracy = evaluate(Table(), batches_of(LOGITS, [0, 4, 5, 5], size))
+    assert accuracy[:3] == (2, 3, 4)
+    assert (accuracy.top1, accuracy.top5) == (50.0, 75.0)
+    # -ln softmax: 0, 4, 0 and 5 above that of the largest, ln sum e^-k for k = 0 .. 5.
+    largest = math.log(sum(math.exp(-k) for k in range(6)))
+    assert accuracy.loss == pytest.approx((0 + 4 + 0 + 5) / 4 + largest, rel=1e-6)
+
+
+def test_with_fewer_than_five_classes_every_one_is_among_the_first_five():
+    accuracy = evaluate(Table(), batches_of([[1, 2, 3], [3, 2, 1]], [0, 0], 2))
+    assert accuracy[:3] == (1, 2, 2)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_mode_is_left_as_it_was(training):
+    network = Table().train(training)
+    with torch.autocast("cpu", torch.bfloat16):
+        evaluate(network, batches_of(LOGITS, [0, 0, 0, 0], 4))
+    assert network.training == training
+    with pytest.raises(IndexError):
+        evaluate(network, batches_of(LOGITS, [0, 0, 0, 99], 4))
+    assert network.training == training
+
+
+def test_no_images_are_an_error():
+    with pytest.raises(ValueError, match="no images to evaluate on"):
+        evaluate(Table(), [])
+
+
+def test_an_accuracy_as_json():
+    assert Accuracy(1, 2, 4, 0.5).as_json() == {
+        "correct1": 1, "correct5": 2, "images": 4, "loss": 0.5, "top1": 25.0, "top5": 50.0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_the_answers_of_each_image_by_hand_whatever_the_batch(size):
+    found = answers(Table(), batches_of(LOGITS, [0, 4, 5, 5], size))
+    assert found.predictions.tolist() == [0, 0, 5, 0]
+    assert found.correct.tolist() == [True, False, True, False]
+    # The first image is the highest bit of the first byte: 1010 0000 is "oA==" in base64.
+    assert found.as_json() == {**found.accuracy.as_json(), "correct": "oA=="}
+    assert found.accuracy == evaluate(Table(), batches_of(LOGITS, [0, 4, 5, 5], size))
+
+
+def values(**numbers):
+    return {name: torch.tensor(number) for name, number in numbers.items()}
+
+
+def test_a_window_averages_each_term_over_the_steps_that_had_it():
+    window = Window()
+    window.add(values(a=1.0))
+    window.add(values(a=2.0, b=5.0))
+    window.add(values(a=6.0, b=7.0))
+    assert window.means() == {"a": 3.0, "b": 6.0}
+    assert window.steps == 3
+
+
+def test_a_window_goes_on_from_its_state():
+    whole, first = Window(), Window()
+    for number in (0.1, 0.2, 0.3):
+        whole.add(values(a=number))
+    first.add(values(a=0.1))
+    second = Window(first.state())
+    for number in (0.2, 0.3):
+        second.add(values(a=number))
+    assert second.means() == whole.means()
+    assert first.means() == {"a": pytest.approx(0.1)}
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_window_names_the_term_that_is_not_finite(number):
+    window = Window()
+    window.require_finite(0)
+    window.add(values(a=1.0, b=number))
+    window.add(values(a=1.0, b=1.0))
+    with pytest.raises(NotFinite, match=r"term b became .* in the 2 steps up to step 7"):
+        window.require_finite(7)

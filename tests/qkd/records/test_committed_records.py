@@ -1,0 +1,41 @@
+"""Ids are for ever: what was committed is still decoded, still named by its own digest, and every
+name in it still leads to an object."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks.matrix import Matrix
+from qkd.imports import FACTORIES, LOSSES, QUANTIZERS, READERS, resolve
+from qkd.spec import Stage
+from qkd.spec.value import decode
+
+REFERENCE = Path(__file__).resolve().parents[3] / "results" / "reference"
+STAGES = sorted(REFERENCE.rglob("stage.json"))
+NAME = re.compile(r'"(reader|factory|loss|quantizer)": ?"([^"]+)"')
+WITHIN = {"reader": READERS, "factory": FACTORIES, "loss": LOSSES, "quantizer": QUANTIZERS}
+
+
+def test_every_committed_stage_is_named_by_its_digest():
+    named = {path: decode(path.read_bytes(), Stage).history.digest for path in STAGES}
+    assert len(named) >= 243
+    assert {p.parent.name: d for p, d in named.items() if not p.parent.name.endswith(f"-{d}")} == {}
+
+
+def test_every_cell_of_a_committed_matrix_ends_in_a_committed_stage():
+    stages = {path.parent.name.rpartition("-")[2] for path in STAGES}
+    matrices = [decode(p.read_bytes(), Matrix) for p in sorted(REFERENCE.glob("*/matrices/*.json"))]
+    assert len(matrices) >= 4
+    cells = [cell for matrix in matrices for cell in matrix.cells()]
+    assert {
+        cell.history.digest for cell in cells if not cell.optional and not cell.skipped
+    } <= stages
+
+
+@pytest.mark.parametrize(
+    ("role", "name"),
+    sorted({found for path in STAGES for found in NAME.findall(path.read_text())}),
+)
+def test_every_name_in_a_committed_record_leads_to_an_object(role, name):
+    assert callable(resolve(name, WITHIN[role]))
