@@ -84,10 +84,11 @@ def _rows(labels: pd.Series, names: pd.Series, values: pd.Series) -> tuple[Figur
     figure = Figure(figsize=(WIDTH, 0.7 + 0.3 * len(labels)), layout="constrained")
     axes = figure.subplots(subplot_kw=NO_TICKS)
     places = names.map({label: place for place, label in enumerate(labels)})
-    sns.stripplot(
-        x=values.astype(float), y=places, orient="h", native_scale=True, jitter=False,
-        color=MUTED, size=4, linewidth=0, ax=axes,
-    )  # fmt: skip
+    if len(values):
+        sns.stripplot(
+            x=values.astype(float), y=places, orient="h", native_scale=True, jitter=False,
+            color=MUTED, size=4, linewidth=0, ax=axes,
+        )  # fmt: skip
     texts = [shortened(label, MOST_LETTERS) for label in labels]
     axes.set_yticks(range(len(labels)), texts, color=INK, size=10)
     axes.set_ylim(len(labels) - 0.5, -0.5)
@@ -122,7 +123,7 @@ def pareto(points: pd.DataFrame, measure: Measure, name: str) -> Markup | None:
     """
     if points["cost"].nunique() < 2:
         return None
-    best, others = points[points["on_front"]], points[~points["on_front"]]
+    best, others = _front(points)
     with style():
         figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
         axes = figure.subplots()
@@ -156,6 +157,12 @@ def pareto(points: pd.DataFrame, measure: Measure, name: str) -> Markup | None:
         return as_svg(figure, name, description(points, measure))
 
 
+def _front(points: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Those on the Pareto front, and those behind it."""
+    is_best = points["on_front"].astype(bool)
+    return points[is_best], points[~is_best]
+
+
 def apart(values: list[float]) -> list[float]:
     """Of the values, those far enough apart to be written under a logarithmic axis, ascending."""
     ordered = sorted(set(values))
@@ -169,7 +176,7 @@ def apart(values: list[float]) -> list[float]:
 
 def description(points: pd.DataFrame, measure: Measure) -> str:
     """What a screen reader says of the figure: every number of the front, the others' ranges."""
-    best, others = points[points["on_front"]], points[~points["on_front"]]
+    best, others = _front(points)
     numbers = "; ".join(
         f"{point['label']}: {measure.text(point['cost'])} {measure.unit}, {fixed(point['mean'])} %"
         for _, point in best.iterrows()
