@@ -112,7 +112,7 @@ def _finished(axes: Axes, label: str) -> None:
     places = ticks(*axes.get_xlim())
     axes.set_xticks(places)
     rules(axes, x=places)
-    axes.set_xlabel(label)
+    axes.set_xlabel(label, visible=True)  # seaborn hides those of axes without ticks
 
 
 def pareto(points: pd.DataFrame, measure: Measure, name: str) -> Markup | None:

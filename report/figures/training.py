@@ -77,8 +77,8 @@ def interval_curves(curves: pd.DataFrame, borders: pd.DataFrame, name: str) -> M
 def of_layers(curves: pd.DataFrame) -> pd.DataFrame:
     """layer, series (``weights`` or ``inputs``), step, value: the first scalar of each quantizer,
     relative to its first value (which must not be 0)."""
-    names = curves["series"].str.extract(QUANTIZER)
-    found = curves.join(names).dropna(subset=["layer", "side"])
+    curves = curves.reset_index(drop=True)
+    found = curves.join(curves["series"].str.extract(QUANTIZER)).dropna(subset=["layer", "side"])
     first = found.groupby(["layer", "side"])["series"].transform("first")
     found = found[found["series"] == first]
     begin = found.groupby(["layer", "side"])["value"].transform("first")
@@ -166,8 +166,8 @@ def learning_rates(curves: pd.DataFrame, name: str) -> Markup | None:
         axes.set_yticks(places)
         axes.set_xticks(ticks(*axes.get_xlim()))
         rules(axes, y=places)
-        axes.set_xlabel("steps of the student")
-        axes.set_ylabel("learning rate")
+        axes.set_xlabel("steps of the student", visible=True)  # seaborn hides those without ticks
+        axes.set_ylabel("learning rate", visible=True)
         return as_svg(figure, name, "Learning rates of the student's and the teacher's weights")
 
 

@@ -127,6 +127,26 @@ def test_the_same_frame_gives_the_same_bytes_and_leaves_nothing_open(kind):
     assert plt.get_fignums() == []
 
 
+AXES = {
+    "accuracy": {"test top-1, %"},
+    "forest": {"difference in test top-1, points (band: 0.5 points each way)"},
+    "pareto": {"bytes of the packed file, kB (logarithmic)", "test top-1, %"},
+    "accuracy curves": {"steps of the student", "held-out top-1, %"},
+    "loss curves": {"steps of the student", "loss"},
+    "intervals": {"steps of the student", "interval, relative to its first"},
+    "learning rates": {"steps of the student", "learning rate"},
+    "weights": {f"place in the quantizer's range: {MINUS}1 its lowest level, 1 its highest"},
+    "lengths": {"steps of training, logarithmic (band: 0.5 points each way)"},
+    "headline": {"length of training, % of the paper's (logarithmic)", "points of test top-1"},
+}
+
+
+@pytest.mark.parametrize("kind", AXES)
+def test_the_axes_say_what_they_show(kind):
+    drawn = all_figures("x")[kind](lambda whole: whole)
+    assert set(re.findall(r">([^<]*)</text>", drawn)) >= AXES[kind]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_colours_are_the_page_s_and_ids_the_figure_s_own(kind):
     drawn = str(all_figures("x")[kind](lambda whole: whole))
