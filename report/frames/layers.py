@@ -1,5 +1,6 @@
 """The frames of layers: what each quantizer was seen to do, and the weights in its range."""
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -66,10 +67,8 @@ def layers_of(row: CellRow) -> Iterator[LayerRow]:
 
 
 def bins(found: Histograms) -> pd.DataFrame:
-    """A row a bin; the two open ones at the ends are drawn as wide as their neighbours."""
-    edges = found.edges
-    low, high = edges[1] - edges[0], edges[-1] - edges[-2]
-    ends = [edges[0] - low, *edges, edges[-1] + high]
+    """A row a bin; the first and the last are open."""
+    ends = [-math.inf, *found.edges, math.inf]
     return tidy(
         Bin,
         (

@@ -144,6 +144,7 @@ def _drawn(group: Group, name: str) -> dict[str, Picture]:
     What was looked at once, at its end, has dots and no course: it has no curves.
     """
     compared = sorted(group.compared, key=lambda one: not one.contrast.fixed)
+    done = group.cells[group.cells["top1"].notna()]
     found = curves(group.cells)
     ends = borders(group.cells)
     counts = found[found["series"] == "learning_rate"].groupby("method", sort=False)["step"].count()
@@ -159,7 +160,7 @@ def _drawn(group: Group, name: str) -> dict[str, Picture]:
     contrasts = contrast_frame(compared), difference_frame(compared)
     every = (
         ("forest", words.FOREST, forest(*contrasts, own("forest"))),
-        ("accuracy", words.ACCURACY, accuracy(group.cells, group.methods, own("accuracy"))),
+        ("accuracy", words.ACCURACY, accuracy(done, group.methods, own("accuracy"))),
         ("curves", words.CURVES, accuracy_curves(found, ends, own("curves"))),
         ("losses", words.LOSSES, loss_curves(found, ends, own("losses"))),
         ("rates", words.RATES, learning_rates(found, own("rates"))),

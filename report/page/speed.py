@@ -74,6 +74,6 @@ def speed_view(speed: MachineSpeed, name: str) -> MachineView:
             )
             for place, (title, figures) in enumerate(groups.items())
         ),
-        growth=growth(pd.DataFrame(points, columns=["axis", "value", "ratio"], dtype=object), name),
+        growth=growth(pd.DataFrame(points, columns=["axis", "value", "ratio"], dtype=object), f"{name}-growth"),
         skipped=tuple(f"{what}: {why}" for what, why in speed.skipped.items()),
     )  # fmt: skip

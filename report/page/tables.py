@@ -160,17 +160,18 @@ def reference_table(rows: Sequence[ReferenceRow], name: str) -> Table:
 
 def length_table(found: Several, name: str) -> Table:
     """A row a contrast, a column a length: the difference with its interval, and the verdict."""
-    heads = [
-        Column(f"{steps:,} steps", lambda at, of=steps: _at_length(at.get(of)), is_number=True)
-        for steps in found.steps
-    ]
     first: Column[dict[int, Compared]] = Column(
         "contrast", lambda at: next(iter(at.values())).contrast.label
     )
+    columns = (first, *map(_of_length, found.steps))
     return table(
-        name, "Contrasts by length of training", [first, *heads], list(found.contrasts.values()),
+        name, "Contrasts by length of training", columns, list(found.contrasts.values()),
         caption=f"{found.label}. {words.BY_LENGTH}",
     )  # fmt: skip
+
+
+def _of_length(steps: int) -> Column[dict[int, Compared]]:
+    return Column(f"{steps:,} steps", lambda at: _at_length(at.get(steps)), is_number=True)
 
 
 def _at_length(one: Compared | None) -> str:

@@ -7,16 +7,16 @@ from typing import Any, NamedTuple
 import msgspec
 
 from qkd.marks import marks
-from qkd.spec import History
+from qkd.spec import Data, History, Quantization, Recipe
 from report.page.table import Column, Table, mark, table
 
 # Told in words beside the values: the phases, what the networks begin with, bits, and the seed.
 _IN_WORDS = ("parts", "start", "weights", "bits", "seed")
 _ABSENT = ("teacher", "quantization")  # whole groups of values that a cell may not have
-_SPEC = {
-    "recipe.": "Recipe",
-    "data.": "Data",
-    "student.quantization.": "Quantization",
+_SPEC: dict[str, type] = {
+    "recipe.": Recipe,
+    "data.": Data,
+    "student.quantization.": Quantization,
 }
 
 Flat = Mapping[str, str]
@@ -93,5 +93,5 @@ def _where(name: str) -> str:
     for begin, kind in _SPEC.items():
         rest = name.removeprefix(begin)
         if rest != name and "." not in rest:
-            return f"qkd.spec.{kind}.{rest}"
+            return f"{kind.__module__}.{kind.__name__}.{rest}"
     return name

@@ -74,7 +74,9 @@ def histograms(path: Sequence[Outcome]) -> Histograms | None:
     first, last = map(_read, ends)
     if first.edges != last.edges:
         raise ValueError("the first and the last stage have other bins")
-    pairs = zip(first.before, last.after, strict=True)
+    pairs = list(zip(first.before, last.after, strict=True))
+    if len({before.layer for before, _ in pairs}) < len(pairs):
+        raise ValueError("two layers have the same name")
     return Histograms(first.edges, tuple(_same(*pair) for pair in pairs))
 
 
