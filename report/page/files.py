@@ -17,10 +17,7 @@ OF_A_METHOD = [
     *("matrix", "scale", "dataset", "student", "teacher", "weight_bits", "activation_bits"),
     "method",
 ]
-CELLS = [
-    *OF_A_METHOD,
-    *("seed", "status", "top1", "best_top1", "teacher_top1", "steps", "stage"),
-]
+CELLS = [*OF_A_METHOD, *("seed", "status", "top1", "best_top1", "teacher_top1", "steps", "stage")]
 # Where a run left out photos that could not be decoded, and nowhere else.
 LEFT_OUT = ["left_out_training", "left_out_test"]
 SUMMARY = [

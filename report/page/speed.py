@@ -63,7 +63,11 @@ def speed_view(speed: MachineSpeed, name: str) -> MachineView:
         machine.date,
         f"commit {machine.commit[:12]}{changes}" if machine.commit else "commit unknown",
     ]
-    points = [(one.axis, one.value, one.ratio) for one in speed.growth]
+    points = pd.DataFrame(
+        [(one.axis, one.value, one.ratio) for one in speed.growth],
+        columns=["axis", "value", "ratio"],
+        dtype=object,
+    )
     return MachineView(
         title=machine.processor,
         facts=", ".join(facts),
@@ -74,6 +78,6 @@ def speed_view(speed: MachineSpeed, name: str) -> MachineView:
             )
             for place, (title, figures) in enumerate(groups.items())
         ),
-        growth=growth(pd.DataFrame(points, columns=["axis", "value", "ratio"], dtype=object), f"{name}-growth"),
+        growth=growth(points, f"{name}-growth"),
         skipped=tuple(f"{what}: {why}" for what, why in speed.skipped.items()),
     )  # fmt: skip

@@ -13,11 +13,7 @@ from report.page.table import Column, Table, mark, table
 # Told in words beside the values: the phases, what the networks begin with, bits, and the seed.
 _IN_WORDS = ("parts", "start", "weights", "bits", "seed")
 _ABSENT = ("teacher", "quantization")  # whole groups of values that a cell may not have
-_SPEC: dict[str, type] = {
-    "recipe.": Recipe,
-    "data.": Data,
-    "student.quantization.": Quantization,
-}
+_SPEC: dict[str, type] = {"recipe.": Recipe, "data.": Data, "student.quantization.": Quantization}
 
 Flat = Mapping[str, str]
 

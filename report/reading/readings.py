@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from benchmarks.matrix import Cell
 from benchmarks.plan import Plan, plan
-from qkd.spec.history import prefix
 from qkd.spec import History
+from qkd.spec.history import prefix
 from report.reading.histograms import Histograms, histograms
 from report.reading.records import BAD_FILE, Outcome, Records, Status, log_tail, reason
 from report.reading.sources import Run

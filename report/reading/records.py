@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from qkd.spec.history import before, continues
 from qkd.records.record import Record, State, Store
 from qkd.spec import History, Stage
+from qkd.spec.history import before, continues
 from qkd.spec.value import Value
 from report.reading.parts import Environment, Failure, Line, Result
 
