@@ -146,7 +146,7 @@ class ContrastRow(NamedTuple):
     n: int
 
 
-class Difference(NamedTuple):
+class SeedDifference(NamedTuple):
     """A contrast's difference of one seed, in points."""
 
     label: str
@@ -163,9 +163,9 @@ def contrast_frame(compared: Sequence[Compared]) -> pd.DataFrame:
 def difference_frame(compared: Sequence[Compared]) -> pd.DataFrame:
     """A row a seed of each contrast."""
     return tidy(
-        Difference,
+        SeedDifference,
         (
-            Difference(one.contrast.label, seed, points)
+            SeedDifference(one.contrast.label, seed, points)
             for one in compared
             for seed, points in one.differences.items()
         ),

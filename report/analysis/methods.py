@@ -20,7 +20,14 @@ OF_THE_FIRST = [
     *("matrix", "scale", "dataset", "student", "teacher", "weight_bits", "activation_bits", "bits"),
     *("recipe", "note", "phases", "steps", "teacher_steps", "macs"),
 ]
-MEANS = ["best_top1", "teacher_before", "teacher_top1", "packed_bytes", "bit_operations"]
+MEANS = [
+    "test_loss",
+    "best_top1",
+    "teacher_before",
+    "teacher_top1",
+    "packed_bytes",
+    "bit_operations",
+]
 STUCK = {Status.FAILED.value, Status.BLOCKED.value, Status.UNREADABLE.value}
 
 
@@ -61,6 +68,7 @@ class MethodRow(NamedTuple):
     mean: float
     low: float
     high: float
+    test_loss: float
     best_top1: float
     teacher_before: float
     teacher_top1: float

@@ -20,7 +20,7 @@ PROVEN = 0.9999  # of the predictions, as a share: the least agreement of a netw
 
 class CellRow(NamedTuple):
     """A cell. Top-1s are in percent and None (in the frame NaN) unless the cell is done, as all
-    that follows from a result.
+    that follows from a result. ``test_loss`` is the cross-entropy on the test images.
 
     Cells that are compared with each other have the same ``setting``; ``recipe`` is what the cell's
     grid has of its own there, ``place`` the number of the setting's first grid. ``teacher_top1`` is
@@ -47,6 +47,7 @@ class CellRow(NamedTuple):
     status: str
     message: str
     top1: float | None
+    test_loss: float | None
     best_top1: float | None
     teacher_before: float | None
     teacher_top1: float | None
@@ -107,6 +108,7 @@ def _rows(readings: Readings) -> Iterator[CellRow]:
             status=status.value,
             message=message,
             top1=result.student.top1 if result else None,
+            test_loss=result.student.loss if result else None,
             best_top1=result.held_out.top1 if result else None,
             teacher_before=_top1(records.teacher_start) if result else None,
             teacher_top1=_teacher_after(records) if result else None,

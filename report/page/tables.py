@@ -111,6 +111,7 @@ METHOD_COLUMNS: tuple[Column[MethodRow], ...] = (
         shown=has_sizes,
     ),
     Column("test top-1, %", lambda one: mean_cell(one.mean, one.high, "strong"), is_number=True),
+    Column("test loss", lambda one: fixed(one.test_loss, 3), is_number=True),
     Column("n", lambda one: str(one.n), is_number=True),
     Column("best held-out", lambda one: fixed(one.best_top1), is_number=True),
     Column("teacher top-1", _teacher, is_number=True),

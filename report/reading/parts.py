@@ -16,7 +16,8 @@ Images = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 
 
 class Accuracy(Value, kw_only=True, forbid_unknown_fields=False):
-    """Right answers of ``images``; ``top1`` in percent, which must follow from the counts.
+    """Right answers of ``images``; ``top1`` in percent, which must follow from the counts, and the
+    mean cross-entropy.
 
     ``correct`` says which are right: one bit an image in the order of the test set, the first the
     highest bit of the first byte (numpy.packbits), in base64; None where it was not recorded.
@@ -25,6 +26,7 @@ class Accuracy(Value, kw_only=True, forbid_unknown_fields=False):
     correct1: Annotated[int, msgspec.Meta(ge=0)]
     images: Images
     top1: Percent
+    loss: NotNegative | None = None
     correct: bytes | None = None
 
     def __post_init__(self) -> None:

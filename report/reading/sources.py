@@ -65,14 +65,14 @@ class Shown(NamedTuple):
     reference: Run | None
 
 
-class Found(NamedTuple):
+class Sources(NamedTuple):
     """All sections in the order of the page, and the matrix files that cannot be read."""
 
     sections: tuple[Shown, ...]
     problems: tuple[str, ...]
 
 
-def find(results: Path, reference: Path = REFERENCE) -> Found:
+def find(results: Path, reference: Path = REFERENCE) -> Sources:
     """The user's matrices, each beside its reference, then the references of which no run is."""
     problems: list[str] = []
     own = _runs(results / MATRICES, store_of(results), problems)
@@ -83,7 +83,7 @@ def find(results: Path, reference: Path = REFERENCE) -> Found:
     sections = [Shown(own[key], False, references.get(key)) for key in _ordered(own)]
     alone = [key for key in _ordered(references) if key not in own]
     sections += [Shown(references[key], True, None) for key in alone]
-    return Found(tuple(sections), tuple(problems))
+    return Sources(tuple(sections), tuple(problems))
 
 
 def _runs(folder: Path, store: Store, problems: list[str]) -> dict[Key, Run]:
