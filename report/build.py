@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from qkd.records.files import write_atomically
 from report.analysis.sections import Section, section
-from report.page.files import ARCHIVE, archive, cells_csv, summary_csv
+from report.page.files import ARCHIVE, FRAMES_FILE, archive, cells_csv, frames, summary_csv
 from report.page.honesty import honesty
 from report.page.overview import overview
 from report.page.render import Page, render
@@ -30,8 +30,8 @@ class Report(NamedTuple):
 
 
 def build(results: Path, output: Path, reference: Path = REFERENCE) -> Report:
-    """Writes the page to ``output``, and cells.csv, summary.csv and all that can be taken away
-    beside it, each atomically.
+    """Writes the page to ``output``, and cells.csv, summary.csv, the frames and all that can be
+    taken away beside it, each atomically.
 
     Raises OSError where they cannot be written. What cannot be read is shown as such.
     """
@@ -51,6 +51,7 @@ def build(results: Path, output: Path, reference: Path = REFERENCE) -> Report:
     write_atomically(output.with_name("cells.csv"), cells_csv(report.sections))
     write_atomically(output.with_name("summary.csv"), summary_csv(report.sections))
     write_atomically(output.with_name(ARCHIVE), archive(shown.files.values(), shown.pictures))
+    write_atomically(output.with_name(FRAMES_FILE), frames(report.sections))
     write_atomically(output, shown.html)
     return report._replace(problems=(*report.problems, *unusable))
 

@@ -1,16 +1,22 @@
-"""cells.csv, summary.csv and the archive of all that can be taken away: the same bytes from the
-same records."""
+"""cells.csv, summary.csv, and the archives of what can be taken away and of the frames: the same
+bytes from the same records."""
 
 import io
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import pandas as pd
 
+from qkd.records.files import printable
 from report.analysis.sections import Section
 from report.figures.drawing import Picture, standalone
+from report.frames.curves import curves
+from report.frames.layers import layers
+from report.page.takeaway import no_formula
 
-ARCHIVE = "takeaway.zip"
+ARCHIVE, FRAMES_FILE = "takeaway.zip", "frames.zip"
 LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the earliest that the format knows
 
 OF_A_METHOD = [
@@ -70,10 +76,55 @@ def archive(tables: Iterable[dict[str, str]], pictures: Iterable[Picture]) -> by
     for own in tables:
         content |= {f"tables/{name}": text for name, text in own.items()}
     content |= {f"figures/{one.name}.svg": standalone(one.svg) for one in pictures}
+    return _zipped({name: text.encode(errors="replace") for name, text in content.items()})
+
+
+def frames(sections: Sequence[Section]) -> bytes:
+    """The frames with all their columns, as CSV, and as Parquet where pyarrow is there: cells,
+    curves (but those of quantizers) and layers."""
+    content = {}
+    for name, of in FRAMES.items():
+        found = [of(section) for section in sections]
+        frame = pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+        for column in frame.columns[frame.dtypes == object]:
+            frame[column] = frame[column].map(_text)
+        content[f"{name}.csv"] = frame.to_csv(index=False, lineterminator="\n").encode()
+        if find_spec("pyarrow"):
+            content[f"{name}.parquet"] = frame.to_parquet(index=False)
+    return _zipped(content)
+
+
+def _of_all_settings(
+    section: Section, frame: Callable[[pd.DataFrame], pd.DataFrame]
+) -> pd.DataFrame:
+    found = [frame(group.cells).assign(setting=group.setting) for group in section.groups]
+    matrix, scale = section.readings.run.key
+    whole = pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+    return whole.assign(matrix=matrix, scale=scale)
+
+
+def _curves(cells: pd.DataFrame) -> pd.DataFrame:
+    found = curves(cells)
+    return found[~found["series"].str.startswith("interval ")]
+
+
+FRAMES: dict[str, Callable[[Section], pd.DataFrame]] = {
+    "cells": lambda section: section.cells.drop(columns="records"),
+    "curves": lambda section: _of_all_settings(section, _curves),
+    "layers": lambda section: _of_all_settings(section, layers),
+}
+
+
+def _text(value: object) -> str:
+    """Text that a spreadsheet takes for text, and that every encoding has; others as JSON."""
+    return no_formula(printable(value)) if isinstance(value, str) else json.dumps(value)
+
+
+def _zipped(content: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with ZipFile(buffer, "w", ZIP_DEFLATED) as file:
-        for name, text in content.items():
+        for name, data in content.items():
             entry = ZipInfo(name, LONG_AGO)
             entry.compress_type = ZIP_DEFLATED
-            file.writestr(entry, text.encode(errors="replace"))
+            file.writestr(entry, data)
     return buffer.getvalue()

@@ -277,7 +277,7 @@ def test_the_command_writes_its_files_and_imports_no_torch(tmp_path):
     assert done.stdout.splitlines()[-1] == str(page)
     assert "qkd" in done.stdout
     assert sorted(p.name for p in page.parent.iterdir()) == [
-        "cells.csv", "index.html", "summary.csv", "takeaway.zip",
+        "cells.csv", "frames.zip", "index.html", "summary.csv", "takeaway.zip",
     ]  # fmt: skip
 
 
