@@ -10,23 +10,7 @@ endif
 # Values reach Python through the environment as they were typed: $(value ...) keeps make from
 # expanding them, and no recipe passes them through a shell.
 unexport $(VARIABLES)
-export QKD_MATRIX := $(value MATRIX)
-export QKD_SCALE := $(value SCALE)
-export QKD_DATA := $(value DATA)
-export QKD_RESULTS := $(value RESULTS)
-export QKD_REPORT := $(value REPORT)
-export QKD_SEEDS := $(value SEEDS)
-export QKD_ONLY := $(value ONLY)
-export QKD_JOBS := $(value JOBS)
-export QKD_THREADS := $(value THREADS)
-export QKD_COMPILE := $(value COMPILE)
-export QKD_LEAN := $(value LEAN)
-export QKD_LOADERS := $(value LOADERS)
-export QKD_MICROBATCHES := $(value MICROBATCHES)
-export QKD_STAGE := $(value STAGE)
-export QKD_CLUSTER := $(value CLUSTER)
-export QKD_PACK := $(value PACK)
-export QKD_DRYRUN := $(value DRYRUN)
+$(foreach name,$(filter-out PYTHON,$(VARIABLES)),$(eval export QKD_$(name) := $$(value $(name))))
 export QKD_PYTHON := $(or $(value PYTHON),python3)
 
 RUN := .venv/bin/python

@@ -1,19 +1,16 @@
 """The variables that every command understands, from the environment (torch-free).
 
-The Makefile hands each variable over as ``QKD_<NAME>``; an empty one is at its default.
+The Makefile hands each variable over as ``QKD_<NAME>``; an empty one is at its default. A variable
+is one line of `Settings`, and its name and its help in the Makefile.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 
 from benchmarks.matrix import ScaleName
 
-VARIABLES = (
-    "MATRIX", "SCALE", "DATA", "RESULTS", "REPORT", "SEEDS", "ONLY", "JOBS", "THREADS",
-    "COMPILE", "LEAN", "LOADERS", "MICROBATCHES", "STAGE", "CLUSTER", "PACK", "DRYRUN",
-)  # fmt: skip
 SCALES: tuple[ScaleName, ...] = get_args(ScaleName)
 
 
@@ -21,66 +18,29 @@ class SettingsError(ValueError):
     """A variable with a value that it cannot have."""
 
 
-class Settings(NamedTuple):
-    """What a command was asked for. ``seeds`` is empty where the matrix's own are meant, ``jobs``
-    is 0 where the executor is to choose, ``stage`` names a record by its digest, name or folder.
-    ``cluster`` is a profile's name, "" for this machine; ``pack`` the most stages of one job.
+class Variable(NamedTuple):
+    """A make variable: its name, its default as it would be typed, and what reads a value.
+
+    ``read`` takes the name and the text, and raises SettingsError.
     """
 
-    matrix: str
-    scale: ScaleName
-    data: Path
-    results: Path
-    report: Path
-    seeds: tuple[int, ...]
-    only: str
-    jobs: int
-    threads: int
-    compile: bool
-    lean: bool
-    loaders: int
-    micro_batches: int
-    stage: str
-    cluster: str
-    pack: int
-    dry_run: bool
+    name: str
+    default: str
+    read: Callable[[str, str], Any]
 
 
-def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
-    """The settings of the environment's QKD_ variables.
+def _text(_name: str, text: str) -> str:
+    return text
 
-    Raises SettingsError, which lists the valid names or values.
-    """
-    for name in environment:
-        if name.startswith("QKD_") and name.removeprefix("QKD_") not in (*VARIABLES, "PYTHON"):
-            known = ", ".join(f"QKD_{variable}" for variable in VARIABLES)
-            raise SettingsError(f"unknown variable {name}: it may be {known}")
 
-    def value(name: str, default: str) -> str:
-        return environment.get(f"QKD_{name}", "").strip() or default
+def _path(_name: str, text: str) -> Path:
+    return Path(text)
 
-    scale = value("SCALE", "laptop")
-    if scale not in SCALES:
-        raise SettingsError(f"SCALE={scale} is unknown: it may be {', '.join(SCALES)}")
-    return Settings(
-        matrix=value("MATRIX", "ablation"),
-        scale=scale,
-        data=Path(value("DATA", "data")),
-        results=Path(value("RESULTS", "results")),
-        report=Path(value("REPORT", "report/index.html")),
-        seeds=_seeds(value("SEEDS", "")),
-        only=value("ONLY", ""),
-        jobs=_count("JOBS", value("JOBS", "")),
-        threads=_count("THREADS", value("THREADS", "1")),
-        compile=_switch("COMPILE", value("COMPILE", "0")),
-        lean=_switch("LEAN", value("LEAN", "0")),
-        loaders=_number("LOADERS", value("LOADERS", "0")),
-        micro_batches=_count("MICROBATCHES", value("MICROBATCHES", "1")),
-        stage=value("STAGE", ""),
-        cluster=value("CLUSTER", ""),
-        pack=_count("PACK", value("PACK", "1")),
-        dry_run=_switch("DRYRUN", value("DRYRUN", "0")),
-    )
+
+def _scale(name: str, text: str) -> str:
+    if text not in SCALES:
+        raise SettingsError(f"{name}={text} is unknown: it may be {', '.join(SCALES)}")
+    return text
 
 
 def _count(name: str, text: str) -> int:
@@ -101,11 +61,59 @@ def _switch(name: str, text: str) -> bool:
     return text == "1"
 
 
-def _seeds(text: str) -> tuple[int, ...]:
+def _seeds(name: str, text: str) -> tuple[int, ...]:
     words = [word.strip() for word in text.split(",")] if text else []
     if not all(word.isdecimal() and int(word) < 2**31 for word in words):
-        raise SettingsError(f"SEEDS={text} is not a list of numbers such as 0,1,2")
+        raise SettingsError(f"{name}={text} is not a list of numbers such as 0,1,2")
     seeds = tuple(int(word) for word in words)
     if len(set(seeds)) < len(seeds):
-        raise SettingsError(f"SEEDS={text} names a seed twice")
+        raise SettingsError(f"{name}={text} names a seed twice")
     return seeds
+
+
+class Settings(NamedTuple):
+    """What a command was asked for. ``seeds`` is empty where the matrix's own are meant, ``jobs``
+    is 0 where the executor is to choose, ``stage`` names a record by its digest, name or folder.
+    ``cluster`` is a profile's name, "" for this machine; ``pack`` the most stages of one job.
+    """
+
+    matrix: Annotated[str, Variable("MATRIX", "ablation", _text)]
+    scale: Annotated[ScaleName, Variable("SCALE", "laptop", _scale)]
+    data: Annotated[Path, Variable("DATA", "data", _path)]
+    results: Annotated[Path, Variable("RESULTS", "results", _path)]
+    report: Annotated[Path, Variable("REPORT", "report/index.html", _path)]
+    seeds: Annotated[tuple[int, ...], Variable("SEEDS", "", _seeds)]
+    only: Annotated[str, Variable("ONLY", "", _text)]
+    jobs: Annotated[int, Variable("JOBS", "", _count)]
+    threads: Annotated[int, Variable("THREADS", "1", _count)]
+    compile: Annotated[bool, Variable("COMPILE", "0", _switch)]
+    lean: Annotated[bool, Variable("LEAN", "0", _switch)]
+    loaders: Annotated[int, Variable("LOADERS", "0", _number)]
+    micro_batches: Annotated[int, Variable("MICROBATCHES", "1", _count)]
+    stage: Annotated[str, Variable("STAGE", "", _text)]
+    cluster: Annotated[str, Variable("CLUSTER", "", _text)]
+    pack: Annotated[int, Variable("PACK", "1", _count)]
+    dry_run: Annotated[bool, Variable("DRYRUN", "0", _switch)]
+
+
+FIELDS: dict[str, Variable] = {
+    field: hint.__metadata__[0]
+    for field, hint in get_type_hints(Settings, include_extras=True).items()
+}
+VARIABLES = tuple(variable.name for variable in FIELDS.values())
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of the environment's QKD_ variables.
+
+    Raises SettingsError, which lists the valid names or values.
+    """
+    for name in environment:
+        if name.startswith("QKD_") and name.removeprefix("QKD_") not in (*VARIABLES, "PYTHON"):
+            known = ", ".join(f"QKD_{variable}" for variable in VARIABLES)
+            raise SettingsError(f"unknown variable {name}: it may be {known}")
+    values = {}
+    for field, variable in FIELDS.items():
+        text = environment.get(f"QKD_{variable.name}", "").strip() or variable.default
+        values[field] = variable.read(variable.name, text)
+    return Settings(**values)

@@ -49,7 +49,7 @@ def marks() -> tuple[Marked, ...]:
     """All marked values, in the order of the report."""
     lengths = " / ".join(str(share.epochs) for share in qkd().shares)
     weights = ", ".join(f"{term.weight}" for term in (*CO_STUDY.student, *CO_STUDY.teacher))
-    quantizer, quantize = "qkd.quantizers.interval", "qkd.quantizers.quantize"
+    quantizer, quantize = "qkd.quantizers", "qkd.quantizers.quantize"
     return (
         Marked("phases of QKD", ", ".join(s.phase.name for s in qkd().shares), "qkd.phases.qkd",
                "paper", "the abstract names the three and what each is for"),
@@ -110,7 +110,7 @@ def marks() -> tuple[Marked, ...]:
                "weak; that it runs on across phases is assumed"),
         _field(Recipe, "weight_decay", "weight decay, all but intervals", "assumed",
                "not stated"),
-        Marked("schedule", "cosine over the whole run", "qkd.training.step.cosine", "assumed",
+        Marked("schedule", "cosine over the whole run", "qkd.schedules.cosine", "assumed",
                "not stated"),
         _field(Recipe, "restarts", "steps at which that cosine begins anew", "assumed",
                "none; one cosine for each phase is a sensitivity run"),

@@ -16,14 +16,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from qkd.records.lock import Claim, ClaimLost, Hold
+from qkd.records.lock import Hold, Lock, LockLost
 from qkd.records.record import Record, State, Store, store_of
+from qkd.records.schema import Failure
 from qkd.spec import NUMERICS, History, Recipe, Stage
 from qkd.spec.value import decode, validated
 from qkd.training import distributed, environment
 from qkd.training.begin import ParentMissing
-from qkd.training.loop import Progress, Stopped, Training, log
+from qkd.training.loop import Progress, Stopped, Training
 from qkd.training.ready import take_in
+from qkd.training.recorder import log
 from qkd.training.runtime import Runtime
 
 POLL_SECONDS = 0.5
@@ -56,7 +58,7 @@ def run_stage(
     where it says so on one.
 
     Raises:
-        Claimed: another process is at work on it.
+        Locked: another process is at work on it.
         Stopped: ``should_stop`` said so; the state is saved.
         ParentMissing: a stage that it goes on from is not done.
         StageFailed: it cannot be trained; failed.json holds the reason and the trace.
@@ -72,7 +74,7 @@ def run_stage(
             return
         path, token = opened
         record = Record(path)
-        hold = Hold(record.claim_file, token)
+        hold = Hold(record.lock_file, token)
         leads = distributed.leads()
         try:
             if stage.steps:
@@ -80,7 +82,7 @@ def run_stage(
                 Training(stage, store, record, runtime, hold).run(tell, should_stop)
             elif leads:
                 take_in(stage, record, runtime, hold)
-        except (Stopped, ClaimLost, ParentMissing, KeyboardInterrupt):
+        except (Stopped, LockLost, ParentMissing, KeyboardInterrupt):
             raise
         except Exception as error:
             _fail(record, hold, error)
@@ -91,9 +93,9 @@ def run_stage(
 def _opened(
     stage: Stage, store: Store, runtime: Runtime, held: contextlib.ExitStack
 ) -> tuple[Path, str] | None:
-    """The record's folder, made ready, and its claim's token; None where the stage is done.
+    """The record's folder, made ready, and its lock's token; None where the stage is done.
 
-    ``held`` gives the claim back.
+    ``held`` gives the lock back.
     """
     store.refresh()
     if _is_complete(store.record(stage.history)):
@@ -101,7 +103,7 @@ def _opened(
     _require_own_numerics(stage.history)
     record = store.record_to_write(stage.history)
     record.path.mkdir(parents=True, exist_ok=True)
-    claim = held.enter_context(Claim(record.claim_file, runtime.job))
+    lock = held.enter_context(Lock(record.lock_file, runtime.job))
     if _is_complete(record):
         return None
     if record.state() == State.FAILED:
@@ -109,9 +111,9 @@ def _opened(
     # Done, but its weights were cleaned away: not done while they are trained again.
     record.result_file.unlink(missing_ok=True)
     for part in record.path.glob(".*.part"):
-        if not part.name.startswith(".claim."):
+        if not part.name.startswith(".lock."):
             part.unlink(missing_ok=True)
-    return record.path, claim.token
+    return record.path, lock.token
 
 
 def _fail(record: Record, hold: Hold, error: Exception) -> NoReturn:
@@ -127,7 +129,7 @@ def _fail(record: Record, hold: Hold, error: Exception) -> NoReturn:
         raise distributed.RankLost(_lost(record)) from error
     try:
         hold.check()
-    except ClaimLost:
+    except LockLost:
         _raise_failure(record)  # rank 0's, which has failed too, and left
         raise
     here = distributed.place()
@@ -139,7 +141,7 @@ def _fail(record: Record, hold: Hold, error: Exception) -> NoReturn:
 
 
 def _await_first(record: Record, hold: Hold) -> None:
-    """Until rank 0, which may test for hours after the last step, has given its claim back.
+    """Until rank 0, which may test for hours after the last step, has given its lock back.
 
     Raises StageFailed or RankLost where that was not the stage's good end.
     """
@@ -153,8 +155,8 @@ def _await_first(record: Record, hold: Hold) -> None:
 def _raise_failure(record: Record) -> None:
     """Raises StageFailed where failed.json is there."""
     if record.failed_file.exists():
-        failure = record.read_json(record.failed_file)
-        raise StageFailed(f"{record.path.name}: {failure['error']}: {failure['message']}")
+        failure = record.read(record.failed_file, Failure)
+        raise StageFailed(f"{record.path.name}: {failure.error}: {failure.message}")
 
 
 def _lost(record: Record) -> str:

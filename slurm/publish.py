@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from qkd.records.files import write_atomically
+from qkd.records.launches import FILE as LAUNCHES
 from qkd.records.record import STAGES, Record, State
-from slurm.planning.launches import FILE as LAUNCHES
 from slurm.planning.matrices import MATRICES
 
 COPIED = ("stage.json", "metrics.jsonl", "histograms.json", "result.json", "failed.json")

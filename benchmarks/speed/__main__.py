@@ -84,11 +84,11 @@ def _told(
 def _machine(runtime: Runtime, device: torch.device) -> Machine:
     known = environment.describe(runtime, device)
     count = cores()
-    words = re.sub(r"[^a-z0-9]+", "-", f"{known['device_name']} {count} cores".lower()).strip("-")
+    words = re.sub(r"[^a-z0-9]+", "-", f"{known.device_name} {count} cores".lower()).strip("-")
     return Machine(
-        name=words[:60], processor=known["device_name"], device=known["device"], cores=count,
-        threads=runtime.threads, torch=str(known["torch"]), commit=known["commit"],
-        dirty=known["dirty"], date=time.strftime("%Y-%m-%d", time.gmtime()),
+        name=words[:60], processor=known.device_name, device=known.device, cores=count,
+        threads=runtime.threads, torch=known.torch, commit=known.commit,
+        dirty=known.dirty, date=time.strftime("%Y-%m-%d", time.gmtime()),
     )  # fmt: skip
 
 

@@ -1,16 +1,16 @@
 """What the records of the laptop ablation say of a launch: how much of it was not training."""
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from benchmarks.matrix import Matrix
 from benchmarks.plan import plan
-from benchmarks.settings import from_environment
 from benchmarks.speed.figures import Figure, judged
-from qkd.records.record import STAGES, Store
-from slurm.planning.estimate import REFERENCE
-from slurm.planning.launches import Launch, launches, result_of
-from slurm.planning.matrices import build
+from qkd.records.launches import launches
+from qkd.records.record import PRETRAINED, STAGES, Store
+from qkd.records.schema import Launch, Result
+from qkd.spec.value import decode
 
 LAUNCH_GOAL = 1.10
 STAGE_GOAL = 0.05
@@ -19,13 +19,16 @@ LONG = 60.0
 
 def overheads(results: Path) -> Iterator[Figure]:
     """The newest whole launch of the laptop ablation, of this folder or the committed reference."""
-    settings = from_environment({"QKD_RESULTS": str(results)})
-    matrix_plan = plan(build(settings).cells())
-    trained = {key for key, planned in matrix_plan.stages.items() if planned.parents}
-    for place in (results, REFERENCE / settings.scale):
+    for place in (results, PRETRAINED.parent / "laptop"):
+        try:
+            matrix = decode((place / "matrices" / "ablation-laptop.json").read_bytes(), Matrix)
+        except (OSError, ValueError):  # nothing was launched here
+            continue
+        planned = plan(matrix.cells()).stages.values()
+        trained = [one.stage.history for one in planned if one.parents]
         whole = [
             launch
-            for launch in launches(place)
+            for launch in launches(place)[0]
             if (launch.matrix, launch.scale) == ("ablation", "laptop")
             and launch.whole
             and launch.stages >= len(trained)
@@ -33,8 +36,7 @@ def overheads(results: Path) -> Iterator[Figure]:
         if whole:
             yield _of_launch(whole[-1])
             store = Store(place / STAGES)
-            found = [result_of(store, matrix_plan, key) for key in trained]
-            yield from _of_stages(found)
+            yield from _of_stages([store.result(history) for history in trained])
             return
 
 
@@ -54,18 +56,16 @@ def _of_launch(launch: Launch) -> Figure:
     )  # fmt: skip
 
 
-def _of_stages(results: list[dict[str, object]]) -> Iterator[Figure]:
+def _of_stages(results: Iterable[Result | None]) -> Iterator[Figure]:
     """Of stages of a minute or more: what is neither training nor proof, as a share of the whole.
 
     The proof is a product of the stage, like its weights.
     """
     shares = []
     for result in results:
-        wall, training = result.get("wall_seconds"), result.get("seconds")
-        integer = result.get("integer")
-        proof = integer.get("seconds", 0.0) if isinstance(integer, dict) else 0.0
-        if isinstance(wall, float) and isinstance(training, float) and wall >= LONG:
-            shares.append((wall - training - float(proof)) / wall)
+        if result is not None and result.wall_seconds and result.wall_seconds >= LONG:
+            proof = result.integer.seconds if result.integer else 0.0
+            shares.append((result.wall_seconds - result.seconds - proof) / result.wall_seconds)
     if shares:
         low, middle, high = _quartiles(shares)
         yield judged(

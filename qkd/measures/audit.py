@@ -1,13 +1,14 @@
 """The bit audit: how many levels each quantized layer really sees, counted and not believed."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from qkd.quantizers.codes import TOLERANCE
 from qkd.quantizers.quantize import Quantizer, quantized_layers
+from qkd.records.schema import LayerAudit, QuantizedTensor
 
 
 class AuditFailed(ValueError):
@@ -44,16 +45,16 @@ class _Count:
         self.clipped += int(codes.clipped.sum())
         self.elements += x.numel()
 
-    def as_json(self) -> dict[str, Any]:
-        """As the audit holds it."""
-        return {
-            "bits": self.quantizer.bits,
-            "signed": self.quantizer.signed,
-            "learned": learned(self.module),
-            "levels": len(self.levels),
-            "levels_declared": self.quantizer.levels,
-            "clipped": self.clipped / self.elements if self.elements else 0.0,
-        }
+    def found(self) -> QuantizedTensor:
+        """What was counted."""
+        return QuantizedTensor(
+            bits=self.quantizer.bits,
+            signed=self.quantizer.signed,
+            learned=learned(self.module),
+            levels=len(self.levels),
+            levels_declared=self.quantizer.levels,
+            clipped=self.clipped / self.elements if self.elements else 0.0,
+        )
 
 
 def learned(quantizer: nn.Module) -> dict[str, float]:
@@ -63,7 +64,7 @@ def learned(quantizer: nn.Module) -> dict[str, float]:
 
 
 @torch.inference_mode()
-def audit(network: nn.Module, images: Tensor) -> list[dict[str, Any]]:
+def audit(network: nn.Module, images: Tensor) -> tuple[LayerAudit, ...]:
     """What each quantized layer's quantizers do with its weights and with one batch.
 
     Args:
@@ -71,9 +72,7 @@ def audit(network: nn.Module, images: Tensor) -> list[dict[str, Any]]:
         images: float32 (batch, channels, height, width).
 
     Returns:
-        For each layer its name, and for its ``weights`` and its input ``activations`` (None: the
-        first layer's, which sees the exact image): ``bits``, ``signed``, the ``learned`` scalars by
-        name, the distinct ``levels`` seen, the ``levels_declared``, and the share ``clipped``.
+        One for each layer; without ``activations`` the first, which sees the exact image.
 
     Raises:
         AuditFailed: more levels than declared, or than the bits can tell apart; or codes that are
@@ -97,9 +96,9 @@ def audit(network: nn.Module, images: Tensor) -> list[dict[str, Any]]:
     for name, layer in layers.items():
         weights = _Count(layer.weight_quantizer, f"the weights of {name}")
         weights.add(layer.weight, layer.weight_quantizer(layer.weight))
-        activations = inputs[name].as_json() if name in inputs else None
-        rows.append({"layer": name, "weights": weights.as_json(), "activations": activations})
-    return rows
+        activations = inputs[name].found() if name in inputs else None
+        rows.append(LayerAudit(layer=name, weights=weights.found(), activations=activations))
+    return tuple(rows)
 
 
 def _counting(count: _Count) -> Callable[[nn.Module, tuple[Tensor], Tensor], None]:

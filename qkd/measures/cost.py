@@ -1,6 +1,6 @@
 """What a network costs: parameters, bytes, multiply-accumulates and bit operations."""
 
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,31 +14,12 @@ from qkd.quantizers.quantize import (
     Quantizer,
     quantized_layers,
 )
+from qkd.records.schema import Cost
 
 FLOAT_BITS = 32
 PIXEL_BITS = 8
 # torch's own counter of a batch norm's training steps: nothing reads it afterwards.
 COUNTER = ".num_batches_tracked"
-
-
-class Cost(NamedTuple):
-    """What a network costs.
-
-    Attributes:
-        parameters: those of the float network; the quantizers' own, a few a layer, aside.
-        packed_bytes: bytes of `as_packed` as a file.
-        float32_bytes: bytes of the float network in the same kind of file.
-        macs: multiply-accumulates of the convolutions and linear layers for one image.
-        bit_operations: those, each times the bits of its weight and the bits of its input. A layer
-            without a quantizer counts 32 x 32. The first layer's input is an image, which no
-            quantizer touches: its pixels are 8-bit already and count so.
-    """
-
-    parameters: int
-    packed_bytes: int
-    float32_bytes: int
-    macs: int
-    bit_operations: int
 
 
 def cost(network: nn.Module, shape: tuple[int, int, int]) -> Cost:
@@ -61,11 +42,11 @@ def cost(network: nn.Module, shape: tuple[int, int, int]) -> Cost:
 
 
 def cost_or_reason(network: nn.Module, shape: tuple[int, int, int]) -> dict[str, Any]:
-    """The ``cost`` as result.json holds it, or in ``cost_refused`` why it is not known: whatever a
+    """The ``cost`` of a result, or in ``cost_refused`` why it is not known: whatever a
     user's network or quantizer raises is no reason to lose what was trained.
     """
     try:
-        return {"cost": cost(network, shape)._asdict()}
+        return {"cost": cost(network, shape)}
     except Exception as error:
         return {"cost_refused": f"{type(error).__name__}: {error}"}
 

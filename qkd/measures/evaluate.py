@@ -1,36 +1,16 @@
 """Accuracy on a set of images: every image once, in eval mode, in float32 with autocast off."""
 
-import base64
+import math
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy
 import torch
+from msgspec.structs import replace
 from torch import Tensor, nn
 from torch.nn import functional
 
-
-class Accuracy(NamedTuple):
-    """Counts of right predictions; ``loss`` is the mean cross-entropy in nats."""
-
-    correct1: int
-    correct5: int
-    images: int
-    loss: float
-
-    @property
-    def top1(self) -> float:
-        """Top-1 accuracy in percent."""
-        return 100.0 * self.correct1 / self.images
-
-    @property
-    def top5(self) -> float:
-        """Top-5 accuracy in percent."""
-        return 100.0 * self.correct5 / self.images
-
-    def as_json(self) -> dict[str, Any]:
-        """Counts and percentages, as result.json holds them."""
-        return {**self._asdict(), "top1": self.top1, "top5": self.top5}
+from qkd.records.schema import Accuracy
 
 
 class Answers(NamedTuple):
@@ -43,12 +23,10 @@ class Answers(NamedTuple):
     predictions: Tensor
     correct: Tensor
 
-    def as_json(self) -> dict[str, Any]:
-        """The accuracy, and ``correct`` as one bit an image, for tests of two networks on the same
-        images: base64 of numpy.packbits (the first image is the highest bit of the first byte).
-        """
-        packed = numpy.packbits(self.correct.numpy())
-        return {**self.accuracy.as_json(), "correct": base64.b64encode(packed.tobytes()).decode()}
+    @property
+    def scored(self) -> Accuracy:
+        """The accuracy with ``correct``, for tests of two networks on the same images."""
+        return replace(self.accuracy, correct=numpy.packbits(self.correct.numpy()).tobytes())
 
 
 def evaluate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Accuracy:
@@ -63,7 +41,7 @@ def evaluate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Ac
 def answers(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Answers:
     """What the network says of each image. Its mode is left as it was.
 
-    Raises ValueError where there are no images.
+    Raises ValueError where there are no images, FloatingPointError where the loss is not finite.
     """
     was_training = network.training
     network.eval()
@@ -86,5 +64,14 @@ def answers(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Ans
         network.train(was_training)
     if images == 0:
         raise ValueError("there are no images to evaluate on")
-    accuracy = Accuracy(correct1, correct5, images, loss / images)
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss on images that were not trained on became {loss}")
+    accuracy = Accuracy(
+        correct1=correct1,
+        correct5=correct5,
+        images=images,
+        top1=100.0 * correct1 / images,
+        top5=100.0 * correct5 / images,
+        loss=loss / images,
+    )
     return Answers(accuracy, torch.cat(predictions), torch.cat(correct))

@@ -16,7 +16,7 @@ BATCH = 25  # few, so that float64 activations stay in a core's cache
 
 
 def evidence(network: nn.Module, images: Part, data: Data, tested: Answers) -> dict[str, Any]:
-    """The student's ``audit``, and its ``integer`` proof on all images, as result.json holds them.
+    """The student's ``audit``, and its ``integer`` proof on all images, as fields of a result.
 
     A network that cannot be run as integers keeps its result, which then says why in
     ``integer_refused``, so that what was trained is not lost.

@@ -15,15 +15,17 @@ fall on either side, and the difference cascades: that agreement is recorded, an
 import copy
 import time
 from collections.abc import Iterable
-from typing import Any, NamedTuple, cast
+from typing import cast
 
 import torch
+from msgspec.structs import replace
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from qkd.quantizers.codes import TOLERANCE, Codes
 from qkd.quantizers.quantize import QuantizedConv2d, QuantizedLinear, Quantizer
 from qkd.quantizers.signs import trace
+from qkd.records.schema import Proof
 
 INT32 = 2**31
 # Every whole number up to here is a float32, so that sums below it are exact in any order.
@@ -194,25 +196,8 @@ def _norm_after(node: fx.Node, whole: fx.GraphModule) -> fx.Node | None:
     return user if cast(nn.BatchNorm2d, norm).running_mean is not None else None
 
 
-class Proof(NamedTuple):
-    """How the network of integers compares; agreements are shares, top-1s in percent.
-
-    ``agreement`` is with the reference's predictions, ``agreement_float32`` with those of the
-    float32 test evaluation; ``seconds`` were spent on both networks.
-    """
-
-    agreement: float
-    agreement_float32: float
-    top1: float
-    top1_reference: float
-    images: int
-    seconds: float
-
-
-def prove(
-    network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], float32: Tensor
-) -> dict[str, Any]:
-    """Runs the network as integers on all images; returns its `Proof` as result.json holds it.
+def prove(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], float32: Tensor) -> Proof:
+    """Runs the network as integers on all images; returns the proof.
 
     Args:
         network: quantized; it is left as it is.
@@ -226,7 +211,7 @@ def prove(
     began = time.monotonic()
     reference = copy.deepcopy(network).double().to(memory_format=torch.contiguous_format).eval()
     proof = compared(as_integers(reference), reference, batches, float32)
-    return proof._replace(seconds=time.monotonic() - began)._asdict()
+    return replace(proof, seconds=time.monotonic() - began)
 
 
 @torch.inference_mode()
@@ -254,5 +239,4 @@ def compared(
         top1=100 * counts[2] / images,
         top1_reference=100 * counts[3] / images,
         images=images,
-        seconds=0.0,
     )

@@ -19,11 +19,11 @@ HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 120.0
 
 
-class ClaimLost(RuntimeError):
+class LockLost(RuntimeError):
     """Another process has taken the stage over; this one must stop without saving."""
 
 
-class Claimed(RuntimeError):
+class Locked(RuntimeError):
     """Another process is at work on the stage."""
 
 
@@ -54,22 +54,22 @@ def _started(pid: int) -> str | None:
 
 
 class Hold:
-    """A claim as all who work under it see it: its owner, and the other ranks of its stage."""
+    """A lock as all who work under it see it: its owner, and the other ranks of its stage."""
 
     def __init__(self, path: Path, token: str) -> None:
         self.path, self.token = path, token
 
     def check(self) -> None:
-        """Raises ClaimLost where the stage is no longer ours. To be called before each save."""
+        """Raises LockLost where the stage is no longer ours. To be called before each save."""
         if not self._is_ours():
-            raise ClaimLost(f"{self.path} was taken over by {describe(self.path)}")
+            raise LockLost(f"{self.path} was taken over by {describe(self.path)}")
 
     def stands(self) -> bool:
         """Whether its owner is alive and still holds it."""
         return self._is_ours() and is_held(self.path)
 
     def _is_ours(self) -> bool:
-        """Whether the claim holds our token; one that cannot be read for now has not been lost."""
+        """Whether the lock holds our token; one that cannot be read for now has not been lost."""
         try:
             content = self.path.read_text()
         except FileNotFoundError:
@@ -79,16 +79,16 @@ class Hold:
         return self.token in content
 
 
-class Claim(Hold):
+class Lock(Hold):
     """Holds ``path`` while in its ``with`` block.
 
     Args:
-        path: the claim file of a record.
+        path: the lock file of a record.
         job: what the cluster calls this job, for people to read.
         clock: seconds, to compare with the heartbeat's; by default the file system's own.
 
     Raises:
-        Claimed: on entry, where a live process holds it.
+        Locked: on entry, where a live process holds it.
     """
 
     def __init__(self, path: Path, job: str = "", clock: Callable[[], float] | None = None) -> None:
@@ -104,11 +104,11 @@ class Claim(Hold):
         self._stop = threading.Event()
         self._heart = threading.Thread(target=self._beat, daemon=True)
 
-    def __enter__(self) -> "Claim":
+    def __enter__(self) -> "Lock":
         if not self._place(self.path):
             self._break_if_stale()
             if not self._place(self.path):
-                raise Claimed(f"{self.path} is held by {describe(self.path)}")
+                raise Locked(f"{self.path} is held by {describe(self.path)}")
         self._heart.start()
         return self
 
@@ -125,7 +125,7 @@ class Claim(Hold):
 
     def _place(self, path: Path) -> bool:
         """Our name appears at ``path`` whole or not at all: written beside, then linked."""
-        beside = path.with_name(f".claim.{self.token}.part")
+        beside = path.with_name(f".lock.{self.token}.part")
         beside.write_text(json.dumps(self._owner))
         try:
             os.link(beside, path)
@@ -142,14 +142,14 @@ class Claim(Hold):
                     os.utime(self.path)
 
     def _break_if_stale(self) -> None:
-        """Takes a dead owner's claim away.
+        """Takes a dead owner's lock away.
 
-        One does so at a time and looks again, for between a look and what follows from it the claim
+        One does so at a time and looks again, for between a look and what follows from it the lock
         may have become a live one's. Who dies over it is himself a dead owner.
         """
         if not is_stale(self.path, self._clock):
             return
-        breaking = self.path.with_name(".claim.breaking")
+        breaking = self.path.with_name(".lock.breaking")
         if is_stale(breaking, self._clock):
             breaking.unlink(missing_ok=True)
         if not self._place(breaking):
@@ -170,7 +170,7 @@ def _read(path: Path) -> dict[str, object]:
 
 
 def describe(path: Path) -> str:
-    """The holder of a claim in words: host, pid, job."""
+    """The holder of a lock in words: host, pid, job."""
     owner = _read(path)
     job = f", job {owner['job']}" if owner.get("job") else ""
     host = str(owner.get("host") or "?").split()[0]
@@ -178,7 +178,7 @@ def describe(path: Path) -> str:
 
 
 def is_stale(path: Path, clock: Callable[[], float] | None = None) -> bool:
-    """Whether the claim's owner is dead: its process on this machine is gone, or its heartbeat.
+    """Whether the lock's owner is dead: its process on this machine is gone, or its heartbeat.
 
     A process of this machine that is there is alive, however long it was asleep.
     """
@@ -203,12 +203,12 @@ def is_stale(path: Path, clock: Callable[[], float] | None = None) -> bool:
 def _file_system_time(folder: Path) -> float:
     """Now, by the clock that stamps the heartbeats: hosts of a shared file system may disagree."""
     try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".claim.") as file:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".lock.") as file:
             return os.fstat(file.fileno()).st_mtime
     except OSError:  # read-only
         return time.time()
 
 
 def is_held(path: Path) -> bool:
-    """Whether a live process holds the claim."""
+    """Whether a live process holds the lock."""
     return path.exists() and not is_stale(path)

@@ -6,12 +6,17 @@ import time
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from qkd.records import lock as claim
+import msgspec
+
+from qkd.records import lock
 from qkd.records.files import write_atomically
+from qkd.records.schema import Content, Failure, Line, Result
 from qkd.spec import INTERVAL, History, Stage
 from qkd.spec.value import DIGEST_LENGTH, decode, encode
+
+C = TypeVar("C", bound=Content)
 
 
 class State(StrEnum):
@@ -48,7 +53,7 @@ class Record:
     checkpoint_file = _File("checkpoint.pt")
     result_file = _File("result.json")
     failed_file = _File("failed.json")
-    claim_file = _File("claim")
+    lock_file = _File("lock")
     log_file = _File("log.txt")
 
     def __init__(self, path: Path) -> None:
@@ -65,7 +70,7 @@ class Record:
             return State.DONE
         if self.failed_file.exists():
             return State.FAILED
-        if claim.is_held(self.claim_file):
+        if lock.is_held(self.lock_file):
             return State.RUNNING
         return State.MISSING
 
@@ -96,15 +101,29 @@ class Record:
             raise BadRecord(f"{path}: not a JSON object")
         return content
 
+    def write(self, path: Path, content: Content) -> None:
+        """One of the record's files by its schema, whole or not at all."""
+        self.write_json(path, msgspec.to_builtins(content))
+
+    def read(self, path: Path, kind: type[C]) -> C:
+        """One of the record's files by its schema. Raises BadRecord, naming the file."""
+        try:
+            return msgspec.convert(self.read_json(path), kind)
+        except BadRecord:
+            raise
+        except ValueError as error:
+            raise BadRecord(f"{path}: {error}") from error
+
     def fail(self, error: str, message: str, trace: str = "") -> None:
         """Writes failed.json: the stage stays failed until ``make retry``."""
-        content = {"error": error, "message": message, "trace": trace, "time": time.time()}
-        self.write_json(self.failed_file, content)
+        failure = Failure(error=error, message=message, trace=trace, time=time.time())
+        self.write(self.failed_file, failure)
 
-    def append_metrics(self, line: dict[str, Any]) -> int:
+    def append_metrics(self, line: Line) -> int:
         """Appends one line to metrics.jsonl; returns the file's new length in bytes."""
+        text = json.dumps(msgspec.to_builtins(line), sort_keys=True, allow_nan=False)
         with self.metrics_file.open("ab") as file:
-            file.write(json.dumps(line, sort_keys=True, allow_nan=False).encode() + b"\n")
+            file.write(text.encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
             return file.tell()
@@ -191,6 +210,14 @@ class Store:
         """The record of a history: where it is, or where it will be."""
         found = self.found(history)
         return found or Record(self.root / f"{readable_name(history)}-{history.digest}")
+
+    def result(self, history: History) -> Result | None:
+        """What a history's stage came to; None where it is not done, or cannot be read."""
+        record = self.record(history)
+        try:
+            return record.read(record.result_file, Result)
+        except BadRecord:
+            return None
 
     def record_to_write(self, history: History) -> Record:
         """The record in the writable root, where a stage is trained again if need be."""

@@ -10,6 +10,7 @@ from qkd.imports import FACTORIES, resolve
 from qkd.measures.audit import audit
 from qkd.quantizers.quantize import quantize, set_intervals
 from qkd.records.record import BadRecord, State, Store
+from qkd.records.schema import Result
 from qkd.spec import History, Learner, Quantization, Stage
 from qkd.spec.history import before, continues, seed_of, teacher_before
 from qkd.training import checkpoint, distributed
@@ -33,8 +34,8 @@ def _read(store: Store, history: History) -> dict[str, Any]:
     record = store.record(history)
     if record.state() != State.DONE:
         raise ParentMissing(f"{record.path} is {record.state()}: this stage goes on from it")
-    sha256 = record.read_json(record.result_file).get("checkpoint_sha256")
-    if not isinstance(sha256, str):
+    sha256 = record.read(record.result_file, Result).checkpoint_sha256
+    if not sha256:
         raise BadRecord(f"{record.result_file} has no checkpoint_sha256")
     try:
         return checkpoint.load(record.checkpoint_file, history.digest, sha256)

@@ -67,7 +67,7 @@ def world() -> int:
 
 
 def leads() -> bool:
-    """Whether this is rank 0, which claims, evaluates and writes."""
+    """Whether this is rank 0, which takes the lock, evaluates and writes."""
     return place().rank == 0
 
 

@@ -5,6 +5,7 @@ import platform
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 import torchvision
 
 from qkd.imports import load_file
+from qkd.records.schema import Environment
 from qkd.training import distributed
 from qkd.training.runtime import Runtime
 
@@ -58,31 +60,30 @@ def device_of(runtime: Runtime) -> torch.device:
     return torch.device("cuda", index % torch.cuda.device_count())
 
 
-def describe(runtime: Runtime, device: torch.device) -> dict[str, Any]:
-    """What env.json holds: versions, device, commit, command. No environment variables: they hold
-    secrets.
-    """
-    return {
-        "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
-        "numpy": numpy.__version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "machine": platform.machine(),
-        "host": socket.gethostname(),
-        "device": str(device),
-        "device_name": _device_name(device),
-        "threads": runtime.threads,
-        "compile": runtime.compile,
-        "lean": runtime.lean,
-        "ranks": distributed.world(),
-        "micro_batches": runtime.micro_batches,
-        "loaders": runtime.loaders,
-        "data": runtime.data,
-        "job": runtime.job,
-        "command": sys.argv,
+def describe(runtime: Runtime, device: torch.device, parts: Sequence[int] = ()) -> Environment:
+    """What this process runs on: versions, device, commit, command."""
+    return Environment(
+        torch=str(torch.__version__),
+        torchvision=torchvision.__version__,
+        numpy=numpy.__version__,
+        python=platform.python_version(),
+        platform=platform.platform(),
+        machine=platform.machine(),
+        host=socket.gethostname(),
+        device=str(device),
+        device_name=_device_name(device),
+        threads=runtime.threads,
+        compile=runtime.compile,
+        lean=runtime.lean,
+        ranks=distributed.world(),
+        micro_batches=runtime.micro_batches,
+        loaders=runtime.loaders,
+        data=runtime.data,
+        job=runtime.job,
+        command=tuple(sys.argv),
+        parts=tuple(parts),
         **commit(),
-    }
+    )
 
 
 def parts(past: list[int], runtime: Runtime) -> list[int]:

@@ -9,16 +9,17 @@ from qkd.measures.cost import cost_or_reason
 from qkd.measures.evaluate import evaluate
 from qkd.records.lock import Hold
 from qkd.records.record import Record
+from qkd.records.schema import HeldOut, Result
 from qkd.spec import Stage
 from qkd.training import checkpoint, environment
 from qkd.training.begin import build
-from qkd.training.loop import log
+from qkd.training.recorder import log
 from qkd.training.runtime import Runtime
 from qkd.training.step import Side
 from qkd.weights.reading import fill
 
 
-def take_in(stage: Stage, record: Record, runtime: Runtime, claim: Hold) -> None:
+def take_in(stage: Stage, record: Record, runtime: Runtime, lock: Hold) -> None:
     """Loads the weights that the stage's history names, tests them and writes the record.
 
     Nothing is trained: no steps, no seconds, no held-out images (nobody knows whether the weights
@@ -29,12 +30,12 @@ def take_in(stage: Stage, record: Record, runtime: Runtime, claim: Hold) -> None
         raise ValueError("a stage of no steps takes in ready weights, and this one names none")
     device = environment.set_up(runtime)
     record.open(stage)
-    record.write_json(record.environment_file, environment.describe(runtime, device))
+    record.write(record.environment_file, environment.describe(runtime, device))
     network = build(history.student, history.seed, "weights", device)
     fill(network, history.student.weights, Path(runtime.data))
     test = load(history.data, Path(runtime.data), runtime.loaders).test
     accuracy = evaluate(network, evaluation_batches(test, history.data, device))
-    claim.check()
+    lock.check()
     sha256 = checkpoint.save(
         record.checkpoint_file,
         {
@@ -44,18 +45,18 @@ def take_in(stage: Stage, record: Record, runtime: Runtime, claim: Hold) -> None
             "teacher": None,
         },
     )
-    result = {
-        "steps": 0,
-        "trained_steps": 0,
-        "student": accuracy.as_json(),
-        "held_out": {"top1": None, "step": None},
-        "seconds": 0.0,
-        "images_per_second": 0.0,
-        "checkpoint_sha256": sha256,
-        "checkpoint_bytes": record.checkpoint_file.stat().st_size,
-        **left_out_of(test).as_json(len(test.labels) - accuracy.images),
+    result = Result(
+        steps=0,
+        trained_steps=0,
+        student=accuracy,
+        held_out=HeldOut(top1=None),
+        seconds=0.0,
+        images_per_second=0.0,
+        checkpoint_sha256=sha256,
+        checkpoint_bytes=record.checkpoint_file.stat().st_size,
+        left_out=left_out_of(test).counted(len(test.labels) - accuracy.images),
         **cost_or_reason(network, test.shape),
-    }
+    )
     log(record, f"done: test top-1 {accuracy.top1:.2f} %")
-    claim.check()
-    record.write_json(record.result_file, result)
+    lock.check()
+    record.write(record.result_file, result)

@@ -1,7 +1,7 @@
 """One optimiser step of a student, and of its teacher where the phase trains it."""
 
 from dataclasses import dataclass, field
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -113,6 +113,23 @@ class Side:
                 below = torch.stack(self._floored) < self._floors
                 self.floor_hits = self.floor_hits + below.sum()
                 torch._foreach_maximum_(self._floored, list(self._floors.unbind()))
+
+
+class Sides(NamedTuple):
+    """Both networks of a stage; no teacher where its phase needs none."""
+
+    student: Side
+    teacher: Side | None
+
+    @property
+    def learning_teacher(self) -> Side | None:
+        """The teacher, where it learns."""
+        return self.teacher if self.teacher and self.teacher.optimiser else None
+
+    @property
+    def learning(self) -> list[Side]:
+        """The sides that learn."""
+        return [side for side in (self.student, self.learning_teacher) if side is not None]
 
 
 def optimiser_of(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:

@@ -22,7 +22,7 @@ from qkd.training.runtime import Runtime
 from slurm.local.executor import Event, LocalExecutor
 
 PARENT_SECONDS = 60.0
-CLAIMED_SECONDS = 5.0
+LOCKED_SECONDS = 5.0
 TOLD_SECONDS = 60.0
 LAST_SECONDS = 3600.0  # more than ranks wait for one another
 LOST_WORKERS = 1
@@ -123,8 +123,8 @@ class StageJob:
             _say(f"{record.path.name}: {event.kind} {event.detail}")
             if event.kind == "stopped":
                 raise Told
-            if event.kind == "claimed":
-                time.sleep(CLAIMED_SECONDS)
+            if event.kind == "locked":
+                time.sleep(LOCKED_SECONDS)
             elif event.kind == "lost" and self._ranks > 1:
                 self._start_again()
             elif event.kind == "lost" and lost < LOST_WORKERS:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from qkd.records.lock import Claim, Claimed, describe
+from qkd.records.lock import Lock, Locked, describe
 from qkd.records.record import Record
 from slurm.cluster.job import ReportJob, StageJob
 from slurm.cluster.profiles import Profile, profile, without_effect
@@ -27,15 +27,15 @@ TO_SEND = (Status.MISSING, Status.ELSEWHERE)
 IN_QUEUE = (Status.PENDING, Status.HELD, Status.RUNNING)
 
 
-class Alone(Claim):
+class Alone(Lock):
     """Nobody else sends or cancels jobs of a results folder meanwhile; who does is waited for."""
 
-    def __enter__(self) -> Claim:
+    def __enter__(self) -> Lock:
         waiting = False
         while True:
             try:
                 return super().__enter__()
-            except Claimed:
+            except Locked:
                 if not waiting:
                     print(f"waits for {describe(self.path)}, which is sending jobs", flush=True)
                 waiting = True
@@ -47,11 +47,11 @@ def submit(work: Work) -> int:
     given = _profile(work)
     read_data(work)  # the nodes of a cluster may be unable to fetch it
     remember(work.matrix, work.settings.results)
-    with Alone(_jobs(work) / SUBMISSION) as claim:
+    with Alone(_jobs(work) / SUBMISSION) as lock:
         here, found = cluster(), look(work)
         settle(work, found)
         planned = _waves(work, given, found, here.longest_array)
-        sent = _send(work, planned, found, given=given, here=here, claim=claim) if planned else []
+        sent = _send(work, planned, found, given=given, here=here, lock=lock) if planned else []
     return show_sent(work, found, [len(one.wave.units) for one in sent])
 
 
@@ -145,13 +145,13 @@ def _waves(work: Work, given: Profile, found: dict[str, Standing], longest: int)
 
 def _send(
     work: Work, planned: Iterable[Wave], found: dict[str, Standing], *,
-    given: Profile, here: Cluster, claim: Claim,
+    given: Profile, here: Cluster, lock: Lock,
 ) -> list[Sent]:  # fmt: skip
     """Sends the waves one after another; a stage's job is kept beside it at once."""
     folder = _jobs(work) / secrets.token_hex(3)
     sent: list[Sent] = []
     for number, wave in enumerate(planned):
-        claim.check()
+        lock.check()
         order = Order(
             wave, given, _name(work, wave, folder, number), folder, dependency(wave, sent)
         )

@@ -18,7 +18,8 @@ from qkd.data.cache import load
 from qkd.data.images import DataError
 from qkd.data.photos.decoding import NoImage, decode
 from qkd.data.photos.index import index_of
-from qkd.measures.evaluate import Accuracy, evaluate
+from qkd.measures.evaluate import evaluate
+from qkd.records.schema import Accuracy
 from qkd.spec import Data, History, Stage
 from qkd.training.begin import build
 from qkd.training.environment import device_of

@@ -74,7 +74,7 @@ class Display:
         if event.kind == "done":
             accuracy = f", held-out top-1 {last.top1:.1f} %" if last and last.top1 else ""
             self._print(f"done   {name}{accuracy} ({self._summary()})")
-        elif event.kind == "claimed":
+        elif event.kind == "locked":
             self._print(f"waits  {name}: another launch trains it")
         else:
             self._print(f"{event.kind:6} {name}: {event.detail}")

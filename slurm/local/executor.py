@@ -28,7 +28,7 @@ STOP_SECONDS = 60.0
 class Event(NamedTuple):
     """What a worker says of a stage: ``detail`` is a Progress, or a text."""
 
-    kind: Literal["progress", "done", "failed", "claimed", "stopped", "lost"]
+    kind: Literal["progress", "done", "failed", "locked", "stopped", "lost"]
     digest: str
     detail: Any = None
 
@@ -187,7 +187,7 @@ def _train(
     tell: Callable[[Any], None],
     should_stop: Callable[[], bool],
 ) -> tuple[str, str, str]:
-    from qkd.records.lock import Claimed, ClaimLost
+    from qkd.records.lock import Locked, LockLost
     from qkd.train import StageFailed, run_stage
     from qkd.training.begin import ParentMissing
     from qkd.training.distributed import RankLost, RanksApart
@@ -195,7 +195,7 @@ def _train(
 
     digest = stage.history.digest
     kinds = {
-        StageFailed: "failed", Claimed: "claimed", ClaimLost: "claimed", Stopped: "stopped",
+        StageFailed: "failed", Locked: "locked", LockLost: "locked", Stopped: "stopped",
         RankLost: "lost", RanksApart: "lost",
     }  # fmt: skip
     try:
@@ -205,7 +205,7 @@ def _train(
     except ParentMissing as error:  # done when the launch looked, and gone since
         store.record_to_write(stage.history).fail("ParentMissing", str(error))
         return "failed", digest, str(error)
-    except OSError as error:  # no record could even be begun, or claimed
+    except OSError as error:  # no record could even be begun, or locked
         return "failed", digest, f"{store.record_to_write(stage.history).path}: {error}"
     return "done", digest, ""
 

@@ -94,7 +94,7 @@ class Schedule:
                 self._lose(event)
             else:
                 self.status[event.digest] = Status.MISSING
-        elif event.kind in ("claimed", "stopped"):
+        elif event.kind in ("locked", "stopped"):
             self._not_before[event.digest] = time.monotonic() + POLL_SECONDS
             self.status[event.digest] = Status.MISSING
 

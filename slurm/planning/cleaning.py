@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 
 from benchmarks.settings import Settings
+from qkd.records.launches import FILE as LAUNCHES
 from qkd.records.record import STAGES, State, readable_name
-from slurm.planning.launches import FILE as LAUNCHES
 from slurm.planning.matrices import MATRICES
 from slurm.planning.notes import JOBS, forget
 from slurm.planning.statuses import Status, statuses

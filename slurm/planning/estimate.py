@@ -7,6 +7,7 @@ import msgspec
 
 from benchmarks.plan import Plan
 from qkd.records.record import STAGES, Record, Store
+from qkd.records.schema import Result
 
 REFERENCE = Path(__file__).resolve().parents[2] / "results" / "reference"
 
@@ -40,18 +41,12 @@ def speed_of(plan: Plan, store: Store) -> Speed | None:
     return None
 
 
-class _Result(msgspec.Struct):
-    """Of a result.json what is needed here: thousands are read for one line of a plan."""
-
-    seconds: float = 0.0
-
-
 def _seconds(record: Record | None) -> float:
     """What a stage took; 0 where it is not done, or its record cannot be read."""
     if record is None:
         return 0.0
     try:
-        return msgspec.json.decode(record.result_file.read_bytes(), type=_Result).seconds
+        return msgspec.json.decode(record.result_file.read_bytes(), type=Result).seconds
     except (OSError, ValueError):
         return 0.0
 

@@ -7,6 +7,7 @@ from benchmarks.matrix import Matrix, select
 from benchmarks.plan import Plan, plan
 from benchmarks.settings import Settings, SettingsError
 from qkd.records.record import Record, Store, store_of
+from qkd.records.schema import Failure
 from qkd.training.runtime import Runtime
 from slurm.planning.matrices import build, is_file
 
@@ -69,6 +70,6 @@ def runtime_of(settings: Settings) -> Runtime:
 def reason_of(record: Record) -> str:
     """Why a stage failed, as its record says; an unreadable one says so."""
     try:
-        return str(record.read_json(record.failed_file).get("message", ""))
+        return record.read(record.failed_file, Failure).message
     except ValueError as error:
         return str(error) if record.failed_file.exists() else ""

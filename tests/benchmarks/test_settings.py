@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.settings import SettingsError, from_environment
+from benchmarks.settings import VARIABLES, SettingsError, from_environment
+from tests.support.launching import ROOT
 
 
 def test_without_variables_the_defaults_hold() -> None:
@@ -18,6 +19,14 @@ def test_without_variables_the_defaults_hold() -> None:
 
 def test_an_empty_variable_is_at_its_default() -> None:
     assert from_environment({"QKD_SCALE": "", "QKD_SEEDS": " "}) == from_environment({})
+
+
+def test_the_makefile_hands_over_and_explains_every_variable() -> None:
+    text = (ROOT / "Makefile").read_text()
+    line = next(line for line in text.splitlines() if line.startswith("VARIABLES := "))
+    assert line.split()[2:] == [*VARIABLES, "PYTHON"]
+    helped = {word for line in text.splitlines() if line[:3] == "## " for word in line.split("=")}
+    assert set(VARIABLES) <= {word.split()[-1] for word in helped if word.split()}
 
 
 def test_seeds_are_read_in_the_order_given() -> None:

@@ -16,11 +16,12 @@ from benchmarks.speed.records import _of_launch, _of_stages
 from benchmarks.speed.steps import CASES, LAPTOP, Case, kept_bytes, lean, quantized, step_of
 from benchmarks.speed.timing import WARM_UP, Times, in_turn
 from qkd.quantizers.interval import IntervalQuantizer
+from qkd.records.launches import FILE, launches, note
+from qkd.records.schema import Launch
 from qkd.spec.value import decode, encode, validated
 from qkd.training.runtime import Runtime, cores
-from slurm.local.workers import workers_of
 from slurm.planning.estimate import Gpu, gpu_hours
-from slurm.planning.launches import FILE, Launch, launches, note
+from slurm.planning.workers import workers_of
 
 CPU = torch.device("cpu")
 SMALL = LAPTOP._replace(shape=(4, 1, 16, 16))

@@ -71,7 +71,7 @@ def test_two_launches_at_once_train_each_stage_once(
     assert results_of(tmp_path) == results_of(undisturbed)
     for folder in stage_folders(tmp_path):
         assert (folder / "log.txt").read_text().count("done: test top-1") == 1
-        assert not (folder / "claim").exists()
+        assert not (folder / "lock").exists()
 
 
 @pytest.mark.slow
@@ -99,7 +99,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(
     code, output = finish(process)
     assert code == 130, output
     assert "goes on from here" in output
-    assert not list(tmp_path.glob("stages/*/claim"))
+    assert not list(tmp_path.glob("stages/*/lock"))
     code, output = launch("run", tmp_path, data, **FEW)
     assert code == 0, output
     assert results_of(tmp_path) == results_of(undisturbed)
@@ -165,7 +165,7 @@ def test_a_wrong_variable_is_an_error_that_lists_the_valid_ones(
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_workers_die_with_a_killed_launcher(tmp_path: Path, data: Path) -> None:
     process = start("run", tmp_path, data, **FEW)
-    wait_until(lambda: any(tmp_path.glob("stages/*/claim")), process)
+    wait_until(lambda: any(tmp_path.glob("stages/*/lock")), process)
     workers = _children(process.pid)
     assert workers
     process.kill()

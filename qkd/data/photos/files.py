@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qkd.data.images import DataError, Images
+from qkd.records.schema import LeftOut
 from qkd.spec import Data, Photos
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
@@ -57,7 +58,7 @@ class Files(NamedTuple):
     labels: NDArray[np.int64]
     photos: Photos
     loaders: int
-    left_out: "LeftOut"
+    left_out: "LeftOutCounter"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -77,7 +78,7 @@ class Files(NamedTuple):
 Part = Images | Files
 
 
-class LeftOut:
+class LeftOutCounter:
     """What could not be decoded and was left out: files with the reason, and by training step how
     many images it went without (a step that is asked for again counts once).
     """
@@ -95,13 +96,12 @@ class LeftOut:
         self.files.update(state["files"])
         self.of_step.update(state["of_step"])
 
-    def as_json(self, test: int) -> dict[str, Any]:
-        """As result.json holds it, where ``test`` of the test images were left out; nothing where
-        nothing was."""
+    def counted(self, test: int) -> LeftOut | None:
+        """All of it, where ``test`` of the test images were left out; None where nothing was."""
         training = sum(self.of_step.values())
         if not (self.files or training or test):
-            return {}
-        return {"left_out": {"training": training, "test": test, "files": self.files}}
+            return None
+        return LeftOut(training=training, test=test, files=dict(self.files))
 
 
 def require_equal_parts(data: Data, parts: int) -> None:
@@ -116,9 +116,9 @@ def require_equal_parts(data: Data, parts: int) -> None:
         )
 
 
-def left_out_of(part: Part) -> LeftOut:
+def left_out_of(part: Part) -> LeftOutCounter:
     """What is left out of the part's set; of packed images nothing ever is."""
-    return part.left_out if isinstance(part, Files) else LeftOut()
+    return part.left_out if isinstance(part, Files) else LeftOutCounter()
 
 
 class FileSplit(NamedTuple):

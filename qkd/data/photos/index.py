@@ -17,7 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qkd.data.images import DataError
-from qkd.data.photos.files import Files, FileSplit, LeftOut, Listed, Listing, digest_of, sampled
+from qkd.data.photos.files import (
+    Files,
+    FileSplit,
+    LeftOutCounter,
+    Listed,
+    Listing,
+    digest_of,
+    sampled,
+)
 from qkd.imports import READERS, resolve
 from qkd.records.files import write_atomically
 from qkd.spec import Data, Photos
@@ -47,7 +55,7 @@ def open_files(data: Data, photos: Photos, folder: Path, loaders: int) -> FileSp
             "(a tree that was resized is another set)"
         )
     _require_described(data, found)
-    left_out = LeftOut()
+    left_out = LeftOutCounter()
     return FileSplit(
         *(
             Files(found.root, part.names, part.labels, photos, loaders, left_out)

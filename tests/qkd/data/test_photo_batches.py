@@ -156,7 +156,6 @@ def test_a_pool_that_is_garbage_takes_its_processes_along(tree):
 FINISHES = """
 import os, sys, signal, torch
 from pathlib import Path
-sys.path.insert(0, "tests")
 from tests.support.jpegs import described
 from qkd.data.photos import decoding
 from qkd.data.batches import training_batches
@@ -265,14 +264,14 @@ def test_or_it_is_left_out_and_counted_once_a_step(damaged):
     assert sum(sizes[:6]) == 22
     tested = sum(len(labels) for _, labels in evaluation_batches(split.test, data, CPU))
     assert tested == 5
-    counted = split.test.left_out.as_json(6 - tested)["left_out"]
-    assert counted["training"] == 2
-    assert counted["test"] == 1
-    assert sorted(counted["files"]) == ["train/n01/n01_1.JPEG", "val/n02/n02_0.JPEG"]
+    counted = split.test.left_out.counted(6 - tested)
+    assert counted.training == 2
+    assert counted.test == 1
+    assert sorted(counted.files) == ["train/n01/n01_1.JPEG", "val/n02/n02_0.JPEG"]
 
     resumed = load(data, damaged).train.left_out
     resumed.restore(split.train.left_out.state())
-    assert resumed.as_json(1) == split.test.left_out.as_json(1)
+    assert resumed.counted(1) == split.test.left_out.counted(1)
 
 
 def test_a_batch_of_which_nothing_can_be_decoded_is_an_error(damaged):

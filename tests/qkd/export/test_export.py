@@ -197,7 +197,7 @@ def test_a_record_that_cannot_be_believed_writes_nothing(
     [(["none"], "none is no stage of"), (["none", "--matrix-file", "no.py"], "no matrix file")],
 )
 def test_the_command_says_what_is_wrong(tmp_path, arguments, says):
-    command = [sys.executable, "-m", "qkd.export.stage", *arguments, "--results", str(tmp_path)]
+    command = [sys.executable, "-m", "qkd.export", *arguments, "--results", str(tmp_path)]
     done = subprocess.run(
         command, cwd=ROOT, env=environment(tmp_path, tmp_path), capture_output=True, text=True,
         check=False,

@@ -24,9 +24,9 @@ def test_onnxruntime_computes_what_the_network_does(name):
     with torch.inference_mode():
         expected = network.double()(images.double())
     # A value on a rounding edge may fall either way and move an image's logits, but not most
-    # images have one.
+    # images have one. How many float32 roundings the others differ by, the processor decides.
     differences = (torch.from_numpy(found) - expected).abs().amax(1)
-    assert float(differences.median()) < 1e-5, differences
+    assert float(differences.median()) < 1e-4, differences
     assert float(expected.std(0).min()) > 1e-3  # logits do depend on the image
     graph = onnx.load_from_string(model).graph
     integers = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)

@@ -1,5 +1,6 @@
 """The audit counts levels, and fails a quantizer that does not do what it declares."""
 
+import msgspec
 import pytest
 import torch
 from torch import nn
@@ -28,7 +29,7 @@ def test_a_layer_by_hand():
     # Weights / 0.5: 1.8 (clipped), -0.4, 0.2, 0.8: codes 1, 0, 0, 1. Inputs 0.2, 1.2, 2.9, 4
     # (clipped) in steps of 1: codes 0, 1, 3, 3.
     images = torch.tensor([0.2, 1.2, 2.9, 4.0]).view(4, 1, 1, 1)
-    first, second = audit(by_hand(), images)
+    first, second = msgspec.to_builtins(audit(by_hand(), images))
     assert first == {
         "layer": "0",
         "weights": {
@@ -56,26 +57,26 @@ def test_every_layer_of_every_quantizer_passes(kind, path):
     network = network_of(kind, path, bits=4).train()
     rows = audit(network, images_of(32))
     assert network.training
-    assert [row["layer"] for row in rows] == [name for name, _ in quantized_layers(network)]
-    assert [row["activations"] is None for row in rows] == [True] + [False] * (len(rows) - 1)
+    assert [row.layer for row in rows] == [name for name, _ in quantized_layers(network)]
+    assert [row.activations is None for row in rows] == [True] + [False] * (len(rows) - 1)
     for row in rows:
-        edge = row["layer"] in (rows[0]["layer"], rows[-1]["layer"])
-        for side in (row["weights"], row["activations"] or row["weights"]):
-            assert side["bits"] == (8 if edge else 4)
-            assert 1 <= side["levels"] <= side["levels_declared"] <= 2 ** side["bits"]
-            assert 0 <= side["clipped"] < 1
+        edge = row.layer in (rows[0].layer, rows[-1].layer)
+        for side in (row.weights, row.activations or row.weights):
+            assert side.bits == (8 if edge else 4)
+            assert 1 <= side.levels <= side.levels_declared <= 2**side.bits
+            assert 0 <= side.clipped < 1
     assert not [m for m in network.modules() if m._forward_hooks]
 
 
 def test_a_layer_that_is_called_twice_is_counted_over_both():
     network = network_of("unusual")
-    row = next(row for row in audit(network, images_of(8)) if row["layer"] == "twice")
+    row = next(row for row in audit(network, images_of(8)) if row.layer == "twice")
     seen = []
     network.twice.input_quantizer.register_forward_hook(lambda _m, _i, out: seen.append(out))
     with torch.no_grad():
         network(images_of(8))
     assert len(seen) == 2
-    assert row["activations"]["levels"] == len(torch.cat([x.flatten() for x in seen]).unique())
+    assert row.activations.levels == len(torch.cat([x.flatten() for x in seen]).unique())
     assert isinstance(network, Unusual)
 
 

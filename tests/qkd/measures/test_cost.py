@@ -150,7 +150,7 @@ def test_a_module_under_two_names_is_packed_under_both():
 
 def test_a_network_whose_cost_cannot_be_told_says_why():
     network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
-    assert cost_or_reason(network, (1, 2, 2)) == {"cost": cost(network, (1, 2, 2))._asdict()}
+    assert cost_or_reason(network, (1, 2, 2)) == {"cost": cost(network, (1, 2, 2))}
     network.register_buffer("coarse", torch.zeros(1, dtype=torch.bfloat16))  # no file holds it
     refused = cost_or_reason(network, (1, 2, 2))
     assert list(refused) == ["cost_refused"]

@@ -1,10 +1,12 @@
 import math
 
+import msgspec
 import pytest
 import torch
 from torch import nn
 
-from qkd.measures.evaluate import Accuracy, answers, evaluate
+from qkd.measures.evaluate import answers, evaluate
+from qkd.records.schema import Accuracy
 from qkd.training.window import NotFinite, Window
 
 
@@ -29,7 +31,7 @@ LOGITS = [[9, 8, 7, 6, 5, 4], [9, 8, 7, 6, 5, 4], [0, 1, 2, 3, 4, 5], [9, 8, 7, 
 def test_counts_by_hand_whatever_the_batch(size):
     # Ranks of the labels: first, fifth, first, sixth.
     accuracy = evaluate(Table(), batches_of(LOGITS, [0, 4, 5, 5], size))
-    assert accuracy[:3] == (2, 3, 4)
+    assert (accuracy.correct1, accuracy.correct5, accuracy.images) == (2, 3, 4)
     assert (accuracy.top1, accuracy.top5) == (50.0, 75.0)
     # -ln softmax: 0, 4, 0 and 5 above that of the largest, ln sum e^-k for k = 0 .. 5.
     largest = math.log(sum(math.exp(-k) for k in range(6)))
@@ -38,7 +40,7 @@ def test_counts_by_hand_whatever_the_batch(size):
 
 def test_with_fewer_than_five_classes_every_one_is_among_the_first_five():
     accuracy = evaluate(Table(), batches_of([[1, 2, 3], [3, 2, 1]], [0, 0], 2))
-    assert accuracy[:3] == (1, 2, 2)
+    assert (accuracy.correct1, accuracy.correct5, accuracy.images) == (1, 2, 2)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -57,10 +59,21 @@ def test_no_images_are_an_error():
         evaluate(Table(), [])
 
 
-def test_an_accuracy_as_json():
-    assert Accuracy(1, 2, 4, 0.5).as_json() == {
-        "correct1": 1, "correct5": 2, "images": 4, "loss": 0.5, "top1": 25.0, "top5": 50.0,
-    }  # fmt: skip
+def test_an_accuracy_as_a_record_holds_it():
+    accuracy = Accuracy(correct1=1, correct5=2, images=4, top1=25.0, top5=50.0, loss=0.5)
+    assert msgspec.to_builtins(accuracy) == {
+        "correct1": 1,
+        "correct5": 2,
+        "images": 4,
+        "loss": 0.5,
+        "top1": 25.0,
+        "top5": 50.0,
+    }
+
+
+def test_a_loss_that_is_not_finite_is_an_error():
+    with pytest.raises(FloatingPointError, match="became nan"):
+        evaluate(Table(), batches_of([[math.nan, 1.0, 2.0]], [0], 1))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
@@ -69,7 +82,8 @@ def test_the_answers_of_each_image_by_hand_whatever_the_batch(size):
     assert found.predictions.tolist() == [0, 0, 5, 0]
     assert found.correct.tolist() == [True, False, True, False]
     # The first image is the highest bit of the first byte: 1010 0000 is "oA==" in base64.
-    assert found.as_json() == {**found.accuracy.as_json(), "correct": "oA=="}
+    assert msgspec.to_builtins(found.scored)["correct"] == "oA=="
+    assert msgspec.structs.replace(found.scored, correct=None) == found.accuracy
     assert found.accuracy == evaluate(Table(), batches_of(LOGITS, [0, 4, 5, 5], size))
 
 

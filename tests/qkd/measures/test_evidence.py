@@ -83,7 +83,7 @@ def test_a_network_that_cannot_be_proven_keeps_its_result_which_says_why(runtime
     set_intervals(network, torch.rand(8, 1, 16, 16), small.W2A2)
     tested = answers(network, evaluation_batches(test, SYNTHETIC, CPU))
     found = evidence(network, test, SYNTHETIC, tested)
-    assert [row["layer"] for row in found["audit"]] == ["first", "last"]
+    assert [row.layer for row in found["audit"]] == ["first", "last"]
     assert found["integer_refused"].startswith("RuntimeError: ")
     assert "integer" not in found
 

@@ -60,7 +60,7 @@ def test_our_quantizers_counts_are_those_of_the_weights_over_the_interval(bits):
 @pytest.mark.parametrize("path", PATHS)
 def test_every_quantizers_weights_are_counted_once_and_clipped_as_in_the_audit(path):
     network = network_of("mobilenet", path, bits=4)
-    audited = {row["layer"]: row["weights"] for row in audit(network, images_of(8))}
+    audited = {row.layer: row.weights for row in audit(network, images_of(8))}
     rows = weight_histograms(network)
     assert [row["layer"] for row in rows] == list(audited)
     beyond = [n for n in range(len(EDGES) + 1) if not EDGES.index(-1) < n <= EDGES.index(1)]
@@ -68,7 +68,7 @@ def test_every_quantizers_weights_are_counted_once_and_clipped_as_in_the_audit(p
         elements = layer.weight.numel()
         assert sum(row["counts"]) == elements
         for word in ("clipped", "learned"):
-            assert row[word] == audited[name][word]
+            assert row[word] == getattr(audited[name], word)
         outside = sum(row["counts"][n] for n in beyond)
         assert row["clipped"] * elements <= outside + 1e-9
 

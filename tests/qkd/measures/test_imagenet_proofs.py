@@ -78,13 +78,12 @@ def expected_bits(name):
 def test_the_audit_counts_no_more_levels_than_each_layers_bits(name, network):
     rows = audit(network, images_of(4, 3))
     found = [
-        (row["layer"], row["weights"]["bits"], row["activations"] and row["activations"]["bits"])
-        for row in rows
+        (row.layer, row.weights.bits, row.activations and row.activations.bits) for row in rows
     ]
     assert found == list(expected_bits(name))
     for row in rows:
-        for one in (row["weights"], row["activations"]):
-            assert one is None or 2 < one["levels"] <= one["levels_declared"], row["layer"]
+        for one in (row.weights, row.activations):
+            assert one is None or 2 < one.levels <= one.levels_declared, row.layer
 
 
 def test_run_as_integers_it_says_what_the_float64_network_says(name, network):
@@ -103,8 +102,8 @@ def test_run_as_integers_it_says_what_the_float64_network_says(name, network):
 def test_the_proof_is_made_and_holds(network):
     batches = [(images_of(4, seed), torch.zeros(4, dtype=torch.int64)) for seed in (5, 6)]
     proof = prove(network, batches, answers(network, batches).predictions)
-    assert (proof["agreement"], proof["images"]) == (1.0, 8)
-    assert proof["top1"] == proof["top1_reference"]
+    assert (proof.agreement, proof.images) == (1.0, 8)
+    assert proof.top1 == proof.top1_reference
 
 
 def test_a_wrong_code_in_a_depthwise_layer_is_seen():

@@ -3,7 +3,7 @@ import json
 import pytest
 from msgspec.structs import replace
 
-from qkd.records.lock import Claim
+from qkd.records.lock import Lock
 from qkd.records.record import STAGES, BadRecord, Record, State, Store, readable_name, store_of
 from tests.support import small
 
@@ -19,7 +19,7 @@ def record(tmp_path):
 
 def test_the_states_are_read_off_the_directory(record):
     assert record.state() == State.MISSING
-    with Claim(record.claim_file):
+    with Lock(record.lock_file):
         assert record.state() == State.RUNNING
     assert record.state() == State.MISSING
     record.write_json(record.failed_file, {"error": "E"})
@@ -41,7 +41,7 @@ def test_the_states_of_many_are_those_of_each_as_they_are_now(tmp_path, monkeypa
     asked = []
     state = Record.state
     monkeypatch.setattr(Record, "state", lambda self: (asked.append(self), state(self))[1])
-    with Claim(running.claim_file):
+    with Lock(running.lock_file):
         states = store.states(histories)
     assert states == ["done", "failed", "running", "missing", "done", "missing"]
     assert [record.path for record in asked] == [

@@ -99,19 +99,19 @@ def test_a_stage_killed_before_any_save_begins_again(begun, trained, runtime):
     assert_undisturbed(stage, store, trained)
 
 
-def test_a_kill_leaves_a_stale_claim_and_a_missing_record(begun, at_every_step):
+def test_a_kill_leaves_a_stale_lock_and_a_missing_record(begun, at_every_step):
     stage = STAGES["self-study"]
     store = begun(stage)
     small.killed(stage, store, at_every_step, ("fsync", 7))
     store.refresh()
     record = store.record(stage.history)
-    assert record.claim_file.exists()
+    assert record.lock_file.exists()
     assert record.state() == State.MISSING
     parts = [f.name for f in record.path.glob(".checkpoint*")]
     assert len(parts) == 1
     run_stage(stage, store, at_every_step)
     assert not [f for f in record.path.iterdir() if f.name.startswith(".")]
-    assert not record.claim_file.exists()
+    assert not record.lock_file.exists()
 
 
 @pytest.mark.parametrize("name", ["self-study", "co-study", "tutoring"])

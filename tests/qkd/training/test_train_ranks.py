@@ -149,7 +149,7 @@ def sides(stage, root, runtime):
         if not distributed.leads():
             begin.set_intervals = begin.checkpoint.load = None  # what it may not do: it is told
         record = store.record_to_write(stage.history)
-        training = Training(stage, store, record, runtime, Hold(record.claim_file, ""))
+        training = Training(stage, store, record, runtime, Hold(record.lock_file, ""))
         states = [state(training.student)]
         for _ in range(3):
             training._one_step()

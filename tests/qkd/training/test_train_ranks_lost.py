@@ -88,7 +88,7 @@ def test_all_stop_where_one_is_asked_to_and_go_on_to_the_same_end(
     said = ("Stopped", f"{record.path.name} saved at step 24")
     assert [(end.raised, end.text) for end in ends] == [said, said]
     assert record.state() == State.MISSING
-    assert not record.claim_file.exists()
+    assert not record.lock_file.exists()
     assert small.loaded(record)["step"] == 24
     small.assert_same_end(finished(store, runtime, 2), undisturbed)
     assert small.lines(record) == small.lines(undisturbed)
@@ -119,7 +119,7 @@ def test_an_exception_of_one_rank_fails_the_stage_for_all_and_is_named(rank, beg
     failure = record.read_json(record.failed_file)
     assert (failure["error"], failure["message"]) == ("KeyError", f"rank {rank}: 'mine'")
     assert "raise KeyError" in failure["trace"]
-    assert not record.claim_file.exists()
+    assert not record.lock_file.exists()
     assert not [f.name for f in record.path.iterdir() if f.name.startswith(".")]
 
 
@@ -261,5 +261,5 @@ def test_sigterm_to_torchrun_saves_the_stage(trained, runtime, tmp_path):
     assert process.returncode != 0
     assert "saved at step" in said
     assert record.state() == State.MISSING
-    assert not record.claim_file.exists()
+    assert not record.lock_file.exists()
     assert 3 <= small.loaded(record)["step"] < 60

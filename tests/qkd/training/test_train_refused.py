@@ -6,7 +6,7 @@ import torch
 from msgspec.structs import replace
 
 from qkd.phases import SELF_STUDY
-from qkd.records.lock import Claim, Claimed, ClaimLost
+from qkd.records.lock import Lock, Locked, LockLost
 from qkd.records.record import State
 from qkd.spec.history import before, parents
 from qkd.train import StageFailed, run_stage
@@ -38,7 +38,7 @@ def test_a_loss_that_is_not_finite_is_a_failure_that_says_so(trained, runtime, t
     assert "student" in failure["message"]
     assert "Traceback" in failure["trace"]
     assert not record.result_file.exists()
-    assert not record.claim_file.exists()
+    assert not record.lock_file.exists()
     if record.checkpoint_file.exists():
         state = small.loaded(record)["student"]["network"]
         assert all(bool(value.isfinite().all()) for value in state.values())
@@ -55,7 +55,7 @@ def test_a_loss_that_is_not_finite_is_a_failure_that_says_so(trained, runtime, t
         (
             None,
             {"learning_rate": 1e30},
-            r"NotFinite: the student's loss on images that it was not trained on became nan",
+            r"NotFinite: student: the loss on images that were not trained on became nan",
         ),
     ],
 )
@@ -81,7 +81,7 @@ def test_a_missing_parent_is_named_and_is_no_failure(trained, runtime, tmp_path)
     store.refresh()
     record = store.record(stage.history)
     assert record.state() == State.MISSING
-    assert not record.claim_file.exists()
+    assert not record.lock_file.exists()
 
 
 def test_a_parent_whose_checkpoint_was_removed_is_named(trained, runtime, tmp_path):
@@ -171,13 +171,13 @@ def test_a_stage_that_another_process_trains_is_left_alone(trained, runtime, tmp
     store = small.beginning(trained, tmp_path, *parents(stage))
     record = store.record(stage.history)
     record.path.mkdir()
-    with Claim(record.claim_file, job="7"):
-        with pytest.raises(Claimed, match="job 7"):
+    with Lock(record.lock_file, job="7"):
+        with pytest.raises(Locked, match="job 7"):
             run_stage(stage, store, runtime)
-        assert [f.name for f in record.path.iterdir()] == ["claim"]
+        assert [f.name for f in record.path.iterdir()] == ["lock"]
 
 
-def test_a_worker_that_lost_its_claim_saves_nothing_more(trained, runtime, tmp_path):
+def test_a_worker_that_lost_its_lock_saves_nothing_more(trained, runtime, tmp_path):
     stage = small.stage(*small.SELF_STUDIED)
     store = small.beginning(trained, tmp_path, *parents(stage))
     record = store.record(stage.history)
@@ -186,12 +186,12 @@ def test_a_worker_that_lost_its_claim_saves_nothing_more(trained, runtime, tmp_p
 
     def lose():
         if next(steps) == 5:
-            record.claim_file.write_text(json.dumps(another))
+            record.lock_file.write_text(json.dumps(another))
         return False
 
     eager = small.runtime(runtime.data, save_seconds=0.0)
-    with pytest.raises(ClaimLost, match="taken over by pid 1 on h"):
+    with pytest.raises(LockLost, match="taken over by pid 1 on h"):
         run_stage(stage, store, eager, should_stop=lose)
     assert small.loaded(record)["step"] == 5
     assert not record.failed_file.exists()
-    assert json.loads(record.claim_file.read_text()) == another
+    assert json.loads(record.lock_file.read_text()) == another

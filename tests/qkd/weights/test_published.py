@@ -75,7 +75,9 @@ def test_a_file_of_weights_keeps_its_id():
     ],
 )
 def test_a_name_alone_is_refused_and_who_knows_the_rest_is_named(fields):
-    with pytest.raises(ValueError, match=rf"qkd\.published\.torchvision\('{V1}'\) knows them"):
+    with pytest.raises(
+        ValueError, match=rf"qkd\.weights\.published\.torchvision\('{V1}'\) knows them"
+    ):
         Weights(**fields)
 
 

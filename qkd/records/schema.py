@@ -1,0 +1,285 @@
+"""What the files of a record hold, checked when they are made and when they are read (torch-free).
+
+One schema for whoever writes and whoever reads. Files of older code lack what came later: such
+fields have a default, and what this code does not know is passed over.
+"""
+
+import math
+from typing import Annotated
+
+import msgspec
+import numpy
+import numpy.typing
+
+from qkd.spec import BitCount
+from qkd.spec.value import Count, NotNegative, Value
+
+Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class Content(Value, kw_only=True, forbid_unknown_fields=False, omit_defaults=True):
+    """What a file of a record holds, or a part of it."""
+
+
+class Accuracy(Content, kw_only=True):
+    """Right answers of ``images``; ``top1`` and ``top5`` in percent, which must follow from the
+    counts; ``loss`` is the mean cross-entropy in nats.
+
+    ``correct`` says which are right: one bit an image in the order of the test set, the first the
+    highest bit of the first byte (numpy.packbits), in base64; None where it was not recorded.
+    """
+
+    correct1: Annotated[int, msgspec.Meta(ge=0)]
+    images: Count
+    top1: Percent
+    correct5: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    top5: Percent | None = None
+    loss: NotNegative | None = None
+    correct: bytes | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not math.isclose(self.top1, 100 * self.correct1 / self.images, abs_tol=1e-6):
+            raise ValueError(f"top1 is {self.top1}, but {self.correct1} of {self.images} are right")
+        if self.correct is not None:
+            self._check(self.correct)
+
+    def _check(self, correct: bytes) -> None:
+        """Raises ValueError where the bits are not those of ``correct1`` of ``images``."""
+        if len(correct) != -(-self.images // 8):
+            raise ValueError(f"correct has {len(correct)} bytes for {self.images} images")
+        bits = numpy.unpackbits(numpy.frombuffer(correct, numpy.uint8))
+        if bits[self.images :].any():
+            raise ValueError(f"correct has a bit beyond the {self.images} images")
+        if int(bits.sum()) != self.correct1:
+            raise ValueError(f"correct has {bits.sum()} bits set, but {self.correct1} are right")
+
+    def right(self) -> "numpy.typing.NDArray[numpy.bool_] | None":
+        """Whether each image (images,) is right; None where it was not recorded."""
+        if self.correct is None:
+            return None
+        bits = numpy.unpackbits(numpy.frombuffer(self.correct, numpy.uint8), count=self.images)
+        return bits.astype(bool)
+
+
+class HeldOut(Content, kw_only=True):
+    """The best top-1 on held-out training images in percent, the step that had it, and the last
+    top-1; None where there are none."""
+
+    top1: Percent | None
+    step: int | None = None
+    last: Percent | None = None
+
+
+Amount = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+Bytes = Annotated[int, msgspec.Meta(ge=1, le=2**62)]
+
+
+class Cost(Content, kw_only=True):
+    """What a network costs (`qkd.measures.cost`). Operations are those of one image.
+
+    Attributes:
+        parameters: those of the float network; the quantizers' own, a few a layer, aside.
+        packed_bytes: bytes of the packed network as a file (`qkd.quantizers.packed`).
+        float32_bytes: bytes of the float network in the same kind of file.
+        macs: multiply-accumulates of the convolutions and linear layers.
+        bit_operations: those, each times the bits of its weight and the bits of its input. A layer
+            without a quantizer counts 32 x 32. The first layer's input is an image, which no
+            quantizer touches: its pixels are 8-bit already and count so.
+    """
+
+    parameters: Amount
+    packed_bytes: Bytes
+    float32_bytes: Bytes
+    macs: Amount
+    bit_operations: Amount
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.macs <= self.bit_operations <= 32 * 32 * self.macs:
+            raise ValueError(
+                f"bit_operations is {self.bit_operations}: {self.macs} multiply-accumulates at 1 "
+                f"to 32 bits are {self.macs} to {1024 * self.macs}"
+            )
+
+
+class QuantizedTensor(Content, kw_only=True):
+    """What a quantizer was seen to do: its learned scalars by name, the distinct levels counted,
+    those it declares, and the share of the elements that it clips."""
+
+    bits: BitCount
+    signed: bool
+    learned: dict[str, float]
+    levels: Annotated[int, msgspec.Meta(ge=0)]
+    levels_declared: Count
+    clipped: Share
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.levels <= self.levels_declared <= 2**self.bits:
+            raise ValueError(
+                f"{self.levels} levels of {self.levels_declared} declared on {self.bits} bits: "
+                "such a stage fails its audit"
+            )
+
+
+class LayerAudit(Content, kw_only=True):
+    """A layer's audit; without ``activations`` where its inputs are exact."""
+
+    layer: str
+    weights: QuantizedTensor
+    activations: QuantizedTensor | None
+
+
+class Proof(Content, kw_only=True):
+    """The network of integers beside the fake-quantized one in float64, the reference; agreements
+    are shares of the images, top-1s in percent. They must follow from counts of images."""
+
+    agreement: Share
+    agreement_float32: Share
+    top1: Percent
+    top1_reference: Percent
+    images: Count
+    seconds: NotNegative = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for share in (self.agreement, self.agreement_float32, self.top1 / 100,
+                      self.top1_reference / 100):  # fmt: skip
+            if not math.isclose(share * self.images, round(share * self.images), abs_tol=1e-6):
+                raise ValueError(f"{share} of {self.images} images is no whole number of them")
+        apart = abs(self.top1 - self.top1_reference) / 100
+        if apart > 1 - self.agreement + 1e-9:
+            raise ValueError(
+                f"top1 is {self.top1} and top1_reference {self.top1_reference}, but "
+                f"{self.agreement} of the predictions agree"
+            )
+
+
+class LeftOut(Content, kw_only=True):
+    """How many images training steps went without, and how many test images, as they could not be
+    decoded; the reason for each file."""
+
+    training: Amount
+    test: Amount
+    files: dict[str, str]
+
+
+class Result(Content, kw_only=True):
+    """result.json, whose existence makes a stage done. 0 steps: ready weights, not trained here.
+
+    ``steps`` are the student's since its start, ``trained_steps`` those of this stage. ``student``
+    is of the test set, ``teacher`` likewise where the stage trained it. ``seconds`` are of training
+    steps, ``wall_seconds`` of all that the stage took; ``floor_hits`` counts intervals that were
+    raised to their lowest value. Of a quantized stage there are an ``audit`` and a proof, or why
+    there is none (``integer_refused``); ``cost`` likewise.
+    """
+
+    steps: Annotated[int, msgspec.Meta(ge=0)]
+    trained_steps: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    student: Accuracy
+    held_out: HeldOut
+    seconds: NotNegative
+    images_per_second: NotNegative
+    wall_seconds: NotNegative | None = None
+    compile_seconds: NotNegative | None = None
+    peak_memory_mib: NotNegative | None = None
+    floor_hits: int | None = None
+    checkpoint_sha256: str = ""
+    checkpoint_bytes: int | None = None
+    teacher: Accuracy | None = None
+    cost: Cost | None = None
+    cost_refused: str = ""
+    audit: tuple[LayerAudit, ...] = ()
+    integer: Proof | None = None
+    integer_refused: str = ""
+    left_out: LeftOut | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.integer is not None and self.integer.images != self.student.images:
+            raise ValueError(
+                f"the integer proof is of {self.integer.images} images, the test of "
+                f"{self.student.images}"
+            )
+
+
+class Line(Content, kw_only=True):
+    """A line of metrics.jsonl: what was learned since the last one, and where held-out images
+    stand. ``losses`` are means by side and name, ``intervals`` the learned scalars by name."""
+
+    step: Count
+    phase: str
+    losses: dict[str, float]
+    learning_rate: NotNegative
+    student: Accuracy | None = None
+    teacher: Accuracy | None = None
+    teacher_learning_rate: NotNegative | None = None
+    intervals: dict[str, float] = {}  # noqa: RUF012 (a Struct copies it)
+    floor_hits: int | None = None
+    seconds: NotNegative = 0.0
+    images_per_second: NotNegative | None = None
+
+
+class Environment(Content, kw_only=True, omit_defaults=False):
+    """env.json: what a stage ran on. Empty, or None, where it is not known; no environment
+    variables, which hold secrets. ``parts``: into how many parts its batches were cut."""
+
+    torch: str = ""
+    torchvision: str = ""
+    numpy: str = ""
+    python: str = ""
+    platform: str = ""
+    machine: str = ""
+    host: str = ""
+    device: str = ""
+    device_name: str = ""
+    threads: int = 0
+    compile: bool = False
+    lean: bool = False
+    ranks: int = 1
+    micro_batches: int = 1
+    loaders: int = 0
+    parts: tuple[int, ...] = ()
+    data: str = ""
+    job: str = ""
+    command: tuple[str, ...] = ()
+    commit: str = ""
+    dirty: bool | None = None
+
+
+class Failure(Content, kw_only=True):
+    """failed.json: a stage stays failed until ``make retry``. ``time`` is that of the clock."""
+
+    error: str = ""
+    message: str = ""
+    trace: str = ""
+    time: float = 0.0
+
+
+TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
+
+
+class Launch(Content, kw_only=True):
+    """A line of launches.jsonl: one launch on one machine, which began at ``time`` (UTC). Seconds:
+    of the clock, of training steps, of integer proofs.
+
+    ``whole``: it trained all that the matrix has to train but the networks it begins with, from
+    nothing, so that its clock and its stages' seconds tell of the same work.
+    """
+
+    matrix: str
+    scale: str
+    time: Annotated[str, msgspec.Meta(pattern=TIME)]
+    workers: Count
+    stages: int = 0
+    whole: bool = True
+    wall_seconds: NotNegative
+    training_seconds: NotNegative = 0.0
+    proof_seconds: NotNegative = 0.0
+
+    @property
+    def date(self) -> str:
+        """The day on which it began."""
+        return self.time[:10]

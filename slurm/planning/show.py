@@ -1,0 +1,57 @@
+"""What would run, and what it costs (torch-free)."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from qkd.records.files import printable
+from slurm.planning import disk
+from slurm.planning.estimate import A100, gpu_hours, in_words, speed_of
+from slurm.planning.statuses import Status, statuses
+from slurm.planning.work import Work
+from slurm.planning.workers import workers
+
+
+def show_plan(work: Work) -> None:
+    """Prints what would run, and what it costs with and without sharing."""
+    found = statuses(work.plan, work.store)
+    todo = [p for key, p in work.plan.stages.items() if found[key] != Status.DONE]
+    speed = speed_of(work.plan, work.store)
+    title = printable(f"{work.matrix.label.title} (SCALE={work.settings.scale})")
+    table = Table(title=Text(title))
+    for name in ("phase", "stages", "done", "steps to do", "share of the cost"):
+        table.add_column(name, justify="left" if name == "phase" else "right")
+    phases: dict[str, list[str]] = {}
+    for key, planned in work.plan.stages.items():
+        phases.setdefault(planned.stage.label, []).append(key)
+    total = work.plan.macs or 1
+    for phase, keys in phases.items():
+        members = [work.plan.stages[key] for key in keys]
+        done = sum(found[key] == Status.DONE for key in keys)
+        steps = sum(p.stage.steps for p in members if found[p.digest] != Status.DONE)
+        share = sum(p.macs for p in members) / total
+        table.add_row(phase, str(len(keys)), str(done), f"{steps:,}", f"{100 * share:.0f} %")
+    Console().print(table)
+    macs = sum(planned.macs for planned in todo)
+    print(f"cells: {len(work.plan.cell_stages)}; stages: {len(found)}, to do: {len(todo)}")
+    print(
+        f"cost with sharing: {work.plan.macs:.3g} multiply-accumulates, "
+        f"without: {work.plan.unshared_macs:.3g} (sharing saves "
+        f"{100 * (1 - work.plan.macs / (work.plan.unshared_macs or 1)):.0f} %)"
+    )
+    print(
+        f"on one {A100.name}: {gpu_hours(work.plan.macs):.3g} hours, without sharing "
+        f"{gpu_hours(work.plan.unshared_macs):.3g} (supposed: {100 * A100.utilisation:.0f} % of "
+        "its peak in float32)"
+    )
+    print(printable(disk.in_words(work)))
+    if work.settings.cluster:
+        return  # how long that takes there, its queue decides
+    jobs = workers(work.settings)
+    if not todo:
+        print("time: nothing to do")
+    elif speed is None:
+        print("time: unknown until a first stage has run here")
+    else:
+        seconds = macs / speed.macs_per_second / jobs
+        print(f"time: about {in_words(seconds)} with {jobs} workers, by {speed.source}")
