@@ -12,12 +12,13 @@ from scipy.stats import t
 
 from benchmarks import lengths
 from benchmarks.rivals import TITLES
+from report.analysis.contrasts import Compared
+from report.analysis.methods import MethodRow
 from report.build import collect
-from report.contrasts import Compared
-from report.lengths import difference
-from report.sources import REFERENCE
-from report.summary import Summary
-from report.words import MINUS
+from report.frames.tidy import rows
+from report.page.tables import difference
+from report.reading.sources import REFERENCE
+from report.texts import MINUS
 from tests.support.launching import ROOT, launch, report, reported
 
 README = (ROOT / "README.md").read_text()
@@ -92,12 +93,13 @@ def test_the_table_of_the_rivals_is_that_of_the_committed_records() -> None:
 
 
 def test_the_tables_by_length_are_those_of_the_committed_records(tmp_path: Path) -> None:
-    contents = collect(tmp_path, REFERENCE).contents
-    (content,) = (one for one in contents if one.readings.run.matrix.name == "lengths")
-    whole, quarter = content.groups
-    assert [one.name for one in quarter.methods] == [one.name for one in whole.methods]
-    for one, other in zip(quarter.methods, whole.methods, strict=True):
-        assert f"| `{one.name}` | {_share(one)} | {_share(other)} |" in README
+    sections = collect(tmp_path, REFERENCE).sections
+    (section,) = (one for one in sections if one.readings.run.matrix.name == "lengths")
+    whole, quarter = section.groups
+    methods = [rows(group.methods, MethodRow) for group in (quarter, whole)]
+    for one, other in zip(*methods, strict=True):
+        assert one.method == other.method
+        assert f"| `{one.method}` | {_share(one)} | {_share(other)} |" in README
     for one, other in zip(quarter.compared, whole.compared, strict=True):
         label = one.contrast.label.replace(MINUS, "-")
         assert f"| {label} | {_difference(one)} | {_difference(other)} |" in README
@@ -118,12 +120,10 @@ def test_the_hours_and_the_proofs_of_the_lengths_are_those_of_the_committed_reco
     assert all(one["agreement"] == 1 and one["images"] == 10_000 for one in proofs)
 
 
-def _share(found: Summary) -> str:
+def _share(found: MethodRow) -> str:
     """Of all seeds."""
-    assert found.interval is not None
-    assert found.interval.high is not None
-    assert found.interval.n == len(found.cells)
-    return f"{found.interval.mean:.2f} ± {found.interval.high - found.interval.mean:.2f}"
+    assert found.n == len(found.stages)
+    return f"{found.mean:.2f} ± {found.high - found.mean:.2f}"
 
 
 def _difference(found: Compared) -> str:

@@ -86,16 +86,6 @@ def test_what_is_torch_free_imports_no_torch():
     assert done.returncode == 0, done.stderr
 
 
-def test_the_report_waits_for_no_library_that_it_does_not_need():
-    code = (
-        "import sys, report.build\n"
-        "slow = {'matplotlib.pyplot', 'pandas', 'scipy.stats', 'seaborn'}\n"
-        "assert not slow & set(sys.modules)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)  # noqa: PLW1510
-    assert done.returncode == 0, done.stderr
-
-
 def test_every_file_is_one_idea_long():
     tests = sorted((ROOT / "tests").glob("*.py"))
     lengths = {f.relative_to(ROOT): len(f.read_text().splitlines()) for f in (*FILES, *tests)}
