@@ -86,8 +86,9 @@ def frames(sections: Sequence[Section]) -> bytes:
     for name, of in FRAMES.items():
         found = [of(section) for section in sections]
         frame = pd.concat(found, ignore_index=True) if found else pd.DataFrame()
-        for column in frame.columns[frame.dtypes == object]:
-            frame[column] = frame[column].map(_text)
+        for column in frame:
+            if not pd.api.types.is_numeric_dtype(frame[column]):
+                frame[column] = frame[column].map(_text)
         content[f"{name}.csv"] = frame.to_csv(index=False, lineterminator="\n").encode()
         if find_spec("pyarrow"):
             content[f"{name}.parquet"] = frame.to_parquet(index=False)

@@ -78,6 +78,13 @@ def _name(one: MethodRow) -> Cell:
     return Cell(one.method, notes=tuple(filter(None, (one.note, one.recipe, went_without))))
 
 
+def _top1(one: MethodRow) -> Cell:
+    """Its mean with half the interval, and beneath it the test loss where it is recorded."""
+    loss = fixed(one.test_loss, 3)
+    notes = () if loss == NONE else (f"loss {loss}",)
+    return mean_cell(one.mean, one.high, "strong")._replace(notes=notes)
+
+
 def _teacher(one: MethodRow) -> str:
     """Its test top-1 before and after, where the method has a teacher."""
     before, after = fixed(one.teacher_before), fixed(one.teacher_top1)
@@ -110,8 +117,7 @@ METHOD_COLUMNS: tuple[Column[MethodRow], ...] = (
         "bit operations, million", lambda one: millions(one.bit_operations), is_number=True,
         shown=has_sizes,
     ),
-    Column("test top-1, %", lambda one: mean_cell(one.mean, one.high, "strong"), is_number=True),
-    Column("test loss", lambda one: fixed(one.test_loss, 3), is_number=True),
+    Column("test top-1, %", _top1, is_number=True),
     Column("n", lambda one: str(one.n), is_number=True),
     Column("best held-out", lambda one: fixed(one.best_top1), is_number=True),
     Column("teacher top-1", _teacher, is_number=True),
