@@ -37,6 +37,8 @@ class CellRow(NamedTuple):
     teacher: str
     weight_bits: int
     activation_bits: int
+    edge_bits: float | None
+    depthwise_bits: float | None
     bits: str
     place: int
     setting: str
@@ -98,6 +100,8 @@ def _rows(readings: Readings) -> Iterator[CellRow]:
             teacher=cell.pair.teacher.name,
             weight_bits=cell.weight_bits,
             activation_bits=cell.activation_bits,
+            edge_bits=cell.bits.edge if cell.bits else None,
+            depthwise_bits=cell.bits.depthwise if cell.bits else None,
             bits=cell.bits.label if cell.bits else "fp",
             place=stand.place,
             setting=setting_of(stand, grid, cell),

@@ -21,7 +21,7 @@ from report.page import words
 from report.page.commands import cell_command, varied
 from report.page.facts import hardware, local_changes
 from report.page.integers import in_a_word, in_full, in_short
-from report.page.table import Cell, Column, Table, code, table
+from report.page.table import Cell, Column, Table, code, number, table
 from report.page.values import Difference, base_of, base_table, differences, flat
 from report.reading.records import Outcome, Status
 from report.texts import NONE, bracket, fixed, listed
@@ -115,19 +115,16 @@ def _varied(key: str) -> Column[Drawer]:
 
 RUN_COLUMNS: tuple[Column[Drawer], ...] = (
     Column("bits", lambda one: one.row.bits),
-    Column("seed", lambda one: str(one.row.seed), is_number=True),
+    number("seed", lambda one: str(one.row.seed)),
     Column("status", lambda one: Cell(one.row.status, kind="state", notes=_short(one.row))),
-    Column(
-        "test top-1, %", lambda one: Cell(fixed(one.row.top1), aside=_band(one.row)),
-        is_number=True,
-    ),
-    Column("best held-out", lambda one: fixed(one.row.best_top1), is_number=True),
-    Column("teacher", lambda one: fixed(one.row.teacher_top1), is_number=True),
-    Column("seconds", lambda one: fixed(one.row.seconds, 0), is_number=True),
-    Column("images/s", lambda one: fixed(one.row.images_per_second, 0), is_number=True),
-    Column("integer agreement", lambda one: in_a_word(one.row) or NONE, is_number=True),
+    number("test top-1, %", lambda one: Cell(fixed(one.row.top1), aside=_band(one.row))),
+    number("best held-out", lambda one: fixed(one.row.best_top1)),
+    number("teacher", lambda one: fixed(one.row.teacher_top1)),
+    number("seconds", lambda one: fixed(one.row.seconds, 0)),
+    number("images/s", lambda one: fixed(one.row.images_per_second, 0)),
+    number("integer agreement", lambda one: in_a_word(one.row) or NONE),
     Column("stage", lambda one: code(one.row.stage)),
-)  # fmt: skip
+)
 
 
 def _table(drawers: Sequence[Drawer], keys: Sequence[str], name: str) -> Table:
@@ -136,10 +133,13 @@ def _table(drawers: Sequence[Drawer], keys: Sequence[str], name: str) -> Table:
     )
     named = [_varied(key) for key in keys if key not in ("method", "bits")]
     return table(
-        f"{name}-runs", "Every run", (first, *named, *RUN_COLUMNS), drawers,
+        f"{name}-runs",
+        "Every run",
+        (first, *named, *RUN_COLUMNS),
+        drawers,
         caption=f"{words.RUNS} {words.BAND} {words.AUDITED}",
         anchor=lambda one: f"row-{one.anchor}",
-    )  # fmt: skip
+    )
 
 
 def _result(row: CellRow) -> str:

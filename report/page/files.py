@@ -100,8 +100,10 @@ def _of_all_settings(
 ) -> pd.DataFrame:
     found = [frame(group.cells).assign(setting=group.setting) for group in section.groups]
     matrix, scale = section.readings.run.key
-    whole = pd.concat(found, ignore_index=True) if found else pd.DataFrame()
-    return whole.assign(matrix=matrix, scale=scale)
+    whole = pd.concat(found, ignore_index=True)
+    whole = whole.assign(matrix=matrix, scale=scale)
+    first = ["matrix", "scale", "setting"]
+    return whole[[*first, *whole.columns.difference(first, sort=False)]]
 
 
 def _curves(cells: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from report.frames.tidy import rows
 from report.page import words
 from report.page.facts import Facts, facts
 from report.page.sentences import DISPLAY
-from report.page.table import Cell, Column, Table, mark, mean_cell, state, table
+from report.page.table import Cell, Column, Table, mark, mean_cell, number, state, table
 from report.page.words import SCALE_TITLES
 from report.reading.paper import About, ClaimedNumber
 from report.texts import NONE, fixed, signed
@@ -148,17 +148,14 @@ class Beside(NamedTuple):
 CLAIMED_COLUMNS: tuple[Column[Beside], ...] = (
     Column("network", lambda of: " ".join((*of.about[:2], f"W{of.about[3]}A{of.about[4]}"))),
     Column("method", lambda of: of.about[2]),
-    Column("claimed", lambda of: fixed(of.number.top1), is_number=True),
+    number("claimed", lambda of: fixed(of.number.top1)),
     Column("mark", lambda of: mark(of.number.mark)),
     Column("source", lambda of: of.number.source),
-    Column(
-        "ours", lambda of: mean_cell(of.ours.mean, of.ours.high) if of.ours else NONE,
-        is_number=True,
-    ),
-    Column("n", lambda of: str(of.ours.n if of.ours else 0), is_number=True),
-    Column("points", lambda of: signed(of.ours.difference if of.ours else None), is_number=True),
+    number("ours", lambda of: mean_cell(of.ours.mean, of.ours.high) if of.ours else NONE),
+    number("n", lambda of: str(of.ours.n if of.ours else 0)),
+    number("points", lambda of: signed(of.ours.difference if of.ours else None)),
     Column("verdict", lambda of: state(of.ours.verdict if of.ours else NOT_RUN)),
-)  # fmt: skip
+)
 
 
 def claimed_table(sections: Sequence[Section], paper: dict[About, ClaimedNumber]) -> Table | None:

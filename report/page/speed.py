@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from benchmarks.speed.figures import Figure, MachineSpeed
 from report.figures.speed import growth
-from report.page.table import Cell, Column, Table, table
+from report.page.table import Cell, Column, Table, number, table
 from report.texts import fixed
 
 
@@ -36,11 +36,10 @@ def _verdict(one: Figure) -> str:
 
 COLUMNS: tuple[Column[Figure], ...] = (
     Column("measured", lambda one: one.name),
-    Column("ratio", lambda one: Cell(fixed(one.ratio), kind="strong"), is_number=True),
-    Column(
+    number("ratio", lambda one: Cell(fixed(one.ratio), kind="strong")),
+    number(
         "middle half",
         lambda one: "" if one.low is None else f"{fixed(one.low)} to {fixed(one.high)}",
-        is_number=True,
     ),
     Column("goal", _goal),
     Column("verdict", _verdict),

@@ -50,6 +50,15 @@ class Column(Generic[R]):
     shown: Callable[[Sequence[R]], bool] = lambda _: True
 
 
+def number(
+    title: str,
+    value: Callable[[R], str | Cell],
+    shown: Callable[[Sequence[R]], bool] = lambda _: True,
+) -> Column[R]:
+    """A column of numbers."""
+    return Column(title, value, True, shown)
+
+
 class Row(NamedTuple):
     """A row; its first cell is its head. ``anchor`` is its id on the page, where it has one."""
 

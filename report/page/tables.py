@@ -9,7 +9,7 @@ from report.analysis.methods import COMPARED_SCALE, MethodRow
 from report.analysis.reference import ReferenceRow
 from report.analysis.statistics import Paired
 from report.page import words
-from report.page.table import Cell, Column, Table, mean_cell, state, table
+from report.page.table import Cell, Column, Table, mean_cell, number, state, table
 from report.texts import NONE, bracket, fixed, kilobytes, millions, p_value, signed
 
 
@@ -30,13 +30,13 @@ def _interval(one: Compared) -> str:
 CONTRAST_COLUMNS: tuple[Column[Compared], ...] = (
     Column("contrast", lambda one: one.contrast.label),
     Column("asks", lambda one: one.contrast.asks),
-    Column("points", lambda one: signed(one.paired.mean if one.paired else None), is_number=True),
-    Column("95 % interval", _interval, is_number=True),
-    Column("n", lambda one: str(one.paired.n if one.paired else 0), is_number=True),
-    Column("p", lambda one: p_text(one.paired.p if one.paired else None), is_number=True),
-    Column("Holm p", lambda one: p_text(one.corrected), is_number=True, shown=_is_fixed),
-    Column("power", lambda one: fixed(one.power), is_number=True),
-    Column("corrected", lambda one: fixed(one.corrected_power), is_number=True, shown=_is_fixed),
+    number("points", lambda one: signed(one.paired.mean if one.paired else None)),
+    number("95 % interval", _interval),
+    number("n", lambda one: str(one.paired.n if one.paired else 0)),
+    number("p", lambda one: p_text(one.paired.p if one.paired else None)),
+    number("Holm p", lambda one: p_text(one.corrected), shown=_is_fixed),
+    number("power", lambda one: fixed(one.power)),
+    number("corrected", lambda one: fixed(one.corrected_power), shown=_is_fixed),
     Column("verdict", lambda one: state(one.verdict)),
 )
 
@@ -54,10 +54,10 @@ def contrast_table(compared: Sequence[Compared], name: str) -> Table:
 
 SEED_TEST_COLUMNS: tuple[Column[tuple[Compared, SeedTest]], ...] = (
     Column("contrast", lambda of: of[0].contrast.label),
-    Column("seed", lambda of: str(of[1].seed), is_number=True),
-    Column("b: only the first right", lambda of: str(of[1].only_first), is_number=True),
-    Column("c: only the second right", lambda of: str(of[1].only_second), is_number=True),
-    Column("p", lambda of: p_text(of[1].p), is_number=True),
+    number("seed", lambda of: str(of[1].seed)),
+    number("b: only the first right", lambda of: str(of[1].only_first)),
+    number("c: only the second right", lambda of: str(of[1].only_second)),
+    number("p", lambda of: p_text(of[1].p)),
 )
 
 
@@ -109,23 +109,20 @@ METHOD_COLUMNS: tuple[Column[MethodRow], ...] = (
     Column("method", _name),
     Column("bits", lambda one: one.bits),
     Column("phases, steps", lambda one: one.phases or NONE),
-    Column("student steps", lambda one: str(one.steps), is_number=True),
-    Column("teacher steps", lambda one: str(one.teacher_steps), is_number=True),
-    Column("cost", lambda one: fixed(one.cost), is_number=True),
-    Column("packed, kB", lambda one: kilobytes(one.packed_bytes), is_number=True, shown=has_sizes),
-    Column(
-        "bit operations, million", lambda one: millions(one.bit_operations), is_number=True,
-        shown=has_sizes,
-    ),
-    Column("test top-1, %", _top1, is_number=True),
-    Column("n", lambda one: str(one.n), is_number=True),
-    Column("best held-out", lambda one: fixed(one.best_top1), is_number=True),
-    Column("teacher top-1", _teacher, is_number=True),
-    Column("claimed", _claimed, is_number=True, shown=_has_claims),
-    Column("points", lambda one: signed(one.difference), is_number=True, shown=_has_claims),
+    number("student steps", lambda one: str(one.steps)),
+    number("teacher steps", lambda one: str(one.teacher_steps)),
+    number("cost", lambda one: fixed(one.cost)),
+    number("packed, kB", lambda one: kilobytes(one.packed_bytes), shown=has_sizes),
+    number("bit operations, million", lambda one: millions(one.bit_operations), shown=has_sizes),
+    number("test top-1, %", _top1),
+    number("n", lambda one: str(one.n)),
+    number("best held-out", lambda one: fixed(one.best_top1)),
+    number("teacher top-1", _teacher),
+    number("claimed", _claimed, shown=_has_claims),
+    number("points", lambda one: signed(one.difference), shown=_has_claims),
     Column("verdict", lambda one: state(one.verdict), shown=_has_claims),
     Column("status", lambda one: state(one.states)),
-)  # fmt: skip
+)
 
 
 def method_table(methods: Sequence[MethodRow], name: str) -> Table:
@@ -142,21 +139,15 @@ def method_table(methods: Sequence[MethodRow], name: str) -> Table:
 REFERENCE_COLUMNS: tuple[Column[ReferenceRow], ...] = (
     Column("method", lambda one: one.method),
     Column("setting", lambda one: one.setting),
-    Column("reference", lambda one: fixed(one.reference), is_number=True),
-    Column("this run", lambda one: fixed(one.own), is_number=True),
-    Column(
-        "points", lambda one: signed(one.difference.mean if one.difference else None),
-        is_number=True,
-    ),
-    Column(
-        "90 % interval", lambda one: bracket(*one.difference[1:3]) if one.difference else NONE,
-        is_number=True,
-    ),
+    number("reference", lambda one: fixed(one.reference)),
+    number("this run", lambda one: fixed(one.own)),
+    number("points", lambda one: signed(one.difference.mean if one.difference else None)),
+    number("90 % interval", lambda one: bracket(*one.difference[1:3]) if one.difference else NONE),
     Column(
         "verdict",
         lambda one: state(one.verdict if one.same_stages else f"{one.verdict}; other settings"),
     ),
-)  # fmt: skip
+)
 
 
 def reference_table(rows: Sequence[ReferenceRow], name: str) -> Table:
@@ -172,13 +163,16 @@ def length_table(found: Several, name: str) -> Table:
     )
     columns = (first, *map(_of_length, found.steps))
     return table(
-        name, "Contrasts by length of training", columns, list(found.contrasts.values()),
+        name,
+        "Contrasts by length of training",
+        columns,
+        list(found.contrasts.values()),
         caption=f"{found.label}. {words.BY_LENGTH}",
-    )  # fmt: skip
+    )
 
 
 def _of_length(steps: int) -> Column[dict[int, Compared]]:
-    return Column(f"{steps:,} steps", lambda at: _at_length(at.get(steps)), is_number=True)
+    return number(f"{steps:,} steps", lambda at: _at_length(at.get(steps)))
 
 
 def _at_length(one: Compared | None) -> str:
