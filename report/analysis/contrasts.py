@@ -1,12 +1,11 @@
 """The contrasts of a setting: paired differences with their tests, and a sentence for each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import pandas as pd
 
 from benchmarks.contrasts import Contrast
-from report.analysis.methods import COMPARED_SCALE
 from report.analysis.statistics import (
     ALPHA,
     EFFECT,
@@ -16,7 +15,7 @@ from report.analysis.statistics import (
     paired_difference,
     power_paired,
 )
-from report.analysis.verdicts import NO_PROOF
+from report.analysis.verdicts import COMPARED_SCALE, NO_PROOF
 from report.frames.tidy import tidy
 from report.reading.readings import CellRecords
 
@@ -136,37 +135,35 @@ def _corrected(compared: list[Compared], family: int) -> tuple[Compared, ...]:
 
 
 class ContrastRow(NamedTuple):
-    """A contrast that ran, as figures need it."""
+    """A contrast that ran, as figures need it; ``steps`` is the length of training where several
+    are set side by side."""
 
     label: str
     fixed: bool
+    steps: int
     mean: float
     low: float | None
     high: float | None
     n: int
+    p: float | None
 
 
 class SeedDifference(NamedTuple):
     """A contrast's difference of one seed, in points."""
 
     label: str
+    steps: int
     seed: int
     points: float
 
 
-def contrast_frame(compared: Sequence[Compared]) -> pd.DataFrame:
-    """A row a contrast that ran."""
-    ran = [(one.contrast, one.paired) for one in compared if one.paired]
-    return tidy(ContrastRow, (ContrastRow(c.label, c.fixed, *paired[:4]) for c, paired in ran))
-
-
-def difference_frame(compared: Sequence[Compared]) -> pd.DataFrame:
-    """A row a seed of each contrast."""
-    return tidy(
-        SeedDifference,
-        (
-            SeedDifference(one.contrast.label, seed, points)
-            for one in compared
-            for seed, points in one.differences.items()
-        ),
-    )
+def contrast_frames(compared: Iterable[tuple[int, Compared]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A row for each contrast that ran, which stands behind its steps; and a row a seed of each."""
+    means, seeds = [], []
+    for steps, one in compared:
+        if one.paired:
+            label, fixed = one.contrast.label, one.contrast.fixed
+            mean, low, high, n, _, p = one.paired
+            means.append(ContrastRow(label, fixed, steps, mean, low, high, n, p))
+            seeds += [SeedDifference(label, steps, *of) for of in one.differences.items()]
+    return tidy(ContrastRow, means), tidy(SeedDifference, seeds)

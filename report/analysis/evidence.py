@@ -11,10 +11,10 @@ from typing import NamedTuple, Protocol
 
 from benchmarks.matrix import ScaleName
 from report.analysis.contrasts import Compared
-from report.analysis.methods import COMPARED_SCALE, MethodRow
+from report.analysis.methods import MethodRow
 from report.analysis.sections import Group, Section
 from report.analysis.statistics import ALPHA, Paired, mean_interval
-from report.analysis.verdicts import MARGIN
+from report.analysis.verdicts import COMPARED_SCALE, MARGIN
 from report.frames.tidy import rows
 from report.reading.paper import About, ClaimedNumber, about, plain
 from report.texts import bracket, fixed, p_value, signed

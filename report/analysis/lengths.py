@@ -10,9 +10,8 @@ from benchmarks.contrasts import Contrast
 from benchmarks.matrix import Matrix
 from qkd.spec import Recipe
 from qkd.spec.value import encode
-from report.analysis.contrasts import Compared
+from report.analysis.contrasts import Compared, contrast_frames
 from report.analysis.sections import Group
-from report.frames.tidy import tidy
 
 OF_LENGTH = frozenset({"horizon", "log_every"})
 
@@ -78,40 +77,10 @@ def _several(found: dict[int, Group]) -> Iterator[Several]:
         yield Several(f"{pair}, {_width(group)}", steps, contrasts)
 
 
-class LengthRow(NamedTuple):
-    """A contrast at a length; without an interval where its differences do not vary."""
-
-    label: str
-    fixed: bool
-    steps: int
-    mean: float
-    low: float | None
-    high: float | None
-
-
-class LengthDifference(NamedTuple):
-    """The difference of one seed, in points."""
-
-    label: str
-    steps: int
-    seed: int
-    points: float
-
-
 def length_frames(found: Several) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """A row a contrast at a length, and a row a seed of each."""
+    """A row a contrast at a length, without an interval where its differences do not vary; and a
+    row a seed of each."""
     every = [(steps, one) for at in found.contrasts.values() for steps, one in at.items()]
-    means = [
-        LengthRow(
-            one.contrast.label, one.contrast.fixed, steps, one.paired.mean,
-            *(one.paired[1:3] if one.paired.p is not None else (None, None)),
-        )
-        for steps, one in every
-        if one.paired
-    ]  # fmt: skip
-    seeds = [
-        LengthDifference(one.contrast.label, steps, seed, points)
-        for steps, one in every
-        for seed, points in one.differences.items()
-    ]
-    return tidy(LengthRow, means), tidy(LengthDifference, seeds)
+    means, seeds = contrast_frames(every)
+    means[["low", "high"]] = means[["low", "high"]].where(means["p"].notna(), axis=0)
+    return means, seeds

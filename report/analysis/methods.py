@@ -7,13 +7,19 @@ from typing import NamedTuple
 import pandas as pd
 
 from report.analysis.statistics import half_widths, mean_interval
-from report.analysis.verdicts import FAILED, NO_PROOF, NOT_COMPARED, NOT_RUN, equivalence
+from report.analysis.verdicts import (
+    COMPARED_SCALE,
+    FAILED,
+    NO_PROOF,
+    NOT_COMPARED,
+    NOT_RUN,
+    equivalence,
+)
 from report.frames.cells import CellRow
 from report.frames.tidy import rows
 from report.reading.paper import About, ClaimedNumber, about
 from report.reading.records import Status
 
-COMPARED_SCALE = "paper"
 BASE = "qat"  # what costs are relative to
 KEY = ["place", "setting", "method"]
 OF_THE_FIRST = [

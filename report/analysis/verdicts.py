@@ -2,6 +2,7 @@
 
 from report.analysis.statistics import Interval
 
+COMPARED_SCALE = "paper"  # alone is set against the paper's claims and numbers
 MARGIN = 0.5
 
 REPRODUCED = "reproduced"

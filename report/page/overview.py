@@ -7,9 +7,9 @@ from typing import NamedTuple
 from benchmarks.matrix import ScaleName
 from report.analysis.claims import CLAIMS, Claim
 from report.analysis.evidence import SHOWN_SCALES, Evidence, Found, Verdict, combined
-from report.analysis.methods import COMPARED_SCALE, MethodRow
+from report.analysis.methods import MethodRow
 from report.analysis.sections import Section
-from report.analysis.verdicts import NOT_RUN
+from report.analysis.verdicts import COMPARED_SCALE, NOT_RUN
 from report.frames.tidy import rows
 from report.page import words
 from report.page.facts import Facts, facts

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from report.analysis.contrasts import contrast_frame, difference_frame
+from report.analysis.contrasts import contrast_frames
 from report.analysis.lengths import length_frames, several_lengths
 from report.analysis.methods import MethodRow
 from report.analysis.pareto import MEASURES, points
@@ -157,7 +157,7 @@ def _drawn(group: Group, name: str) -> dict[str, Picture]:
     def own(kind: str) -> str:
         return f"{name}-{kind}"
 
-    contrasts = contrast_frame(compared), difference_frame(compared)
+    contrasts = contrast_frames((0, one) for one in compared)
     every = (
         ("forest", words.FOREST, forest(*contrasts, own("forest"))),
         ("accuracy", words.ACCURACY, accuracy(done, group.methods, own("accuracy"))),

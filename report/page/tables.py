@@ -5,9 +5,10 @@ from math import isnan
 
 from report.analysis.contrasts import Compared, SeedTest
 from report.analysis.lengths import Several
-from report.analysis.methods import COMPARED_SCALE, MethodRow
+from report.analysis.methods import MethodRow
 from report.analysis.reference import ReferenceRow
 from report.analysis.statistics import Paired
+from report.analysis.verdicts import COMPARED_SCALE
 from report.page import words
 from report.page.table import Cell, Column, Table, mean_cell, number, state, table
 from report.texts import NONE, bracket, fixed, kilobytes, millions, p_value, signed
