@@ -7,10 +7,10 @@ import pandas as pd
 
 from benchmarks.matrix import Cell
 from benchmarks.plan import Plan, cost
+from qkd.records.schema import Environment, LeftOut, Result
 from qkd.spec.value import digest
 from report.frames.settings import setting_of, stands
 from report.frames.tidy import tidy
-from report.reading.parts import Environment, LeftOut, Result
 from report.reading.readings import CellRecords, Readings
 from report.reading.records import Outcome, Status
 from report.texts import NO_BREAK, SHORT

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from qkd.records.schema import Line
 from report.frames.cells import CellRow
 from report.frames.tidy import rows, tidy
-from report.reading.parts import Line
 from report.texts import thinned
 
 MOST_POINTS = 50

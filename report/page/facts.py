@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from qkd.records.schema import Environment
 from report.analysis.methods import counted
 from report.analysis.sections import Section
-from report.reading.parts import Environment
 from report.reading.records import Outcome
 from report.texts import duration, listed
 

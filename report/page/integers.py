@@ -4,9 +4,9 @@ import math
 
 import pandas as pd
 
+from qkd.records.schema import Result
 from report.frames.cells import PROVEN, CellRow
 from report.frames.layers import LayerRow, layers_of
-from report.reading.parts import Result
 from report.texts import MINUS, NO_BREAK, fixed
 
 

@@ -1,52 +1,11 @@
 """The histograms of a run's weights: before the first step of its path, and after the last."""
 
 from collections.abc import Sequence
-from itertools import pairwise
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
-import msgspec
-
+from qkd.records.histograms import LayerWeights, WeightHistograms
 from qkd.records.record import Record
-from qkd.spec.value import Value
-from report.reading.parts import Share
-from report.reading.records import Outcome, convert
-
-MOST_EDGES, REACH = 100, 10
-
-Counts = tuple[Annotated[int, msgspec.Meta(ge=0, le=2**62)], ...]
-Name = Annotated[str, msgspec.Meta(max_length=200)]
-Edge = Annotated[float, msgspec.Meta(ge=-REACH, le=REACH)]
-
-
-class LayerWeights(Value, kw_only=True, forbid_unknown_fields=False):
-    """A layer's weights at one moment: how many lie in each bin of its quantizer's range, the share
-    that it clips, and its learned scalars by name."""
-
-    layer: Name
-    counts: Counts
-    clipped: Share
-    learned: dict[str, float]
-
-
-class Kept(Value, kw_only=True, forbid_unknown_fields=False):
-    """What histograms.json of a done stage holds. A bin lies between two ``edges``, the first and
-    the last one beyond them; -1 and 1 are the ends of a quantizer's range."""
-
-    edges: Annotated[tuple[Edge, ...], msgspec.Meta(max_length=MOST_EDGES)]
-    before: tuple[LayerWeights, ...]
-    after: tuple[LayerWeights, ...]
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        ascending = all(low < high for low, high in pairwise(self.edges))
-        if not ascending or not {-1.0, 1.0}.issubset(self.edges):
-            raise ValueError("the edges of the bins do not ascend, or lack the ends of the range")
-        for weights in (*self.before, *self.after):
-            if len(weights.counts) != len(self.edges) + 1:
-                raise ValueError(
-                    f"layer {weights.layer} has {len(weights.counts)} counts for "
-                    f"{len(self.edges) + 1} bins"
-                )
+from report.reading.records import Outcome
 
 
 class LayerChange(NamedTuple):
@@ -80,10 +39,10 @@ def histograms(path: Sequence[Outcome]) -> Histograms | None:
     return Histograms(first.edges, tuple(_same(*pair) for pair in pairs))
 
 
-def _read(record: Record) -> Kept:
+def _read(record: Record) -> WeightHistograms:
     path = record.histograms_file
     try:
-        return convert(path, record.read_json(path), Kept)
+        return record.read(path, WeightHistograms)
     except ValueError as error:
         raise ValueError(str(error).replace(f"{record.path}/", f"{record.path.name}: ")) from error
 

@@ -3,15 +3,14 @@
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
 
 from qkd.records.record import Record, State, Store
+from qkd.records.schema import Environment, Failure, Line, Result
 from qkd.spec import History, Stage
 from qkd.spec.history import before, continues
-from qkd.spec.value import Value
-from report.reading.parts import Environment, Failure, Line, Result
 
 # What a file that is not as it should be may raise, wherever its content is used
 BAD_FILE = (OSError, ValueError, ArithmeticError, LookupError, RecursionError)
@@ -119,7 +118,7 @@ def _done(record: Record, history: History) -> Outcome:
     elif stage.history.digest != history.digest:
         found = stage.history.digest
         raise ValueError(f"stage.json is of the stage {found}, not of {history.digest}")
-    result = convert(record.result_file, record.read_json(record.result_file), Result)
+    result = record.read(record.result_file, Result)
     if result.steps != stage.history.steps:
         raise ValueError(f"result.json is of {result.steps} steps, not of {stage.history.steps}")
     _require_own_bits(result, stage)
@@ -148,17 +147,6 @@ def _require_own_bits(result: Result, stage: Stage) -> None:
             raise ValueError(f"layer {layer.layer} was audited at {own} bits: {bits.label}")
 
 
-K = TypeVar("K", bound=Value)
-
-
-def convert(path: Path, content: dict[str, Any], kind: type[K]) -> K:
-    """The content of a record's file as ``kind``. Raises ValueError, naming the file."""
-    try:
-        return msgspec.convert(content, kind)
-    except ValueError as error:
-        raise ValueError(f"{path.name}: {error}") from error
-
-
 _line = msgspec.json.Decoder(Line)
 
 
@@ -167,21 +155,20 @@ def _lines(record: Record) -> tuple[Line, ...]:
     try:
         return tuple(map(_line.decode, record.metrics_file.read_bytes().splitlines()))
     except (OSError, ValueError):  # the slower way says where, or finds that all is well
-        return tuple(convert(record.metrics_file, line, Line) for line in record.metrics())
+        return tuple(record.metrics())
 
 
 def _environment(record: Record) -> Environment:
     """What env.json says; nothing where it is not there."""
     if not record.environment_file.exists():
         return Environment()
-    content = record.read_json(record.environment_file)
-    return convert(record.environment_file, content, Environment)
+    return record.read(record.environment_file, Environment)
 
 
 def _failure(record: Record) -> tuple[str, str]:
     """What failed.json says, and the trace in it."""
     try:
-        failure = convert(record.failed_file, record.read_json(record.failed_file), Failure)
+        failure = record.read(record.failed_file, Failure)
     except BAD_FILE:
         return "failed.json cannot be read", ""
     return f"{failure.error}: {failure.message}".strip(": "), failure.trace

@@ -2,41 +2,22 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, NamedTuple
-
-import msgspec
+from typing import NamedTuple
 
 import benchmarks
 from benchmarks.matrix import Matrix
 from benchmarks.plan import plan
+from qkd.records.launches import launches
 from qkd.records.record import PRETRAINED, STAGES, Store, store_of
-from qkd.spec.value import NotNegative, Value, decode
+from qkd.records.schema import Launch
+from qkd.spec.value import decode
 from report.reading.records import BAD_FILE, Records, reason
 
 REFERENCE = PRETRAINED.parent
 MATRICES = "matrices"
 SCALES = ("paper", "laptop", "smoke")
 
-LAUNCHES = "launches.jsonl"
-TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
-
 Key = tuple[str, str]
-
-
-class Launch(Value, kw_only=True, forbid_unknown_fields=False):
-    """The part of a line of launches.jsonl that the report reads: one launch, which began at
-    ``time`` (UTC)."""
-
-    matrix: str
-    scale: str
-    time: Annotated[str, msgspec.Meta(pattern=TIME)]
-    workers: Annotated[int, msgspec.Meta(ge=1)]
-    wall_seconds: NotNegative
-
-    @property
-    def date(self) -> str:
-        """The day on which it began."""
-        return self.time[:10]
 
 
 class Run(NamedTuple):
@@ -88,7 +69,8 @@ def find(results: Path, reference: Path = REFERENCE) -> Sources:
 
 def _runs(folder: Path, store: Store, problems: list[str]) -> dict[Key, Run]:
     records = Records(store)
-    launched = launches(folder.parent, problems)
+    launched, unread = launches(folder.parent)
+    problems += unread
     runs: dict[Key, Run] = {}
     for path in sorted(folder.glob("*.json")):
         try:
@@ -108,21 +90,6 @@ def _runs(folder: Path, store: Store, problems: list[str]) -> dict[Key, Run]:
 
 def _is_ours(name: str) -> bool:
     return (Path(benchmarks.__file__).parent / f"{name}.py").exists()
-
-
-def launches(folder: Path, problems: list[str]) -> list[Launch]:
-    """The launches of a results folder, oldest first. A line that cannot be read is a problem."""
-    try:
-        lines = (folder / LAUNCHES).read_bytes().splitlines()
-    except OSError:
-        return []
-    found = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            found.append(msgspec.json.decode(line, type=Launch))
-        except ValueError as error:
-            problems.append(f"{LAUNCHES}, line {number} is no launch that can be read: {error}")
-    return found
 
 
 def _ordered(keys: Iterable[Key]) -> list[Key]:

@@ -7,11 +7,11 @@ from msgspec.structs import replace
 from benchmarks.matrix import Skip
 from benchmarks.plan import plan
 from qkd.marks import marks
+from qkd.records.launches import launches
 from report.build import collect
 from report.page.facts import facts
 from report.page.honesty import honesty
 from report.page.overview import overview
-from report.reading.sources import launches
 from tests.support.report_records import (
     QAT,
     QKD,
@@ -125,12 +125,12 @@ def test_the_first_screen_says_when_it_was_launched(tmp_path):
 def test_a_launch_that_cannot_be_read_is_a_problem(tmp_path):
     hostile = launch(time="<script>"), launch(workers=0), "half\n", launch()
     (tmp_path / "launches.jsonl").write_text("".join(hostile))
-    problems = []
-    assert len(launches(tmp_path, problems)) == 1
+    found, problems = launches(tmp_path)
+    assert len(found) == 1
     assert [problem[:22] for problem in problems] == [
         f"launches.jsonl, line {number}" for number in (1, 2, 3)
     ]
-    assert launches(tmp_path / "none", problems) == []
+    assert launches(tmp_path / "none") == ([], [])
 
 
 def test_the_splits_are_those_of_the_data(tmp_path):

@@ -6,8 +6,8 @@ import numpy
 import pytest
 
 from benchmarks.contrasts import PHASES, explored
+from qkd.records.schema import Accuracy
 from report.analysis.contrasts import SeedTest, compare_all
-from report.reading.parts import Accuracy
 from tests.report.collected import only_section
 from tests.report.test_csvs import collected
 from tests.report.test_page import built, checked
