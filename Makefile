@@ -25,9 +25,9 @@ help:
 	@sed -n 's/^## //p' Makefile
 
 ## make ablation           the ablation matrix, then report/index.html (half an hour on two cores)
-## make rivals             quantizers of others under plain QAT and QKD (half an hour likewise)
-## make reproduce-cifar    the CIFAR matrix, its images fetched or in DATA (a night on two cores)
-## make reproduce-imagenet the ImageNet matrix at full length, DATA= being its folder (many GPUs)
+## make rivals             others' quantizers under plain QAT and QKD (half an hour too)
+## make reproduce-cifar    the CIFAR matrix, its images in DATA or fetched (a night on two cores)
+## make reproduce-imagenet the ImageNet matrix at full length, its images in DATA (many GPUs)
 ## make run MATRIX=...     any matrix: ablation, rivals, cifar, imagenet, sensitivity, tuning,
 ##                         lengths, or the path of a .py file of your own
 ## make plan               what would run, what it costs with and without sharing, and its disk
@@ -36,25 +36,26 @@ help:
 ## make cancel             cancel the matrix's jobs on a cluster (CLUSTER=)
 ## make report             rebuild the report from the records
 ## make export STAGE=...   a done stage's networks as ONNX, packed integers and safetensors, checked
-## make doctor             is everything there? says what is missing and what mends it
+## make doctor             says what is missing and what mends it
 ## make speed              how fast training is here, against float and other libraries (20 min)
 ## make peers              install the other libraries that make speed measures beside ours
 ## make setup              install into .venv (every other target does it where needed)
-## make test, make lint    pytest; ruff and mypy
+## make test, make lint    pytest; ruff, mypy and import-linter
 ## make clean              caches; clean-checkpoints: weights no stage needs any more;
 ##                         clean-environment: .venv; clean-data: the data folder's caches;
 ##                         clean-records: all your records
 ##
 ## Variables: MATRIX=ablation  SCALE=smoke|laptop|paper (laptop; of ImageNet paper)  DATA=data  RESULTS=results
 ##            REPORT=report/index.html  SEEDS=0,1,2  ONLY='method=qkd,qat bits=w2a2'
-##            JOBS= (workers; for each core one; a GPU: as make speed found)  THREADS=1 (of each, on a CPU)
-##            COMPILE=0|1 (torch.compile: for long runs; needs a C++ compiler and Python's headers)
-##            LEAN=0|1 (float training's memory for some more time; the same numbers)
+##            JOBS= (workers; default: one for each core, on a GPU the number that make speed found best)
+##            THREADS=1 (threads of each worker, on a CPU)
+##            COMPILE=0|1 (torch.compile, for long runs: needs a C++ compiler and Python's headers)
+##            LEAN=0|1 (no more memory than float training, for some more time; the same numbers)
 ##            LOADERS=0 (processes of each worker that decode photos ahead; 0: the worker itself)
-##            MICROBATCHES=1 (equal parts of a batch that are in memory in turn: make doctor says how many)
+##            MICROBATCHES=1 (a batch in so many equal parts, one in memory at a time: make doctor says how many)
 ##            STAGE= (a stage's digest, or its record's name or folder)
 ##            CLUSTER=slurm (run, plan, status, cancel on SLURM: slurm/README.md)  PACK=1 (stages a job)
-##            DRYRUN=0|1 (say what would run, or be sent, and do nothing)
+##            DRYRUN=0|1 (show what would run, or be sent, and do nothing)
 
 setup: $(READY)
 
@@ -99,6 +100,7 @@ test: $(READY)
 
 lint: $(READY)
 	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy
+	@$(RUN) .venv/bin/lint-imports --no-cache --no-logo
 
 clean:
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

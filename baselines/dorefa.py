@@ -10,7 +10,7 @@ activations).
 
 The weights' gradient goes through tanh and through the maximum, as the formula stands. The weights'
 2^bits levels lie in [-1, 1], none of them zero: a layer loses its scale, which batch norm makes
-good, save in a last layer that has none. Gradients stay in float (the paper's G = 32).
+good, except in a last layer that has none. Gradients stay in float (the paper's G = 32).
 
 Mark: signed activations are x_q = 2 quantize_k((clip(x, -1, 1) + 1) / 2) - 1, 2^bits levels
 (assumed: the paper has none).
@@ -21,12 +21,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from baselines.uniform import RivalQuantizer, round_uniformly
 from qkd.quantizers.codes import Codes, uniform_codes
-from qkd.quantizers.rounding import widened
+from qkd.quantizers.quantizer import Quantizer
+from qkd.quantizers.rounding import round_with_offset, widened
 
 
-class DoReFaWeights(RivalQuantizer):
+class DoReFaWeights(Quantizer):
     """DoReFa's weights: 2^bits levels in [-1, 1], whatever ``signed``."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ class DoReFaWeights(RivalQuantizer):
         normalised, step, offset = self._levels_of(x)
         steps = self.levels - 1
         # The ends, 1 and -1, lie within the rounded bounds: no gradient is lost.
-        return round_uniformly(normalised, step, 0, steps, offset=offset, rounded_bounds=True)
+        return round_with_offset(normalised, step, 0, steps, offset=offset, rounded_bounds=True)
 
     @torch.no_grad()
     def codes(self, x: Tensor) -> Codes:
@@ -51,16 +51,16 @@ class DoReFaWeights(RivalQuantizer):
         return normalised, step, normalised.new_full((), -1.0)
 
 
-class DoReFa(RivalQuantizer):
+class DoReFa(Quantizer):
     """DoReFa's activations: 2^bits levels in [0, 1], or in [-1, 1] where signed."""
 
-    weights: ClassVar[type[RivalQuantizer]] = DoReFaWeights
+    weights: ClassVar[type[Quantizer]] = DoReFaWeights
 
     def forward(self, x: Tensor) -> Tensor:
         """The quantized tensor, of x's shape, in float32 (float64 stays)."""
         x = widened(x)
         step, offset = self._levels_like(x)
-        return round_uniformly(x, step, 0, self.levels - 1, offset=offset)
+        return round_with_offset(x, step, 0, self.levels - 1, offset=offset)
 
     @torch.no_grad()
     def codes(self, x: Tensor) -> Codes:

@@ -21,11 +21,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from baselines.uniform import RivalQuantizer, require_rule
-from qkd.quantizers.rounding import Scale, ScaledQuantizer, widened
+from qkd.quantizers.quantizer import Quantizer, ScaledQuantizer, require_rule
+from qkd.quantizers.rounding import Scale, widened
 
 
-class LSQWeights(RivalQuantizer, ScaledQuantizer):
+class LSQWeights(ScaledQuantizer):
     """LSQ, N being the number of elements.
 
     Signed: 2^bits levels, -2^(bits - 1) to 2^(bits - 1) - 1 steps. Unsigned: 2^bits from zero up.
@@ -71,7 +71,7 @@ class LSQWeights(RivalQuantizer, ScaledQuantizer):
 class LSQ(LSQWeights):
     """LSQ of activations (batch, ...): N is the number of features of one example."""
 
-    weights: ClassVar[type[RivalQuantizer]] = LSQWeights
+    weights: ClassVar[type[Quantizer]] = LSQWeights
 
     def elements(self, x: Tensor) -> int:
         """N of the gradient's scale."""

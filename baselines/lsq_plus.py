@@ -23,9 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from baselines.lsq import LSQ, LSQWeights
-from baselines.uniform import RivalQuantizer, require_rule, round_uniformly
 from qkd.quantizers.codes import Codes, uniform_codes
-from qkd.quantizers.rounding import widened
+from qkd.quantizers.quantizer import Quantizer, require_rule
+from qkd.quantizers.rounding import round_with_offset, widened
 
 ELEMENTS = 2**16
 CANDIDATES = 32
@@ -56,7 +56,7 @@ class LSQPlus(LSQ):
         offset: beta, a scalar parameter in the tensor's own unit.
     """
 
-    weights: ClassVar[type[RivalQuantizer]] = LSQPlusWeights
+    weights: ClassVar[type[Quantizer]] = LSQPlusWeights
 
     def __init__(self, bits: int, signed: bool) -> None:
         super().__init__(bits, signed)
@@ -101,10 +101,14 @@ class LSQPlus(LSQ):
 
     def forward(self, x: Tensor) -> Tensor:
         """The quantized and dequantized tensor, of x's shape, in float32 (float64 stays)."""
-        return round_uniformly(
-            widened(x), self.interval, 0, self.highest,
-            offset=self.offset, gradient_scale=self.gradient_scale(x),
-        )  # fmt: skip
+        return round_with_offset(
+            widened(x),
+            self.interval,
+            0,
+            self.highest,
+            offset=self.offset,
+            gradient_scale=self.gradient_scale(x),
+        )
 
     @torch.no_grad()
     def codes(self, x: Tensor) -> Codes:

@@ -50,8 +50,8 @@ def rivals() -> tuple[Method, ...]:
 def sqakd(temperature: float = 4.0) -> Method:
     """Self-supervised QAT with KD (Zhao and Zhao 2024): KL to the full-precision self, no labels.
 
-    Temperature 4 and weight 1 are those of the authors' script for CIFAR (second-hand); its
-    quantizers are others, ours stands in (assumed).
+    Temperature 4 and weight 1 are those of the authors' script for CIFAR (second-hand).
+    The authors use other quantizers; ours stands in for them (assumed).
     """
     phase = Phase(name="self-distillation", student=(distillation(temperature=temperature),))
     return Method(

@@ -26,9 +26,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from baselines.uniform import RivalQuantizer, clipping_value, require_rule, round_uniformly
+from baselines.clipping import clipping_value
 from qkd.quantizers.codes import Codes, uniform_codes
-from qkd.quantizers.rounding import widened
+from qkd.quantizers.quantizer import Quantizer, SymmetricQuantizer, require_rule
+from qkd.quantizers.rounding import gradient_inside, nearest_levels, round_with_offset, widened
 
 SAWB_COEFFICIENTS = {
     2: (3.12, -2.064),
@@ -39,7 +40,7 @@ SAWB_COEFFICIENTS = {
 }
 
 
-class SAWB(RivalQuantizer):
+class SAWB(Quantizer):
     """Statistics-aware weight binning: nothing is learned but the weights.
 
     Raises:
@@ -68,7 +69,7 @@ class SAWB(RivalQuantizer):
         x = widened(x)
         alpha = self.clipping(x.detach())
         steps = self.levels - 1
-        return round_uniformly(x, 2 * alpha / steps, 0, steps, offset=-alpha)
+        return round_with_offset(x, 2 * alpha / steps, 0, steps, offset=-alpha)
 
     @torch.no_grad()
     def codes(self, x: Tensor) -> Codes:
@@ -86,18 +87,16 @@ class _Pact(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, alpha: Tensor, steps: int, signed: bool) -> Tensor:
-        step = alpha / steps
-        codes = torch.div(x, step).clamp_(-steps if signed else 0, steps).round_()
         ctx.save_for_backward(x, alpha)
         ctx.signed = signed
-        return codes.mul_(step)
+        return nearest_levels(x, alpha / steps, -steps if signed else 0, steps)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
         x, alpha = ctx.saved_tensors
         low = -1.0 if ctx.signed else 0.0
-        clipped = torch.ops.aten.hardtanh_backward(gradient, torch.div(x, alpha), low, 1.0)
+        clipped = gradient_inside(gradient, torch.div(x, alpha), low, 1.0)
         if not ctx.needs_input_grad[1]:
             return clipped, None, None, None
         total = gradient.mul(x >= alpha).sum()
@@ -106,28 +105,18 @@ class _Pact(torch.autograd.Function):
         return clipped, total.reshape(alpha.shape), None, None
 
 
-class PACT(RivalQuantizer):
+class PACT(SymmetricQuantizer):
     """PACT of activations.
 
     Attributes:
         interval: alpha, a positive scalar parameter, in the tensor's own unit.
     """
 
-    weights: ClassVar[type[RivalQuantizer]] = SAWB
+    weights: ClassVar[type[Quantizer]] = SAWB
 
     def __init__(self, bits: int, signed: bool) -> None:
         super().__init__(bits, signed)
         self.interval = nn.Parameter(torch.ones(()))
-
-    @property
-    def steps(self) -> int:
-        """Steps between zero and alpha."""
-        return int(2 ** (self.bits - 1) - 1 if self.signed else 2**self.bits - 1)
-
-    @property
-    def levels(self) -> int:
-        """The number of distinct values that the output can take."""
-        return 2 * self.steps + 1 if self.signed else self.steps + 1
 
     @torch.no_grad()
     def initialise(self, tensor: Tensor, rule: str) -> None:

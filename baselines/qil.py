@@ -14,8 +14,8 @@ p = gamma u^(gamma - 1) / (2 d):
     d w_q / d w = p,                       d w_q / d c = -p sign(w),
     d w_q / d d = -p sign(w) (|w| - c) / d,  d w_q / d gamma = sign(w) u^gamma ln u
 
-The output lies in [-1, 1] or [0, 1]: a layer loses its scale, which batch norm makes good, save in
-a last layer that has none.
+The output lies in [-1, 1] or [0, 1]: a layer loses its scale, which batch norm makes good,
+except in a last layer that has none.
 
 Marks: c and d begin at half the clipping value of the recipe's rule, so that nothing is pruned, and
 gamma at 1 (assumed). Signed activations are treated as weights with gamma = 1 (assumed: the paper
@@ -28,9 +28,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from baselines.uniform import RivalQuantizer, clipping_value, require_rule
+from baselines.clipping import clipping_value
 from qkd.quantizers.codes import Codes
-from qkd.quantizers.rounding import widened
+from qkd.quantizers.quantizer import Quantizer, SymmetricQuantizer, require_rule
+from qkd.quantizers.rounding import gradient_inside, widened
 
 EXPONENT_FLOOR = 0.1
 
@@ -46,9 +47,14 @@ class _LearnedInterval(torch.autograd.Function):
 
     @staticmethod
     def forward(  # noqa: PLR0917 (autograd passes no names)
-        ctx: Any, x: Tensor, centre: Tensor, distance: Tensor, gamma: Tensor | None,
-        steps: int, signed: bool,
-    ) -> Tensor:  # fmt: skip
+        ctx: Any,
+        x: Tensor,
+        centre: Tensor,
+        distance: Tensor,
+        gamma: Tensor | None,
+        steps: int,
+        signed: bool,
+    ) -> Tensor:
         codes = _transform(x, centre, distance, signed).clamp_(0, 1)
         if gamma is not None:
             codes.pow_(gamma)
@@ -62,7 +68,7 @@ class _LearnedInterval(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, centre, distance, gamma = ctx.saved_tensors
         u = _transform(x, centre, distance, ctx.signed)
-        kept = torch.ops.aten.hardtanh_backward(gradient, u, 0.0, 1.0)
+        kept = gradient_inside(gradient, u, 0.0, 1.0)
         of_x = kept / (2 * distance)
         sign: Tensor | float = x.sign() if ctx.signed else 1.0
         of_gamma = None
@@ -74,29 +80,17 @@ class _LearnedInterval(torch.autograd.Function):
         along = of_x * sign
         total = along.sum()
         of_distance = (centre * total - (of_x * x).sum()) / distance
-        return (
-            of_x, -total.reshape(centre.shape), of_distance.reshape(distance.shape), of_gamma,
-            None, None,
-        )  # fmt: skip
+        of_centre = -total.reshape(centre.shape)
+        return of_x, of_centre, of_distance.reshape(distance.shape), of_gamma, None, None
 
 
-class _LearnedIntervalQuantizer(RivalQuantizer):
+class _LearnedIntervalQuantizer(SymmetricQuantizer):
     """What weights and activations have in common."""
 
     def __init__(self, bits: int, signed: bool) -> None:
         super().__init__(bits, signed)
         self.centre = nn.Parameter(torch.ones(()))
         self.interval = nn.Parameter(torch.ones(()))
-
-    @property
-    def steps(self) -> int:
-        """Steps between 0 and 1, the paper's q."""
-        return int(2 ** (self.bits - 1) - 1 if self.signed else 2**self.bits - 1)
-
-    @property
-    def levels(self) -> int:
-        """The number of distinct values that the output can take."""
-        return 2 * self.steps + 1 if self.signed else self.steps + 1
 
     @torch.no_grad()
     def initialise(self, tensor: Tensor, rule: str) -> None:
@@ -159,4 +153,4 @@ class QIL(_LearnedIntervalQuantizer):
         interval: d, half the interval's width, a positive scalar parameter.
     """
 
-    weights: ClassVar[type[RivalQuantizer]] = QILWeights
+    weights: ClassVar[type[Quantizer]] = QILWeights

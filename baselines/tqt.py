@@ -23,11 +23,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from baselines.uniform import RivalQuantizer, clipping_value, require_rule
-from qkd.quantizers.rounding import Scale, ScaledQuantizer, widened
+from baselines.clipping import clipping_value
+from qkd.quantizers.quantizer import Quantizer, ScaledQuantizer, require_rule
+from qkd.quantizers.rounding import Scale, widened
 
 
-class TQTWeights(RivalQuantizer, ScaledQuantizer):
+class TQTWeights(ScaledQuantizer):
     """TQT, beginning at three standard deviations; 2^bits levels.
 
     Attributes:
@@ -74,7 +75,7 @@ class TQTWeights(RivalQuantizer, ScaledQuantizer):
 class TQT(TQTWeights):
     """TQT of activations, beginning where the recipe's rule says."""
 
-    weights: ClassVar[type[RivalQuantizer]] = TQTWeights
+    weights: ClassVar[type[Quantizer]] = TQTWeights
 
     @torch.no_grad()
     def initialise(self, tensor: Tensor, rule: str) -> None:

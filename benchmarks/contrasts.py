@@ -27,7 +27,7 @@ class Contrast(Value, kw_only=True):
         return f"{self.first} {MINUS} {self.second}"
 
 
-def _claimed(first: str, second: str, asks: str, predicted: Literal[-1, 1] = 1) -> Contrast:
+def _fixed(first: str, second: str, asks: str, predicted: Literal[-1, 1] = 1) -> Contrast:
     return Contrast(first=first, second=second, asks=asks, predicted=predicted)
 
 
@@ -37,12 +37,12 @@ def explored(first: str, second: str, asks: str) -> Contrast:
 
 
 PHASES = (
-    _claimed("qkd", "qat", "QKD against plain QAT"),
-    _claimed("qkd", "kd", "QKD against plain KD"),
-    _claimed("qkd", "ss+tu", "what co-studying adds"),
-    _claimed("qkd", "cs+tu", "what self-studying adds"),
-    _claimed("qkd", "ss+cs", "what tutoring adds"),
-    _claimed("kd", "qat", "claim 2: KD alone does not help a quantized network", -1),
+    _fixed("qkd", "qat", "QKD against plain QAT"),
+    _fixed("qkd", "kd", "QKD against plain KD"),
+    _fixed("qkd", "ss+tu", "what co-studying adds"),
+    _fixed("qkd", "cs+tu", "what self-studying adds"),
+    _fixed("qkd", "ss+cs", "what tutoring adds"),
+    _fixed("kd", "qat", "claim 2: KD alone does not help a quantized network", -1),
     explored("qkd", "qat-cost", "QKD against plain QAT at the same cost"),
     explored("qkd", "qkd-ce", "what the student's pull on the teacher adds"),
     explored("qat-cost", "qat", "what longer training adds to plain QAT"),

@@ -66,12 +66,12 @@ def matrix(scale: ScaleName, seeds: tuple[int, ...], precision: Precision = "flo
     """The ImageNet matrix at a scale, trained in float32 (assumed: the practice of its day).
 
     ``precision="bfloat16"``, for a matrix file of one's own, trains under autocast in a fraction of
-    the hours; its cells have ids of their own. Raises SettingsError for the laptop scale, which
-    there is not.
+    the hours; its cells have ids of their own. Raises SettingsError for the laptop scale: ImageNet
+    has none.
     """
     if scale not in SCALES:
         raise SettingsError(
-            f"ImageNet has no {scale} scale: an epoch of ResNet-18 takes two cores about "
+            f"ImageNet has no {scale} scale: one epoch of ResNet-18 would take two cores about "
             f"{_hours_of_an_epoch():.0f} hours. Take SCALE=paper where there are GPUs, SCALE=smoke "
             "to see the machinery run on a few of its images, or make reproduce-cifar"
         )

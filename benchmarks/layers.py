@@ -40,7 +40,7 @@ def macs_of(layers: Iterable[Layer]) -> int:
 def resnet_layers(
     depth: int, width: int, channels: int, classes: int, size: int = 32
 ) -> Iterator[Layer]:
-    """Of a ResNet for ``size`` x ``size`` images; its shortcuts have no parameters."""
+    """The layers of a ResNet for ``size`` x ``size`` images; its shortcuts have no parameters."""
     blocks = (depth - 2) // 6
     yield Layer(size, 9 * channels * width, width)
     before = width
@@ -60,7 +60,7 @@ _MOBILENET_GROUPS = (
 
 
 def mobilenet_layers(width: float, channels: int, classes: int, size: int = 32) -> Iterator[Layer]:
-    """Of a MobileNetV2 for ``size`` x ``size`` images."""
+    """The layers of a MobileNetV2 for ``size`` x ``size`` images."""
     before, side, last = _rounded(32 * width), size, _rounded(1280 * max(1.0, width))
     yield Layer(side, 9 * channels * before, before)
     for expansion, output, blocks, first_stride in _MOBILENET_GROUPS:

@@ -111,7 +111,7 @@ class Grid(Value, kw_only=True):
 
 
 def _without_rates(recipe: Recipe) -> Recipe:
-    """The recipe with the learning rates that a quantizer's authors may have had their own of."""
+    """The recipe without its learning rates, which a rival's authors may have chosen otherwise."""
     base = Recipe(horizon=1, log_every=1)
     return msgspec.structs.replace(
         recipe,
@@ -166,7 +166,7 @@ class Matrix(Value, kw_only=True):
             if not any({one.first, one.second} <= group for group in names.values()):
                 raise ValueError(
                     f"the contrast {one.first} - {one.second} needs two methods that can be "
-                    f"compared: they are {[sorted(group) for group in names.values()]}"
+                    f"compared. Comparable are {[sorted(group) for group in names.values()]}"
                 )
 
     def places(self) -> tuple[int, ...]:
@@ -248,8 +248,8 @@ def steps_of(epochs: int, recipe: Recipe) -> int:
     steps, rest = divmod(epochs * recipe.horizon, RUN_EPOCHS)
     if rest:
         raise ValueError(
-            f"{epochs} of {RUN_EPOCHS} epochs are no whole number of steps in a run of "
-            f"{recipe.horizon}: take a multiple of {RUN_EPOCHS // 10}"
+            f"{epochs} of {RUN_EPOCHS} epochs are no whole number of steps with horizon "
+            f"{recipe.horizon}: take a horizon that is a multiple of {RUN_EPOCHS // 10}"
         )
     return steps
 

@@ -1,6 +1,4 @@
-"""Cells -> the tree of histories -> stages in order; what it costs, what sharing saves
-(torch-free).
-"""
+"""Cells -> a tree of histories -> stages in order, with their cost (torch-free)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -33,10 +31,10 @@ class Planned(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Stages by digest, parents first; the stage that each cell ends in.
+    """Stages by digest, parents first; and the stage that each cell ends in.
 
-    ``unshared_macs`` is what the same cells would cost if each were trained by itself, the
-    pre-training once for each network all the same.
+    ``unshared_macs`` is the cost if each cell were trained by itself, with one pre-training for
+    each network.
     """
 
     stages: dict[str, Planned]
@@ -82,7 +80,7 @@ def _leading_to(cells: Iterable[Cell], stages: dict[str, Planned]) -> Plan:
 
 
 def _macs_alone(key: str, stages: dict[str, Planned]) -> int:
-    """What a history costs from its start on: its stage and those of its earlier parts."""
+    """The cost of a history since its start: of its last stage and the earlier ones."""
     macs, planned = 0, stages[key]
     while continues(planned.stage):
         macs += planned.macs
@@ -189,7 +187,7 @@ def _add(
 
 
 def _with_parents(ends: Iterable[str], stages: dict[str, Planned]) -> dict[str, Planned]:
-    """The stages that lead to the ends, each after all that it waits for."""
+    """The ends and all stages that they need, parents first."""
     found: dict[str, Planned] = {}
 
     def add(key: str) -> None:

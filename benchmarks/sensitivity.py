@@ -1,4 +1,4 @@
-"""Sensitivity: how much hangs on each value that the paper does not state? (torch-free)
+"""Sensitivity: how much depends on each value that the paper does not state? (torch-free)
 
 QKD on one pair of the CIFAR matrix at W2A2, one assumed or second-hand value changed at a time. Run
 it with ``make run MATRIX=sensitivity``. Each line is read against ``qkd``; a value that moves

@@ -15,7 +15,7 @@ SCALES: tuple[ScaleName, ...] = get_args(ScaleName)
 
 
 class SettingsError(ValueError):
-    """A variable with a value that it cannot have."""
+    """A variable that is unknown or has an impossible value."""
 
 
 class Variable(NamedTuple):

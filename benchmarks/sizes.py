@@ -1,6 +1,6 @@
-"""How many numbers a network of ours holds, by its factory and arguments (torch-free).
+"""How many numbers one of our networks holds, by its factory and arguments (torch-free).
 
-A plan says by them what disk its checkpoints take. A test counts them again on the networks.
+A plan computes the disk for checkpoints from them. A test counts them again on the networks.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,9 +20,7 @@ class Size(NamedTuple):
 
 
 def size_of(network: Network) -> Size | None:
-    """The size of a network of ours; None where it is a user's, or built by arguments that these
-    counts do not know.
-    """
+    """The size of one of our networks; None for a user's network or unknown arguments."""
     counted = _COUNTED.get(network.factory)
     try:
         return counted(**network.arguments) if counted else None

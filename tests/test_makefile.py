@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.settings import VARIABLES
 from tests.support.launching import ROOT
 
 pytestmark = pytest.mark.skipif(
@@ -34,6 +35,17 @@ def test_make_alone_prints_help_that_names_every_target() -> None:
     phony = " ".join(lines[lines.index(next(x for x in lines if x.startswith(".PHONY"))) :][:2])
     for target in phony.replace(".PHONY:", "").replace("\\", "").split():
         assert target == "help" or target in done.stdout, target
+
+
+def test_every_variable_is_handed_over_and_explained() -> None:
+    handed = subprocess.run(
+        ["make", "--print-data-base", "--question", "help"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    ).stdout  # fmt: skip
+    told = make().stdout.partition("Variables:")[2]
+    for name in VARIABLES:
+        assert f"\nQKD_{name} := " in handed, name
+        assert f"{name}=" in told, name
 
 
 @pytest.mark.parametrize("given", ["SEED=0", "seeds=0", "METHOD=qkd"])

@@ -1,32 +1,251 @@
-"""What the README says can be done is done."""
+"""The READMEs: their numbers are those of the committed records, their commands and links work.
 
-import csv
+Means, intervals and differences are computed from cells.csv by pandas and scipy.stats, without the
+report.
+"""
+
 import json
 import re
 import shlex
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from scipy.stats import t
+from scipy import stats
 
 from benchmarks import lengths
 from benchmarks.rivals import TITLES
-from report.analysis.contrasts import Compared
-from report.analysis.methods import MethodRow
-from report.build import collect
-from report.frames.tidy import rows
-from report.page.tables import difference
-from report.reading.sources import REFERENCE
-from report.texts import MINUS
 from tests.support.launching import ROOT, launch, report, reported
 
-README = (ROOT / "README.md").read_text()
+REFERENCE = ROOT / "results" / "reference"
+README, RESULTS, SPEED, MATRICES = (
+    (ROOT / folder / "README.md").read_text()
+    for folder in ("", "results", "benchmarks/speed", "benchmarks")
+)
+EVERY = [
+    file
+    for file in sorted(ROOT.rglob("*.md"))
+    if not {".venv", ".cache"} & set(file.relative_to(ROOT).parts)
+]
+FIXED = ["qkd - qat", "qkd - kd", "qkd - ss+tu", "qkd - cs+tu", "qkd - ss+cs", "kd - qat"]
+SCREEN = 120
+
+
+def table(text: str, first: str) -> pd.DataFrame:
+    """The Markdown table whose header begins with these columns, as texts without backticks."""
+    (found,) = re.findall(rf"^\| {re.escape(first)} \|.*\n(?:\|.*\n)+", text, re.MULTILINE)
+    rows = [
+        [cell.strip().replace("`", "") for cell in line.strip("|").split("|")]
+        for line in found.splitlines()
+    ]
+    return pd.DataFrame(rows[2:], columns=rows[0]).set_index(rows[0][0])
+
+
+def top1(run: str, matrix: str) -> pd.DataFrame:
+    """Top-1 in percent: a row for each seed, a column for each method. Of the matrix of lengths the
+    columns are (length, method), ``whole`` or ``quarter``."""
+    cells = pd.read_csv(REFERENCE / run / "cells.csv")
+    cells = cells[(cells.matrix == matrix) & (cells.status == "done")]
+    columns = ["method"]
+    if matrix == "lengths":
+        rank = cells.groupby(["method", "seed"]).steps.rank()
+        cells = cells.assign(length=rank.map({1.0: "quarter", 2.0: "whole"}))
+        columns = ["length", "method"]
+    return cells.pivot(index="seed", columns=columns, values="top1")
+
+
+def half_width(values: pd.Series) -> float:
+    return float(stats.t.ppf(0.975, len(values) - 1) * values.sem())
+
+
+def mean(values: pd.Series) -> str:
+    values = values.dropna()
+    text = f"{values.mean():.2f}"
+    return f"{text} ± {half_width(values):.2f}" if len(values) > 1 else text
+
+
+def difference(found: pd.DataFrame, contrast: str) -> str:
+    paired = _paired(found, contrast)
+    middle, half = paired.mean(), half_width(paired)
+    return f"{middle:+.2f} [{middle - half:.2f}, {middle + half:.2f}]"
+
+
+def _paired(found: pd.DataFrame, contrast: str) -> pd.Series:
+    first, second = contrast.split(" - ")
+    return found[first] - found[second]
+
+
+def holm(p_values: pd.Series) -> pd.Series:
+    """Holm's step-down correction of a family of p values."""
+    ordered = p_values.sort_values()
+    return (ordered * np.arange(len(ordered), 0, -1)).cummax().clip(upper=1)
+
+
+def fixed_p(found: pd.DataFrame) -> pd.Series:
+    """The paired t test's p of each fixed contrast, not corrected."""
+    tests = {one: stats.ttest_1samp(_paired(found, one), 0) for one in FIXED}
+    return pd.Series({name: test.pvalue for name, test in tests.items()})
+
+
+def power(found: pd.DataFrame, contrast: str) -> float:
+    """The chance that the uncorrected test sees half a point at the observed spread."""
+    paired = _paired(found, contrast)
+    critical = stats.t.ppf(0.975, len(paired) - 1)
+    noncentral = stats.nct(len(paired) - 1, 0.5 / paired.sem())
+    return float(noncentral.sf(critical) + noncentral.cdf(-critical))
+
+
+def results_of(pattern: str) -> list[dict]:
+    return [
+        json.loads(file.read_bytes())
+        for file in sorted((REFERENCE / "cifar10" / "stages").glob(f"{pattern}/result.json"))
+    ]
+
+
+def test_the_first_screen_is_no_longer_than_agreed():
+    assert len(README.splitlines()) <= SCREEN
+
+
+def test_the_readmes_table_is_that_of_the_committed_records():
+    found = top1("cifar10", "lengths")["whole"]
+    shown = table(README, "CIFAR-10, ResNet-20, W2A2")
+    names = {
+        "plain QAT": "qat", "plain KD": "kd", "QKD": "qkd", "plain QAT at QKD's cost": "qat-cost",
+    }  # fmt: skip
+    ready, teacher = (results_of(f"resnet{n}-fp-ready-*")[0]["student"] for n in (20, 56))
+    assert list(shown.loc["float, as downloaded"]) == [f"{ready['top1']:.2f}", "1", ""]
+    assert f"({teacher['top1']:.2f} %;" in README
+    assert sorted(shown.index) == sorted(["float, as downloaded", *names])
+    for title, method in names.items():
+        minus = "" if method == "qkd" else difference(found, f"qkd - {method}")
+        n = str(found[method].count())
+        assert list(shown.loc[title]) == [mean(found[method]), n, minus], title
+
+
+def test_the_tables_by_length_are_those_of_the_committed_records():
+    found = top1("cifar10", "lengths")
+    methods = table(RESULTS, "method | 400 steps, test top-1, %")
+    assert sorted(methods.index) == sorted(found["whole"].columns)
+    contrasts = table(RESULTS, "contrast | 400 steps, points")
+    assert list(contrasts.index[: len(FIXED)]) == FIXED
+    for place, length in enumerate(("quarter", "whole")):
+        top1s = found[length]
+        assert list(methods.iloc[:, place]) == [mean(top1s[name]) for name in methods.index]
+        corrected = holm(fixed_p(top1s))
+        for name, text in contrasts.iloc[:, place].items():
+            expected = difference(top1s, name)
+            if name in FIXED:
+                is_decided = corrected[name] < 0.05
+                sign = "higher" if _paired(top1s, name).mean() > 0 else "lower"
+                expected += f", {sign if is_decided else 'undecided'}"
+            assert text == expected, (name, length)
+
+
+def test_what_is_said_of_the_lengths_follows_from_the_committed_records():
+    found = top1("cifar10", "lengths")
+    quarter, whole = fixed_p(found["quarter"]), fixed_p(found["whole"])
+    every = pd.concat([quarter, whole, fixed_p(top1("laptop", "ablation"))], ignore_index=True)
+    assert f"p of {holm(quarter).min():.3f} among the six" in RESULTS
+    assert f"both lengths and the ablation too, it is {holm(every).min():.2f}" in _flat(RESULTS)
+    powers = [power(found[length], one) for length in ("quarter", "whole") for one in FIXED]
+    assert f"half a point was {min(powers):.2f} to {max(powers):.2f} before" in _flat(RESULTS)
+    cells = pd.read_csv(REFERENCE / "cifar10" / "cells.csv").query("matrix == 'lengths'")
+    steps = sorted(cells[cells.method == "qat-cost"].steps.unique())
+    assert f"{steps[0]:,} and {steps[1]:,} steps" in RESULTS
+    assert f"{steps[1]:,} steps)" in README
+    after = cells.groupby(["method", "steps"]).teacher_top1.mean()
+    assert f"to {after['qkd', 400]:.2f} % (400 steps)" in RESULTS
+    assert f"to {after['qkd', 1600]:.2f} % (1,600)" in RESULTS
+    assert f"({after['qkd-ce', 400]:.2f}, {after['qkd-ce', 1600]:.2f})" in RESULTS
+    assert f"{after['qkd', 1600]:.2f} % after co-studying" in README
+
+
+def test_the_hours_and_the_proofs_of_the_lengths_are_those_of_the_committed_records():
+    # Without the tuning's seed.
+    results = [*results_of("resnet20-w2a2-*-s[012]-*")]
+    hours = sum(one["wall_seconds"] for one in results) / 2 / 3600
+    assert f"It took {hours:.1f} hours of two cores of an AMD EPYC." in RESULTS
+    assert f"{hours:.1f} hours on two cores" in README
+    assert f"After each of the {len(results)} quantized stages" in RESULTS
+    assert f"the committed run took {hours:.1f} on" in lengths.LABELS["laptop"].cost
+    proofs = [one["integer"] for one in results]
+    assert all(one["agreement"] == 1 and one["images"] == 10_000 for one in proofs)
+
+
+def test_the_tables_of_the_ablation_are_those_of_the_committed_records():
+    found = top1("laptop", "ablation")
+    shown = table(RESULTS, "method | what it is")
+    assert sorted(shown.index) == sorted(found.columns)
+    for name, row in shown.iterrows():
+        assert list(row[1:]) == [mean(found[name]), str(found[name].count())], name
+    contrasts = table(RESULTS, "contrast | points")["points"]
+    assert list(contrasts.index[: len(FIXED)]) == FIXED
+    smallest = holm(fixed_p(found)).min()
+    assert smallest >= 0.05
+    assert f"p of {int(100 * smallest) / 100:.2f} or more" in RESULTS
+    for name, text in contrasts.items():
+        assert text == difference(found, name) + (", undecided" if name in FIXED else "")
+    powers = [power(found, one) for one in FIXED]
+    assert f"half a point was {min(powers):.2f} to {max(powers):.2f} before" in _flat(RESULTS)
+
+
+def test_the_table_of_the_rivals_is_that_of_the_committed_records():
+    found = top1("laptop", "rivals")
+    shown = table(RESULTS, "quantizer")
+    assert sorted(shown.index) == sorted(["ours", *TITLES.values()])
+    pairs = {
+        title: (f"qat-{name}" if name else "qat", f"qkd-{name}" if name else "qkd")
+        for name, title in {"": "ours", **TITLES}.items()
+    }
+    for title, (qat, qkd) in pairs.items():
+        expected = [mean(found[qat]), mean(found[qkd]), difference(found, f"{qkd} - {qat}")]
+        assert list(shown.loc[title]) == expected, title
+    powers = [power(found, f"{qkd} - {qat}") for qat, qkd in pairs.values()]
+    assert f"a chance of {min(powers):.2f} to {max(powers):.2f}" in RESULTS
+    assert f"self): {mean(found['sqakd'])}." in RESULTS
+
+
+def test_the_table_of_speed_is_that_of_the_committed_measurement():
+    (file,) = (ROOT / "results" / "speed").glob("*.json")
+    figures = json.loads(file.read_bytes())["figures"]
+    ratios = {(one["group"], one["name"]): f"{one['ratio']:.2f}" for one in figures}
+    kept = {one["name"]: re.findall(r"\d+", one["note"]) for one in figures if "MiB" in one["note"]}
+    rows = {
+        "ours": ("quantized step", ", interval"),
+        "LSQ here": ("quantized step", ", LSQ"),
+        "ours with LEAN=1": ("quantized step", ", interval, LEAN=1"),
+        "ours with COMPILE=1, against the compiled float step": ("compiled step", ""),
+        "ours with COMPILE=1, against our eager step": (
+            "compiled step", ", against the eager quantized step",
+        ),
+        "LSQ as commonly published": ("peers", ", LSQ as commonly published"),
+        "torch's own kernel": ("peers", ", torch's own"),
+        "brevitas 0.13": ("peers", ", brevitas"),
+        "torchao 0.18, pt2e": ("peers", ", torchao, pt2e"),
+    }  # fmt: skip
+    shown = table(SPEED, "step against float").replace(r"\*", "", regex=True)
+    for column in shown:
+        network = column.partition(",")[0]
+        for title, (group, ending) in rows.items():
+            assert shown.loc[title, column] == ratios[group, network + ending], (title, network)
+        memory = shown.filter(like="kept for the backward pass", axis="index")[column]
+        ours, floating = kept[f"{network}, kept"]
+        assert list(memory) == [floating, ours, kept[f"{network}, LEAN=1"][0]]
+    assert len(shown) == len(rows) + 3
+    for title in ("ours", "brevitas 0.13"):
+        quoted = [(value, column.partition(",")[0]) for column, value in shown.loc[title].items()]
+        if title == "ours":
+            first, second, third = (f"{value} ({network})" for value, network in quoted)
+        else:
+            first, second, third = (value for value, _ in quoted)
+        assert f"{first}, {second} and {third}" in _flat(README)
 
 
 @pytest.mark.slow
-def test_the_example_of_a_matrix_of_ones_own_runs_as_it_stands(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+def test_the_example_of_a_matrix_of_ones_own_runs_as_it_stands(tmp_path):
+    examples = re.findall(r"```python\n(.*?)```", MATRICES, re.DOTALL)
+    (example,) = (one for one in examples if '"mine:read"' in one)
     file = tmp_path / "mine.py"
     file.write_text(example)
     results, page = tmp_path / "results", tmp_path / "report.html"
@@ -40,95 +259,60 @@ def test_the_example_of_a_matrix_of_ones_own_runs_as_it_stands(tmp_path: Path) -
     assert all(float(row["top1"]) > 60 for row in rows)
 
 
-def test_every_command_of_the_readme_is_a_target_and_every_variable_is_known() -> None:
+@pytest.mark.parametrize("file", EVERY, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_command_is_a_target_and_every_variable_is_known(file):
     makefile = (ROOT / "Makefile").read_text()
-    commands = re.findall(r"^make (.*?)(?:  +#.*)?$", README, re.MULTILINE)
-    assert len(commands) >= 7
-    targets = set(re.findall(r"^([a-z][a-z -]*):", makefile, re.MULTILINE))
-    known = {word for line in targets for word in line.split()}
+    lines = re.findall(r"^([a-z][a-z -]*):", makefile, re.MULTILINE)
+    targets = {word for line in lines for word in line.split()}
     variables = set(re.search(r"^VARIABLES := (.*)$", makefile, re.MULTILINE)[1].split())
-    for command in commands:
-        target, *rest = shlex.split(command, comments=True)
-        assert target in known
-        assert {word.partition("=")[0] for word in rest} <= variables
+    text = file.read_text()
+    blocks = re.findall(r"^make (.*?)(?:  +#.*)?$", text, re.MULTILINE)
+    for command in (*blocks, *re.findall(r"`make ([^`]*)`", _flat(text))):
+        words = shlex.split(command, comments=True)
+        given = {word.partition("=")[0] for word in words if "=" in word}
+        assert {word for word in words if "=" not in word} <= targets, command
+        assert given <= variables, command
 
 
-def test_links_to_files_lead_somewhere() -> None:
-    for link in re.findall(r"\]\((?!http)(.*?)\)", README):
-        assert (ROOT / link).exists(), link
+def test_the_readme_shows_the_commands_of_every_day():
+    commands = re.findall(r"^make ([a-z-]+)", README, re.MULTILINE)
+    assert {"ablation", "report", "plan", "run", "status", "test"} <= set(commands)
 
 
-def test_the_table_of_results_is_that_of_the_committed_records() -> None:
-    reference = ROOT / "results" / "reference" / "laptop" / "summary.csv"
-    with reference.open() as stream:
-        rows = {r["method"]: r for r in csv.DictReader(stream) if r["matrix"] == "ablation"}
-    lines = re.findall(r"^\| `(.+?)` \| .+? \| (.+?) \| (\d+) \|$", README, re.MULTILINE)
-    assert [name for name, _, _ in lines] == list(rows)
-    for name, shown, n in lines:
-        row = rows[name]
-        assert n == row["n"]
-        text = f"{float(row['mean']):.2f}"
-        if row["low"]:
-            text += f" ± {(float(row['high']) - float(row['low'])) / 2:.2f}"
-        assert shown == text, name
+@pytest.mark.parametrize("file", EVERY, ids=lambda file: str(file.relative_to(ROOT)))
+def test_links_lead_somewhere(file):
+    text = re.sub(r"```.*?```", "", file.read_text(), flags=re.DOTALL)
+    for link in re.findall(r"\]\((?!http)(.*?)\)", text):
+        path, _, heading = link.partition("#")
+        target = (file.parent / path).resolve() if path else file
+        assert target.exists(), link
+        if heading:
+            assert heading in _anchors(target.read_text()), link
 
 
-def test_the_table_of_the_rivals_is_that_of_the_committed_records() -> None:
-    with (ROOT / "results" / "reference" / "laptop" / "cells.csv").open() as stream:
-        rows = [row for row in csv.DictReader(stream) if row["matrix"] == "rivals"]
-    for name, title in {"": "ours", **TITLES}.items():
-        ending = f"-{name}" if name else ""
-        qat, qkd = (
-            np.array([float(row["top1"]) for row in rows if row["method"] == method + ending])
-            for method in ("qat", "qkd")
-        )
-        assert len(qat) == len(qkd) == 3
-        half = [t.ppf(0.975, 2) * x.std(ddof=1) / 3**0.5 for x in (qat, qkd, qkd - qat)]
-        mean = (qkd - qat).mean()
-        line = (
-            f"| {title} | {qat.mean():.2f} ± {half[0]:.2f} | {qkd.mean():.2f} ± {half[1]:.2f} | "
-            f"{mean:+.2f} [{mean - half[2]:.2f}, {mean + half[2]:.2f}] |"
-        )
-        assert line in README
+@pytest.mark.parametrize("file", EVERY, ids=lambda file: str(file.relative_to(ROOT)))
+def test_files_that_a_text_names_are_there(file):
+    """As seen from the text's own folder or from the root; a user's own files are not."""
+    text = re.sub(r"```.*?```", "", file.read_text(), flags=re.DOTALL)
+    for name in re.findall(r"`([\w./-]+\.(?:py|toml|md|lock|html|css|js))`", text):
+        if Path(name).stem not in (  # a user's, or what there shall not be
+            "NAME",
+            "FILE",
+            "mine",
+            "my_rival",
+            "cluster",
+            "index",
+            "utils",
+        ):
+            assert (file.parent / name).is_file() or (ROOT / name).is_file(), name
 
 
-def test_the_tables_by_length_are_those_of_the_committed_records(tmp_path: Path) -> None:
-    sections = collect(tmp_path, REFERENCE).sections
-    (section,) = (one for one in sections if one.readings.run.matrix.name == "lengths")
-    whole, quarter = section.groups
-    methods = [rows(group.methods, MethodRow) for group in (quarter, whole)]
-    for one, other in zip(*methods, strict=True):
-        assert one.method == other.method
-        assert f"| `{one.method}` | {_share(one)} | {_share(other)} |" in README
-    for one, other in zip(quarter.compared, whole.compared, strict=True):
-        label = one.contrast.label.replace(MINUS, "-")
-        assert f"| {label} | {_difference(one)} | {_difference(other)} |" in README
+def _anchors(text: str) -> set[str]:
+    """The headings as GitHub links them."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}
 
 
-def test_the_hours_and_the_proofs_of_the_lengths_are_those_of_the_committed_records() -> None:
-    results = [
-        json.loads(file.read_bytes())
-        for file in (REFERENCE / "cifar10" / "stages").glob("resnet20-w2a2-*/result.json")
-        if "-s100-" not in file.parent.name  # the tuning's seed
-    ]
-    hours = sum(one["wall_seconds"] for one in results) / 2 / 3600
-    text = " ".join(README.split())
-    assert f"It took {hours:.1f} hours of two cores of an AMD EPYC." in text
-    assert f"After each of the {len(results)} quantized stages" in text
-    assert f"the committed run took {hours:.1f} on" in lengths.LABELS["laptop"].cost
-    proofs = [one["integer"] for one in results]
-    assert all(one["agreement"] == 1 and one["images"] == 10_000 for one in proofs)
-
-
-def _share(found: MethodRow) -> str:
-    """Of all seeds."""
-    assert found.n == len(found.stages)
-    return f"{found.mean:.2f} ± {found.high - found.mean:.2f}"
-
-
-def _difference(found: Compared) -> str:
-    """Likewise, of both methods."""
-    assert found.paired is not None
-    assert found.paired.n == len(lengths.DEFAULT_SEEDS["laptop"])
-    verdict = f", {found.verdict}" if found.contrast.fixed else ""
-    return f"{difference(found.paired)}{verdict}".replace(MINUS, "-")
+def _flat(text: str) -> str:
+    """The text with its lines joined."""
+    return " ".join(text.split())

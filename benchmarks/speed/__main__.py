@@ -64,8 +64,8 @@ def main() -> int:
 def _told(
     what: str, measure: Callable[[], Iterable[Figure | Point]], skipped: dict[str, str]
 ) -> list[Figure | Point]:
-    """What was measured, each said as it comes. A group that fails is skipped with its reason, and
-    what it gave before stays: no compiler, say, or no memory."""
+    """Measures a group, and prints each figure as it comes. A group that fails (no compiler, no
+    memory) is skipped with its reason; its earlier figures stay."""
     print(what, flush=True)
     found: list[Figure | Point] = []
     try:

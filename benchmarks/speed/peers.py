@@ -34,7 +34,7 @@ class Peer(NamedTuple):
 
 
 def peers() -> tuple[list[Peer], dict[str, str]]:
-    """Those that are installed, and for each missing one a word why it is skipped."""
+    """The peers that are installed, and for each other one why it is skipped."""
     found, skipped = [], {}
     for peer, needs in _PEERS:
         missing = [reason for reason in map(_why_missing, needs) if reason]
@@ -46,7 +46,7 @@ def peers() -> tuple[list[Peer], dict[str, str]]:
 
 
 def _why_missing(needed: str) -> str:
-    """Why ``module:name`` is not to be had; empty where it is."""
+    """Why ``module:name`` cannot be imported; empty where it can."""
     module, _, name = needed.partition(":")
     package = module.partition(".")[0]
     try:

@@ -30,7 +30,7 @@ def arrangements(device: torch.device) -> list[tuple[int, int]]:
 def side_by_side(device: torch.device) -> Iterator[Figure]:
     """The throughput of each arrangement against one process of one thread.
 
-    Measured on the smallest student, which leaves a device idle most.
+    Measured on the smallest student, which keeps a device busy least.
     """
     alone = 0.0
     for processes, threads in arrangements(device):
@@ -45,7 +45,7 @@ def side_by_side(device: torch.device) -> Iterator[Figure]:
 
 
 def best_of(figures: Sequence[Figure], device: torch.device) -> int:
-    """How many processes the best of the measured arrangements has; 0 where none was measured."""
+    """The number of processes of the best measured arrangement; 0 where none was measured."""
     found = [figure.ratio for figure in figures if figure.group == GROUP]
     pairs = zip(found, arrangements(device), strict=False)  # the last may not have been measured
     return max(pairs, default=(0.0, (0, 0)))[1][0]

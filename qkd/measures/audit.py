@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from qkd.quantizers.codes import TOLERANCE
-from qkd.quantizers.quantize import Quantizer, quantized_layers
+from qkd.quantizers.quantize import quantized_layers
+from qkd.quantizers.quantizer import Quantizer
 from qkd.records.schema import LayerAudit, QuantizedTensor
 
 

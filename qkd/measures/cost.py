@@ -7,13 +7,10 @@ from torch import Tensor, nn
 
 from qkd.measures.macs import layer_macs
 from qkd.quantizers.codes import Codes
+from qkd.quantizers.layers import QuantizedConv2d, QuantizedLinear
 from qkd.quantizers.packed import Integers, Packed, encode
-from qkd.quantizers.quantize import (
-    QuantizedConv2d,
-    QuantizedLinear,
-    Quantizer,
-    quantized_layers,
-)
+from qkd.quantizers.quantize import quantized_layers
+from qkd.quantizers.quantizer import Quantizer
 from qkd.records.schema import Cost
 
 FLOAT_BITS = 32

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from qkd.measures.audit import learned
-from qkd.quantizers.quantize import Quantizer, quantized_layers
+from qkd.quantizers.quantize import quantized_layers
+from qkd.quantizers.quantizer import Quantizer
 from qkd.records.record import BadRecord, Record
 
 REACH, PARTS = 2, 8  # half ranges to each side of the range's middle; bins in half a range

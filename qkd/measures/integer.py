@@ -23,7 +23,8 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from qkd.quantizers.codes import TOLERANCE, Codes
-from qkd.quantizers.quantize import QuantizedConv2d, QuantizedLinear, Quantizer
+from qkd.quantizers.layers import QuantizedConv2d, QuantizedLinear
+from qkd.quantizers.quantizer import Quantizer
 from qkd.quantizers.signs import trace
 from qkd.records.schema import Proof
 

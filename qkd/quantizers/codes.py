@@ -13,8 +13,8 @@ TOLERANCE = 1e-3
 class Codes(NamedTuple):
     """What a quantizer makes of a tensor, as integers.
 
-    ``values`` is what ``forward`` returns, to the last bit; where a quantizer divides by a whole
-    number (QIL), to one rounding.
+    ``values`` is what ``forward`` returns, to the last bit. QIL divides by a whole number: there
+    they agree to one rounding.
 
     Attributes:
         positions: where each element lies among the levels, in steps, not yet clipped or rounded;
@@ -49,6 +49,11 @@ class Codes(NamedTuple):
         return below | (self.positions > self.highest + TOLERANCE)
 
 
+def positions_of(x: Tensor, step: Tensor, offset: Tensor | None = None) -> Tensor:
+    """Where x lies among evenly spaced levels, in steps: (x - offset) / step, a new tensor."""
+    return torch.div(x, step) if offset is None else torch.sub(x, offset).div_(step)
+
+
 def uniform_codes(
     x: Tensor, step: Tensor, lowest: int, highest: int, offset: Tensor | None = None
 ) -> Codes:
@@ -61,6 +66,5 @@ def uniform_codes(
         highest: the highest code.
         offset: a scalar tensor; None: 0.
     """
-    positions = torch.div(x, step) if offset is None else torch.sub(x, offset).div_(step)
-    offset = None if offset is None else offset.detach()
-    return Codes(positions, step.detach(), offset, lowest, highest)
+    zero = None if offset is None else offset.detach()
+    return Codes(positions_of(x, step, offset), step.detach(), zero, lowest, highest)

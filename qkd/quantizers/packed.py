@@ -1,9 +1,9 @@
 """Integers at their true width in a file: 2-bit weights take 2 bits.
 
-A safetensors file: nothing in it is executed, and its own checks refuse a truncated or an oversized
-one. Each layer's codes lie in it as bytes (`packed_bits`), every other tensor as it is, the scales
-and offsets as one tensor each; the header says of each layer its shape, bits, lowest and highest
-code, and holds a checksum over all of it.
+It is a safetensors file: nothing in it is executed, and the format's own checks refuse a truncated
+or an oversized one. Each layer's codes are bytes (`packed_bits`). Every other tensor is stored as
+it is, the scales and the offsets as one tensor each. The header has each layer's shape, bits,
+lowest and highest code, and a checksum over header and tensors.
 """
 
 import hashlib
@@ -84,7 +84,7 @@ class _Header(Value, kw_only=True):
 
 
 def packed_bits(codes: Tensor, bits: int) -> Tensor:
-    """Numbers from 0 to 2^bits - 1 one behind the other, lowest bit first: uint8 (bytes).
+    """Numbers from 0 to 2^bits - 1 as one row of bits, lowest bit first: uint8 (bytes).
 
     The last byte is filled up with zeros.
     """
@@ -103,8 +103,9 @@ def unpacked_bits(packed: Tensor, bits: int, count: int) -> Tensor:
 def encode(content: Packed) -> bytes:
     """The file's bytes; the same bytes from the same content.
 
-    Raises ValueError where codes do not lie within their bounds or the bounds not within the bits,
-    where a name stands on both sides, and where a scale or offset is no float32 scalar.
+    Raises ValueError where codes lie outside their bounds, where the bounds do not fit into the
+    bits, where a name is both in ``integers`` and in ``tensors``, and where a scale or offset is no
+    float32 scalar.
     """
     layers: dict[str, _Layer] = {}
     tensors = {name: _on_the_cpu(tensor) for name, tensor in content.tensors.items()}

@@ -1,94 +1,25 @@
 """A float network in, the quantized one out.
 
-Quantized are the inputs and the weights of convolutions and linear layers, nothing else (residual
-sums see float). The first layer's input, the image, stays exact; the first and last layer have
-their own bits, and depthwise convolutions may. All assumed: see qkd.marks.
+The inputs and the weights of convolutions and linear layers are quantized, nothing else: residual
+sums see float. The first layer's input, the image, stays exact. The first and last layer have their
+own bits, and depthwise convolutions may. All of this is assumed: see qkd.marks.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol, cast
+from inspect import isabstract
+from typing import cast
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from qkd.imports import QUANTIZERS, resolve
-from qkd.quantizers.codes import Codes
-from qkd.quantizers.rounding import round_layer, rounding_again
+from qkd.quantizers.layers import QuantizedConv2d, QuantizedLinear
+from qkd.quantizers.quantizer import Quantizer
 from qkd.quantizers.signs import layers_in_order, non_negative_nodes, trace
 from qkd.spec import Bits, Quantization
 
 QuantizerFactory = Callable[[int, bool], nn.Module]
-
-
-class Quantizer(Protocol):
-    """What `quantize` asks of a quantizer, besides being a module of (bits, signed).
-
-    Its class is that of a layer's inputs; an attribute ``weights`` of it names that of the weights,
-    where they differ.
-    """
-
-    bits: int
-    signed: bool
-
-    @property
-    def levels(self) -> int:
-        """The number of distinct values that the output can take."""
-
-    def initialise(self, tensor: Tensor, rule: str) -> None:
-        """Gives the parameters their initial values."""
-
-    def codes(self, x: Tensor) -> Codes:
-        """What its ``forward`` returns, as integers."""
-
-
-class QuantizedConv2d(nn.Conv2d):
-    """A convolution that sees its input and its weight through quantizers.
-
-    With ``rounds_again`` neither is kept rounded for the backward pass, but made anew there.
-    """
-
-    input_quantizer: nn.Module
-    weight_quantizer: nn.Module
-    rounds_again = False
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's own name)
-        """As nn.Conv2d, on the quantized input and weight."""
-        x, weight, keeping = _rounded_operands(self, input)
-        with keeping:
-            output: Tensor = self._conv_forward(x, weight, self.bias)
-        return output
-
-
-class QuantizedLinear(nn.Linear):
-    """A linear layer that sees its input and its weight through quantizers.
-
-    With ``rounds_again`` neither is kept rounded for the backward pass, but made anew there.
-    """
-
-    input_quantizer: nn.Module
-    weight_quantizer: nn.Module
-    rounds_again = False
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's own name)
-        """As nn.Linear, on the quantized input and weight."""
-        x, weight, keeping = _rounded_operands(self, input)
-        with keeping:
-            return functional.linear(x, weight, self.bias)
-
-
-def _rounded_operands(
-    layer: QuantizedConv2d | QuantizedLinear, x: Tensor
-) -> tuple[Tensor, Tensor, AbstractContextManager[Any]]:
-    """The layer's input and weight as it computes with them, and the context to do so in."""
-    of_x, of_weight, again = layer.input_quantizer, layer.weight_quantizer, layer.rounds_again
-    rounded, weight = round_layer(x, of_x, layer.weight, of_weight, again)
-    if not (again and torch.is_grad_enabled()):
-        return rounded, weight, nullcontext()
-    made = rounding_again((x, of_x, rounded), (layer.weight, of_weight, weight))
-    return rounded, weight, made
-
 
 _QUANTIZED: dict[type[nn.Module], type[nn.Module]] = {
     nn.Conv2d: QuantizedConv2d,
@@ -96,16 +27,27 @@ _QUANTIZED: dict[type[nn.Module], type[nn.Module]] = {
 }
 
 
-# Layers and calls that compute what a quantized layer does, and would stay in float unseen.
+# Layers and calls that multiply by weights as a quantized layer does, but would stay in float.
 _LEFT_IN_FLOAT: tuple[type[nn.Module], ...] = (
-    nn.Conv1d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
-    nn.Bilinear, nn.MultiheadAttention, nn.RNNBase,
-)  # fmt: skip
+    nn.Conv1d,
+    nn.Conv3d,
+    nn.ConvTranspose1d,
+    nn.ConvTranspose2d,
+    nn.ConvTranspose3d,
+    nn.Bilinear,
+    nn.MultiheadAttention,
+    nn.RNNBase,
+)
 _CALLS_IN_FLOAT: set[object] = {
-    functional.linear, functional.bilinear, functional.conv1d, functional.conv2d,
-    functional.conv3d, functional.conv_transpose1d, functional.conv_transpose2d,
+    functional.linear,
+    functional.bilinear,
+    functional.conv1d,
+    functional.conv2d,
+    functional.conv3d,
+    functional.conv_transpose1d,
+    functional.conv_transpose2d,
     functional.conv_transpose3d,
-}  # fmt: skip
+}
 
 
 def quantize(network: nn.Module, quantization: Quantization) -> nn.Module:
@@ -179,11 +121,12 @@ def _refuse_what_stays_in_float(graph: fx.GraphModule) -> None:
 
 
 def _built(factory: QuantizerFactory, bits: int, signed: bool) -> nn.Module:
-    quantizer = factory(bits, signed)
-    if not callable(getattr(quantizer, "codes", None)):
+    quantizer = None if isabstract(factory) else factory(bits, signed)
+    if quantizer is None or not callable(getattr(quantizer, "codes", None)):
+        kind = factory if quantizer is None else type(quantizer)
         raise ValueError(
-            f"the quantizer {type(quantizer).__name__} has no method codes(x), which gives its "
-            "output as integers: inherit one, or write it as baselines/README.md says"
+            f"the quantizer {kind.__name__} has no method codes(x), which gives its output as "
+            "integers: inherit one, or write it as baselines/README.md says"
         )
     return quantizer
 
@@ -221,8 +164,8 @@ def interval_parameters(network: nn.Module) -> tuple[dict[str, nn.Parameter], ..
 def set_intervals(network: nn.Module, images: Tensor, quantization: Quantization) -> None:
     """Gives every quantizer its initial interval: of the weights, and of one calibration batch.
 
-    The activations are those of the float network (its quantizers let through what they see) in
-    eval mode. Happens once, when the first quantized stage is built, before its optimiser.
+    The activations are those of the float network in eval mode: its quantizers return their input.
+    This happens once, when the first quantized stage is built, before its optimiser.
 
     Args:
         network: what `quantize` returned, its float weights loaded.

@@ -1,20 +1,18 @@
-"""Rounding to evenly spaced levels, and its gradient: the arithmetic of quantizers that learn one
-scalar.
+"""Straight-through rounding to evenly spaced levels, and its gradients.
 
-Each output is (I / u) round(clip(x u / I, lowest, highest)), where the learned I is the interval
-(u steps long), or the step itself (u = 1).
+Each output is s round(clip((x - beta) / s, lowest, highest)) + beta, the rounding's derivative
+being taken as 1. `round_to_scales` learns one scalar and has beta = 0. `round_with_offset` may
+learn s and beta.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from qkd.quantizers.codes import Codes, uniform_codes
+from qkd.quantizers.codes import positions_of
 
 
 class Scale(NamedTuple):
@@ -32,16 +30,47 @@ class Scale(NamedTuple):
     rounded_bounds: bool = False
 
 
-class _Round(torch.autograd.Function):
-    """Rounds one tensor, or a layer's input and its weight.
+def nearest_levels(
+    x: Tensor, step: Tensor, lowest: int, highest: int, offset: Tensor | None = None
+) -> Tensor:
+    """The levels ``step`` * (lowest, ..., highest) + ``offset`` nearest to x; ties go to even.
+
+    No gradient: one new tensor of x's shape is written over. ``step`` and ``offset`` (None: 0) are
+    scalar tensors.
+    """
+    levels = positions_of(x, step, offset).clamp_(lowest, highest).round_().mul_(step)
+    return levels if offset is None else levels.add_(offset)
+
+
+def gradient_inside(gradient: Tensor, x: Tensor, lowest: float, highest: float) -> Tensor:
+    """The gradient where lowest < x < highest, 0 elsewhere: hardtanh's backward, one pass."""
+    backward: Callable[..., Tensor] = torch.ops.aten.hardtanh_backward
+    return backward(gradient, x, lowest, highest)
+
+
+def _gradient_inside_rounded(
+    gradient: Tensor, positions: Tensor, lowest: int, highest: int
+) -> Tensor:
+    """The gradient where lowest <= round(positions) <= highest, 0 elsewhere.
+
+    It overwrites the positions.
+    """
+    return gradient_inside(gradient, positions.round_(), lowest - 0.5, highest + 0.5)
+
+
+class _RoundToScales(torch.autograd.Function):
+    """Rounds one tensor, or a layer's input and its weight, x_hat = (I / u) round(clip(x u / I)).
+
+    The learned I is the interval (u steps long), or the step itself (u = 1).
 
     Gradient, straight through the rounding: gx = g inside the bounds, 0 outside. That of I follows
     from the equation: the output x_hat is homogeneous in (x, I), so that
     d x_hat / d I = (x_hat - x d x_hat / d x) / I (Euler), hence gI = (<g, x_hat> - <gx, x>) / I.
 
     Of a layer the two <g, x_hat> are one number: its output is y = x_hat * w_hat, linear in each,
-    so that <g of x_hat, x_hat> = <g of y, y> = <g of w_hat, w_hat>. It is taken from the weight,
-    the smaller. So x_hat is not needed here, and only x is kept, as its producer does anyway.
+    so that <g of x_hat, x_hat> = <g of y, y> = <g of w_hat, w_hat>. It is computed from the weight,
+    the smaller tensor. So x_hat is not kept for the backward pass. Only x is, and the layer that
+    made x keeps it anyway.
     """
 
     @staticmethod
@@ -50,10 +79,10 @@ class _Round(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         """``tensors``: x and its interval; of a layer, then the weight and its interval.
 
-        ``again``: the last rounded one is not kept but made anew in the backward pass.
+        ``again``: the last rounded tensor is not kept. The backward pass rounds once more.
         """
         pairs = zip(tensors[::2], tensors[1::2], scales, strict=True)
-        rounded = tuple(_rounded(x, interval, scale) for x, interval, scale in pairs)
+        rounded = tuple(scaled_levels(x, interval, scale) for x, interval, scale in pairs)
         ctx.scales, ctx.again = scales, again
         ctx.save_for_backward(*tensors, None if again else rounded[-1])
         return rounded
@@ -63,12 +92,12 @@ class _Round(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         *tensors, last = ctx.saved_tensors
         if ctx.again:
-            last = _rounded(tensors[-2], tensors[-1], ctx.scales[-1])
+            last = scaled_levels(tensors[-2], tensors[-1], ctx.scales[-1])
         whole = product(gradients[-1], last)
         found: list[Tensor | None] = [None, None]
         for place, scale in enumerate(ctx.scales):
             x, interval = tensors[2 * place : 2 * place + 2]
-            kept = _inside(gradients[place], x, interval, scale)
+            kept = _inside_scale(gradients[place], x, interval, scale)
             found.append(kept)
             if not ctx.needs_input_grad[len(found)]:
                 found.append(None)
@@ -80,28 +109,123 @@ class _Round(torch.autograd.Function):
         return tuple(found)
 
 
-def _rounded(x: Tensor, interval: Tensor, scale: Scale) -> Tensor:
-    """The nearest levels, written over one new tensor."""
-    step = interval / scale.unit
-    return torch.div(x, step).clamp_(scale.lowest, scale.highest).round_().mul_(step)
+def round_to_scales(
+    *operands: tuple[Tensor, Tensor, Scale], again: bool = False
+) -> tuple[Tensor, ...]:
+    """Rounds a tensor, or a layer's input and its weight together, straight through.
 
+    Args:
+        operands: each a tensor (any shape and memory format, float32 or float64), its interval (a
+            positive scalar tensor; it may learn) and its levels. Two of them must be the factors of
+            an operation that is linear in each, as their intervals' gradients share a product.
+        again: the last rounded tensor is not kept. The backward pass rounds once more.
 
-def _inside(gradient: Tensor, x: Tensor, interval: Tensor, scale: Scale) -> Tensor:
-    """The gradient where x lies within the bounds, 0 elsewhere.
-
-    hardtanh's backward does it in one pass, but its bounds are numbers. On a CPU they are read off
-    the interval; a GPU's host would have to wait for it, and a compiler would have to stop: there
-    x is scaled instead.
+    Returns:
+        The rounded tensors, of the shapes and types of those given.
     """
-    backward: Callable[..., Tensor] = torch.ops.aten.hardtanh_backward
+    scales = tuple(scale for _, _, scale in operands)
+    tensors = [tensor for x, interval, _ in operands for tensor in (x, interval)]
+    rounded: tuple[Tensor, ...] = _RoundToScales.apply(scales, again, *tensors)
+    return rounded
+
+
+def scaled_levels(x: Tensor, interval: Tensor, scale: Scale) -> Tensor:
+    """The levels of the scale nearest to x, without a gradient."""
+    return nearest_levels(x, interval / scale.unit, scale.lowest, scale.highest)
+
+
+def _inside_scale(gradient: Tensor, x: Tensor, interval: Tensor, scale: Scale) -> Tensor:
+    """The gradient where x lies within the bounds of the scale, 0 elsewhere.
+
+    On a CPU the bounds are read off the interval as numbers. A GPU's host would have to wait for
+    them, and a compiler would have to stop there: on those x is divided by the interval instead.
+    """
     if scale.rounded_bounds:
-        codes = torch.div(x, interval / scale.unit).round_()
-        return backward(gradient, codes, scale.lowest - 0.5, scale.highest + 0.5)
+        positions = positions_of(x, interval / scale.unit)
+        return _gradient_inside_rounded(gradient, positions, scale.lowest, scale.highest)
     lowest, highest = scale.lowest / scale.unit, scale.highest / scale.unit
     if x.device.type != "cpu" or torch.compiler.is_compiling():
-        return backward(gradient, torch.div(x, interval), lowest, highest)
+        return gradient_inside(gradient, torch.div(x, interval), lowest, highest)
     number = interval.item()
-    return backward(gradient, x, lowest * number, highest * number)
+    return gradient_inside(gradient, x, lowest * number, highest * number)
+
+
+class _RoundWithOffset(torch.autograd.Function):
+    """x_hat = s round(clip(v, lowest, highest)) + beta, v = (x - beta) / s.
+
+    Gradient, straight through the rounding: gx = g where v is within the bounds, 0 outside. With
+    c the code, x_hat = s c + beta and d c / d v = 1 inside, 0 outside; so
+
+        gs    = sum of g (c - v) inside + g c outside = (<g, x_hat - beta> - <gx, x - beta>) / s
+        gbeta = sum of g outside                      = sum g - sum gx
+
+    This needs only x and x_hat, which the neighbouring layers keep anyway.
+    """
+
+    @staticmethod
+    def forward(  # noqa: PLR0917 (autograd passes no names)
+        ctx: Any,
+        x: Tensor,
+        step: Tensor,
+        offset: Tensor | None,
+        lowest: int,
+        highest: int,
+        gradient_scale: float,
+        rounded_bounds: bool,
+    ) -> Tensor:
+        quantized = nearest_levels(x, step, lowest, highest, offset)
+        ctx.save_for_backward(x, step, offset, quantized)
+        ctx.lowest, ctx.highest = lowest, highest
+        ctx.gradient_scale, ctx.rounded_bounds = gradient_scale, rounded_bounds
+        return quantized
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, step, offset, quantized = ctx.saved_tensors
+        inside = _gradient_inside_rounded if ctx.rounded_bounds else gradient_inside
+        clipped = inside(gradient, positions_of(x, step, offset), ctx.lowest, ctx.highest)
+        of_step, of_offset = None, None
+        if ctx.needs_input_grad[1]:
+            total = product(gradient, quantized) - product(clipped, x)
+            if offset is not None:
+                total = total - offset * (gradient.sum() - clipped.sum())
+            of_step = (ctx.gradient_scale * total / step).reshape(step.shape)
+        if offset is not None and ctx.needs_input_grad[2]:
+            outside = gradient.sum() - clipped.sum()
+            of_offset = (ctx.gradient_scale * outside).reshape(offset.shape)
+        return clipped, of_step, of_offset, None, None, None, None
+
+
+def round_with_offset(
+    x: Tensor,
+    step: Tensor,
+    lowest: int,
+    highest: int,
+    *,
+    offset: Tensor | None = None,
+    gradient_scale: float = 1.0,
+    rounded_bounds: bool = False,
+) -> Tensor:
+    """The levels ``step`` * (lowest, ..., highest) + ``offset`` nearest to x, straight through.
+
+    Args:
+        x: of any shape and memory format, in float32 or float64.
+        step: a positive scalar tensor; it may learn.
+        lowest: the lowest code.
+        highest: the highest code.
+        offset: a scalar tensor; it may learn. None: 0.
+        gradient_scale: a factor on the gradients of step and offset.
+        rounded_bounds: the gradient passes where lowest <= round(v) <= highest; by default where
+            lowest < v < highest.
+
+    Returns:
+        Of x's shape and type.
+    """
+    rounded: Tensor = _RoundWithOffset.apply(
+        x, step, offset, lowest, highest, gradient_scale, rounded_bounds
+    )
+    return rounded
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
@@ -124,80 +248,3 @@ def product(a: Tensor, b: Tensor) -> Tensor:
 def widened(x: Tensor) -> Tensor:
     """The tensor in float32, float64 staying: in bfloat16 a tenth of the 8-bit codes would move."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-class ScaledQuantizer(nn.Module, ABC):
-    """A quantizer whose levels are a `Scale` of one positive scalar, which may learn."""
-
-    @abstractmethod
-    def scale(self, x: Tensor) -> tuple[Tensor, Scale]:
-        """The interval and its levels, for this tensor."""
-
-    @torch.no_grad()
-    def codes(self, x: Tensor) -> Codes:
-        """What `forward` returns, as integers."""
-        x = widened(x)
-        interval, scale = self.scale(x)
-        return uniform_codes(x, interval / scale.unit, scale.lowest, scale.highest)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The quantized and dequantized tensor, of x's shape, in float32 (float64 stays)."""
-        x = widened(x)
-        interval, scale = self.scale(x)
-        rounded: tuple[Tensor] = _Round.apply((scale,), False, x, interval)
-        return rounded[0]
-
-
-def round_layer(
-    x: Tensor, of_x: nn.Module, weight: Tensor, of_weight: nn.Module, again: bool = False
-) -> tuple[Tensor, Tensor]:
-    """A layer's input and weight through their quantizers.
-
-    Both must go, and nothing else, into an operation that is linear in each of them, a bias aside.
-    Each is rounded by itself where a quantizer has a way of its own, where there is no gradient,
-    and under autocast: a product of bfloat16's rounded gradients is too coarse to be shared.
-    ``again``: the rounded weight is not kept, but made anew in the backward pass.
-    """
-    if not (
-        torch.is_grad_enabled()
-        and _is_plain(of_x)
-        and _is_plain(of_weight)
-        and not torch.is_autocast_enabled(x.device.type)
-    ):
-        return of_x(x), of_weight(weight)
-    x, weight = widened(x), widened(weight)
-    interval, scale = of_x.scale(x)
-    weight_interval, weight_scale = of_weight.scale(weight)
-    rounded: tuple[Tensor, Tensor] = _Round.apply(
-        (scale, weight_scale), again, x, interval, weight, weight_interval
-    )
-    return rounded
-
-
-def rounding_again(
-    *rounded: tuple[Tensor, nn.Module, Tensor],
-) -> AbstractContextManager[Any]:
-    """Within it no operation keeps a rounded tensor for its backward pass: it is rounded again
-    there. Less memory for one more rounding, and the same numbers.
-
-    Args:
-        rounded: each a tensor, its quantizer, and what the quantizer made of it.
-    """
-    made = {output.data_ptr(): (x, quantizer) for x, quantizer, output in rounded}
-
-    def pack(kept: Tensor) -> Tensor | Callable[[], Tensor]:
-        x, quantizer = made.get(kept.data_ptr(), (kept, None))
-        if quantizer is None or not _is_plain(quantizer):
-            return kept
-        view = (kept.shape, kept.stride(), kept.storage_offset())  # a linear layer keeps W^T
-        return lambda: _rounded(widened(x.detach()), *quantizer.scale(x)).as_strided(*view).detach()
-
-    def unpack(kept: Tensor | Callable[[], Tensor]) -> Tensor:
-        return kept if isinstance(kept, Tensor) else kept()
-
-    return torch.autograd.graph.saved_tensors_hooks(pack, unpack)
-
-
-def _is_plain(quantizer: nn.Module) -> TypeGuard[ScaledQuantizer]:
-    """Whether it rounds to its scale and does nothing else (a subclass may)."""
-    return type(quantizer).forward is ScaledQuantizer.forward

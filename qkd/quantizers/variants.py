@@ -1,6 +1,6 @@
 """Our quantizer with one assumed choice made otherwise, for sensitivity runs.
 
-Each is named by a method's quantizer, like a rival's, so that no other run knows of it.
+A method's field ``quantizer`` picks one, as it picks a rival's. So no other run's id changes.
 """
 
 import math
@@ -27,7 +27,7 @@ class _FullLevels(IntervalQuantizer):
 
 
 class FullWeightLevels(IntervalQuantizer):
-    """Weights on all 2^bits levels (as LSQ has them), not on 2^bits - 1 that are symmetric."""
+    """Weights on all 2^bits levels, as LSQ has them. Ours are symmetric on 2^bits - 1."""
 
     weights: ClassVar[type[IntervalQuantizer]] = _FullLevels
 

@@ -59,7 +59,10 @@ class StageJob:
         if self._ranks > 1:
             _export_ranks(environment)
         if shutil.which("scontrol") is None:
-            sys.exit("there is no scontrol here, by which a job that is told to stop is requeued")
+            sys.exit(
+                "there is no scontrol on this node, and a job needs it to requeue itself: install "
+                "it here, or in the container"
+            )
         if self._is_first:  # what a job that was killed while it wrote would stumble over
             for part in environment.paths.folder.glob(f"{environment.job_id}_*.save_tmp"):
                 part.unlink()
@@ -100,7 +103,8 @@ class StageJob:
         if starts - told <= self.lost_nodes or not self._is_first:
             return
         message = (
-            f"a node or a rank of it was lost {starts - told} times (the profile's lost_nodes)"
+            f"a node or a rank was lost {starts - told} times, and the profile allows "
+            f"lost_nodes = {self.lost_nodes}"
         )
         for record in records:
             ready = all(store.record(h).state() == State.DONE for h in parents(record.stage()))
@@ -148,7 +152,7 @@ class StageJob:
         return True
 
     def _start_again(self) -> NoReturn:
-        """Where a rank is lost only all can begin anew, together: as after a lost node."""
+        """Requeues the job: where one rank is lost, all must start again together."""
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the requeueing's: nobody was told to save
         if self._is_first:
             job = submitit.JobEnvironment().job_id
@@ -204,7 +208,7 @@ def _export_ranks(environment: submitit.JobEnvironment) -> None:
 def _wait_for_the_end() -> NoReturn:
     """SLURM, which has told the job to stop, decides what comes next."""
     time.sleep(LAST_SECONDS)
-    sys.exit("told to stop, and not ended")
+    sys.exit(f"SLURM told this job to stop and did not end it within {LAST_SECONDS:.0f} s")
 
 
 def _say(line: str) -> None:

@@ -17,7 +17,7 @@ from qkd.spec.value import Count, Name, Positive, Value, validated
 FILE = Path(__file__).resolve().parents[1] / "cluster.toml"
 WITHOUT_FILE = "slurm"
 REPORT = "report"
-# Options of sbatch that other keys set, or that the order and the identity of jobs hang on.
+# Options of sbatch that other keys set, or that the launcher needs for the order and names of jobs.
 OURS = frozenset({
     "account", "array", "constraint", "cpus-per-task", "dependency", "error", "gpus-per-node",
     "job-name", "kill-on-invalid-dep", "mem", "nodes", "ntasks-per-node", "open-mode", "output",
@@ -68,8 +68,8 @@ class Profile(Resources, kw_only=True):
     often a job that ran out of time goes on. ``lost_nodes``: how often a job whose node was lost
     is started again. ``signal_seconds``: how long before its end a job is told to save.
     ``sbatch``: any other option, by its long name (true: it is given, false: it is not).
-    ``stages``: other resources for some stages, by the name of their data set or of their phase (a
-    phase's come last), or for ``report``, the last job.
+    ``stages``: other resources for some stages, by the name of their data set or of their phase
+    (which wins over the data set's), or for ``report``, the last job.
     """
 
     partition: str = ""
@@ -89,11 +89,15 @@ class Profile(Resources, kw_only=True):
         super().__post_init__()
         for name in self.sbatch:
             if name.replace("_", "-") in OURS:
-                raise ValueError(f"sbatch.{name} is said by another key, or is the launcher's own")
+                raise ValueError(
+                    f"sbatch.{name} cannot be set: another key of the table sets it, or the "
+                    "launcher does. Take it out"
+                )
         for hours in (self.hours, *(changes.hours for changes in self.stages.values())):
             if hours is not None and self.signal_seconds >= 3600 * hours:
                 raise ValueError(
-                    f"signal_seconds = {self.signal_seconds} is no less than a job's {hours} hours"
+                    f"signal_seconds = {self.signal_seconds} must be less than a job's time limit "
+                    f"of {hours} hours"
                 )
 
     def resources(self, stage: Stage) -> Resources:
@@ -146,5 +150,5 @@ def _tables(file: Path) -> dict[str, Any]:
 
 
 def without_effect(given: Profile, known: Container[str]) -> list[str]:
-    """The names under ``stages`` that no stage of these has: another matrix's, or a mistake."""
+    """The names under ``stages`` that fit none of ``known``: another matrix's, or a mistake."""
     return [name for name in given.stages if name != REPORT and name not in known]

@@ -13,9 +13,9 @@ TIMEOUT_SECONDS = 60.0
 AT_ONCE = 500
 DEFAULT_ARRAY = 1001
 
-# What a shell may hold to change these commands' answers: filters, formats, other clusters.
+# Variables of a shell that change these commands' answers: filters, formats, other clusters.
 FILTERS = ("SQUEUE_", "SACCT_", "SCANCEL_", "SCONTROL_", "SLURM_CLUSTERS", "SLURM_TIME_FORMAT")
-# What sbatch would take from the environment rather than from us: a job's that we run in, say.
+# Variables that sbatch would obey rather than us: those of a job that we run in, say.
 INHERITED = ("SLURM_", "SLURMD_", "SRUN_", "SBATCH_", "SUBMITIT_")
 KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT")
 DISTRIBUTED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -84,7 +84,7 @@ def in_queue(names: Collection[str]) -> list[Queued]:
 
 
 def ended(ids: Collection[str]) -> dict[str, Ended]:
-    """How jobs ended; those of which the accounting knows nothing, or has none, are left out."""
+    """How jobs ended; without those that no accounting knows."""
     found = {}
     for some in _pieces(sorted({key.partition("_")[0] for key in ids})):
         what = "JobID,JobName,State,NodeList"
@@ -116,8 +116,8 @@ def cluster() -> Cluster:
 
 @contextmanager
 def clean_environment(own: Collection[str] = ()) -> Iterator[None]:
-    """Within it nothing but the launcher says what a job is: its variables of SLURM are hidden,
-    but those of ``own``. (submitit's clean_env hides where SLURM's configuration is, too.)
+    """Hides the environment's variables of SLURM, but those of ``own``: the launcher alone says
+    what a job is. (submitit's clean_env hides where SLURM's configuration is, too.)
     """
     kept = {*KEPT, *own}
     hidden = {
@@ -132,7 +132,7 @@ def clean_environment(own: Collection[str] = ()) -> Iterator[None]:
 
 
 def _elements(key: str) -> Iterator[str]:
-    """``7_[0-2,5%4]``, which is how elements that never began are told, one by one."""
+    """The ids in ``7_[0-2,5%4]``, SLURM's notation for elements that never began."""
     array, bracket, inside = key.partition("_[")
     if not bracket:
         yield key

@@ -43,7 +43,7 @@ class Alone(Lock):
 
 
 def submit(work: Work) -> int:
-    """Sends what is neither done nor in the queue; returns an exit code."""
+    """Sends every stage that is neither done nor in the queue; returns an exit code."""
     given = _profile(work)
     read_data(work)  # the nodes of a cluster may be unable to fetch it
     remember(work.matrix, work.settings.results)
@@ -106,7 +106,7 @@ def cancel_jobs(work: Work) -> int:
         cancel(mine)
     print(f"{len(mine)} jobs cancelled; what they had saved stays")
     if len(mine) < len(found):
-        print(f"{len(found) - len(mine)} jobs are another user's: they stay")
+        print(f"{len(found) - len(mine)} jobs belong to another user and stay")
     return 0
 
 
@@ -125,7 +125,7 @@ def _profile(work: Work) -> Profile:
     given = profile(work.settings.cluster)
     phases = {planned.stage.label for planned in work.whole.stages.values()}
     for name in without_effect(given, phases | {grid.pair.data.name for grid in work.matrix.grids}):
-        print(f"[...stages.{name}] of the profile concerns no stage of this matrix")
+        print(f"[...stages.{name}] of the profile has no effect: no stage of this matrix is of it")
     return given
 
 

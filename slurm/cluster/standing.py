@@ -14,10 +14,9 @@ from slurm.planning.notes import Note, note_of
 from slurm.planning.statuses import Status, statuses
 from slurm.planning.work import Work, reason_of
 
-# Ends that are the job's own fault. Whatever else SLURM says, or does not say, is no verdict: the
-# next launch sends the stage again.
+# Ends that are the job's own fault. After any other end the next launch sends the stage again.
 AT_FAULT = ("FAILED", "OUT_OF_MEMORY", "DEADLINE")
-# What goes on from these cannot be sent.
+# A stage that goes on from one of these cannot be sent.
 IN_THE_WAY = (Status.FAILED, Status.UNSEEN)
 TAIL_LINES, TAIL_BYTES = 5, 4096
 
@@ -31,7 +30,7 @@ class Standing(NamedTuple):
 
 
 def by_records(work: Work) -> dict[str, Standing]:
-    """Every stage of the plan as its record alone tells."""
+    """Every stage of the plan, by its record alone."""
     return {
         key: Standing(status, detail=reason_of(work.record(key)) if status == Status.FAILED else "")
         for key, status in statuses(work.plan, work.store).items()
@@ -41,7 +40,7 @@ def by_records(work: Work) -> dict[str, Standing]:
 def look(work: Work) -> dict[str, Standing]:
     """Every stage of the plan, parents first. Raises QueueUnknown where SLURM does not answer."""
     notes = {key: note for key in work.plan.stages if (note := note_of(work.record(key)))}
-    # The queue first: what has left it before we looked had written its result before.
+    # The queue first: a job that is not in it any more has written its result by now.
     queue = {job.place: job for job in in_queue({note.name for note in notes.values()})}
     work.store.refresh()
     found = statuses(work.plan, work.store)
@@ -66,7 +65,7 @@ def look(work: Work) -> dict[str, Standing]:
 
 
 def settle(work: Work, found: Mapping[str, Standing]) -> None:
-    """Writes down the failures of jobs that ended without a word, so that they stay failures."""
+    """Records the failures of jobs that ended without a record of their own."""
     for key, one in found.items():
         record = work.record(key)
         if one.status == Status.FAILED and record.state() == State.MISSING:
@@ -87,8 +86,8 @@ def _in_queue(work: Work, key: str, status: Status, job: Queued) -> Standing:
 def _judged(
     work: Work, gone: Mapping[str, Note], found: Mapping[str, Status]
 ) -> dict[str, Standing]:
-    """Of stages whose jobs have left the queue without a result, those of which there is something
-    to say. Of a job's stages only the first that could have been trained is at fault.
+    """What became of stages whose jobs left the queue without a result, as far as it is known. Of
+    one job's stages only the first that could have been trained is at fault.
     """
     here, user = cluster().name, getpass.getuser()
     ends = ended({note.id for note in gone.values() if note.id})
@@ -96,8 +95,8 @@ def _judged(
     settled: set[str] = set()
     for key, note in gone.items():
         if (note.cluster, note.user) != (here, user):
-            whose = f"{note.user}'s on {note.cluster}, in no queue here; is it gone? make retry"
-            judged[key] = Standing(Status.UNSEEN, note.id, whose)
+            said = f"of {note.user} on {note.cluster}, not in this queue: if it is gone, make retry"
+            judged[key] = Standing(Status.UNSEEN, note.id, said)
             continue
         end = ends.get(note.id)
         ready = all(found[parent] == Status.DONE for parent in work.plan.stages[key].parents)

@@ -1,4 +1,4 @@
-"""Waves -> sbatch, through submitit; and the same text where nothing is to be sent."""
+"""Waves -> sbatch, through submitit; for DRYRUN=1 the same text without sending it."""
 
 import shlex
 import sys
@@ -15,7 +15,7 @@ from slurm.cluster.queue import QueueUnknown, clean_environment
 from slurm.cluster.waves import Wave
 
 DEAF = """sh -c 'trap "" USR2 TERM; exec "$0" "$@"'"""
-# Said by the user's environment only where the profile says nothing.
+# Variables of the user's environment that hold where the profile leaves the key out.
 BY_DEFAULT = {
     "partition": "SBATCH_PARTITION", "account": "SBATCH_ACCOUNT", "qos": "SBATCH_QOS",
     "constraint": "SBATCH_CONSTRAINT",
@@ -84,8 +84,8 @@ class Order(NamedTuple):
     def python(self) -> str:
         """The command that starts this Python in a job.
 
-        Deaf to the signals before a job's end until submitit listens: a job that is preempted while
-        it starts is then ended by SLURM, and requeued, where it would else have failed by itself.
+        It ignores the signals before a job's end until submitit listens. So SLURM ends and requeues
+        a job that is preempted while it starts; else such a job would fail by itself.
         """
         return " ".join(filter(None, [DEAF, self.profile.container, shlex.quote(sys.executable)]))
 

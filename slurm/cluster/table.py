@@ -1,4 +1,4 @@
-"""What a person sees of where a matrix stands (torch-free)."""
+"""The status of a matrix as a table on the terminal (torch-free)."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ SUCCESS, FAILURE = 0, 1
 
 
 def show(work: Work, found: Mapping[str, Standing]) -> None:
-    """Counts, a line for each stage of which there is something to say, and why stages failed."""
+    """Counts, a line for each stage that is running, waiting or stuck, and why stages failed."""
     _count(found)
     table = Table("stage", "status", "job", "detail")
     for key, one in found.items():
@@ -36,8 +36,8 @@ def show(work: Work, found: Mapping[str, Standing]) -> None:
 
 
 def show_sent(work: Work, found: Mapping[str, Standing], arrays: Sequence[int]) -> int:
-    """What a launch found, and sent in arrays of so many jobs. Returns an exit code: 1 where a
-    stage failed.
+    """What a launch found, and what it sent: ``arrays`` has the number of jobs of each. Returns an
+    exit code: 1 where a stage failed.
     """
     _count(found)
     if arrays:

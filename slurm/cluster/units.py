@@ -23,7 +23,8 @@ def units(
     """The stages of ``todo`` (parents first) in units of at most ``pack``, parents first.
 
     A unit walks a branch: stages that go on with the same student, a parent before its children.
-    Small branches that wait for the same stages share a unit. All of a unit ask for the same.
+    Small branches that wait for the same stages share a unit. All stages of a unit ask for the same
+    resources.
     """
     found: list[tuple[list[str], Resources]] = []
     filling: dict[tuple[tuple[str, ...], Resources], list[str]] = {}

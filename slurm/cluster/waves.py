@@ -38,8 +38,8 @@ def waves(plan: Plan, units: Sequence[Unit], queued: Mapping[str, str], longest:
     """The units as arrays of at most ``longest`` elements.
 
     Units of the same shape are one array, in their parents' order, so that SLURM can tie each
-    element to its parent's. Where a unit lacks its parent or a parent its child, since a part of a
-    matrix is done, the shapes differ by that, and each array's parents are again whole arrays.
+    element to its parent's. In a matrix that is partly done a unit may lack its parent, or a parent
+    its child: these units form arrays of their own, so that an array's parents are whole arrays.
 
     Args:
         plan: the stages.
@@ -83,8 +83,8 @@ def _shape(stage: Stage) -> tuple[Any, ...]:
 def _refined(shapes: list[Any], parents: list[list[int]]) -> Colours:
     """Colours such that units of one colour have parents, and children, of the same colours.
 
-    A parent that several units of a colour share enters theirs, and so do parents of one unit that
-    have the same colour: what is left is tied one to one.
+    Where several units of a colour share a parent, that parent becomes part of their colour. So do
+    parents of one unit that have the same colour. All other parents are tied one to one.
     """
     children: list[list[int]] = [[] for _ in shapes]
     for unit, above in enumerate(parents):

@@ -1,4 +1,4 @@
-"""Is everything there? What a check says; the checks stand beside (torch-free)."""
+"""Is everything there? What a check says; the checks are files beside this one (torch-free)."""
 
 from typing import NamedTuple
 

@@ -9,7 +9,7 @@ from qkd.training.memory import Need, Shape, needs
 from slurm.doctor import Finding
 from slurm.planning.estimate import size_in_words
 
-ESTIMATED = "estimated, a lower bound: what kernels work with is not in it"
+ESTIMATED = "estimated, a lower bound: without the kernels' working memory"
 
 
 def gpus() -> list[int]:
@@ -21,10 +21,10 @@ def gpus() -> list[int]:
 def memory(
     stages: Sequence[Stage], shapes: Mapping[str, Shape], gpus: Sequence[int], parts: int = 1
 ) -> Iterator[Finding]:
-    """What the stage that takes most memory takes, against that of each GPU in bytes.
+    """The memory of the largest stage, against that of each GPU in bytes; none without training.
 
     ``shapes`` are those of the images, by the name of the data set; a batch is computed in so many
-    ``parts``. Nothing where nothing is trained.
+    ``parts``.
     """
     trained = [stage for stage in stages if stage.steps]
     if not trained:
@@ -32,7 +32,7 @@ def memory(
     try:
         found = needs([(stage, shapes[stage.history.data.name]) for stage in trained])
     except Exception as error:  # a network may be anybody's; whether it trains is asked elsewhere
-        said = f"what a stage takes is not known: {type(error).__name__}: {error}"
+        said = f"could not be estimated: {type(error).__name__}: {error}"
         yield Finding("memory of a GPU", said)
         return
     batches = [stage.history.recipe.batch for stage in trained]

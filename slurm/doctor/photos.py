@@ -1,5 +1,5 @@
-"""Are the photos those that are meant? Some are decoded, and networks whose accuracy is known try
-themselves on them before anything is trained.
+"""Are these the right photos? Before anything is trained some are decoded, and networks of known
+accuracy are evaluated on them.
 """
 
 import os
@@ -53,8 +53,8 @@ def sampled_classes(data: Data, folder: Path) -> Finding:
 
 
 def known_accuracies(stages: Sequence[Stage], settings: Settings) -> Iterator[Finding]:
-    """Of each of torchvision's weights that stages take in, whether the network is as good on these
-    photos as it is known to be; none for other data than ImageNet's classes, or at smoke scale.
+    """For each of torchvision's weights in the stages: does the network reach its known accuracy on
+    these photos? Nothing for other data than ImageNet's classes, or at smoke scale.
     """
     for stage in stages:
         history, weights = stage.history, stage.history.student.weights
@@ -78,17 +78,17 @@ def known_top1(name: str) -> float:
 
 
 class Band(NamedTuple):
-    """From how many to how many right answers are to be expected, both included."""
+    """The least and the most right answers that are to be expected."""
 
     low: int
     high: int
 
 
 def band(top1: float, images: int) -> Band:
-    """Of so many images, where a network of ``top1`` percent is right on all: the exact binomial
-    band, which it leaves to either side once in 2,000 times at most.
+    """The exact binomial band of right answers on ``images`` images, for a network that is right on
+    ``top1`` percent of all. It leaves the band on either side once in 2,000 times at most.
 
-    Images spread evenly over the classes vary less than the binomial's.
+    Images that are spread evenly over the classes vary less than that.
     """
     low, high = binom.ppf([WRONGLY / 2, 1 - WRONGLY / 2], images, top1 / 100)
     return Band(int(low), int(high))
@@ -97,8 +97,8 @@ def band(top1: float, images: int) -> Band:
 def known_accuracy(
     history: History, top1: float, folder: Path, loaders: int = 0, images: int = IMAGES
 ) -> Finding:
-    """Whether the network that ``history`` takes in is right on ``images`` test images as often as
-    ``top1`` percent on all of them lets expect.
+    """Whether the network of ``history`` is right on ``images`` test images as often as its
+    ``top1`` percent on all of them predicts.
 
     The images are spread evenly over the test set, and cut as every evaluation here cuts them.
     """

@@ -23,7 +23,7 @@ LINE_SECONDS = 30.0
 
 
 class Display:
-    """Listens to a launch. ``speed`` is what records say before the launch has shown its own."""
+    """Listens to a launch. ``speed``: that of earlier records, until this launch has its own."""
 
     def __init__(self, plan: Plan, jobs: int, speed: Speed | None) -> None:
         self._plan, self._jobs, self._speed = plan, jobs, speed
@@ -31,7 +31,7 @@ class Display:
         self._running: dict[str, Progress] = {}
         self._began = self._last_line = time.monotonic()
         self._macs_before = 0.0
-        self._first: dict[str, float] = {}  # of a stage, the part that was done before this launch
+        self._first: dict[str, float] = {}  # the part of a stage that an earlier launch did
         self.schedule: Schedule | None = None
         self._live: Live | None = None
         if self._console.is_terminal:
@@ -68,7 +68,7 @@ class Display:
                 self._print(self._summary())
             return
         last = self._running.pop(event.digest, None)
-        if event.kind != "done":  # else it counts as done, but for what it had when it began
+        if event.kind != "done":  # a done stage counts from where this launch began it
             self._first.pop(event.digest, None)
         name = self._name(event.digest)
         if event.kind == "done":

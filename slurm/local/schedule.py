@@ -114,13 +114,13 @@ class Schedule:
         self._fail(event)
 
     def _block(self) -> None:
-        """What goes on from a failed stage cannot be started."""
+        """Blocks the stages that go on from a failed one."""
         for digest, planned in self._plan.stages.items():
             if self.status[digest] == Status.MISSING and is_stuck(planned, self.status):
                 self.status[digest] = Status.BLOCKED
 
     def _look_elsewhere(self) -> None:
-        """What another launch trains, or left."""
+        """Notices what another launch trains, finished or failed."""
         for digest, status in self.status.items():
             if status not in (Status.ELSEWHERE, Status.MISSING):
                 continue

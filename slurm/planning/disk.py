@@ -1,4 +1,4 @@
-"""The disk that a plan's checkpoints take, and what stays of it (torch-free)."""
+"""The disk that a plan's checkpoints take (torch-free)."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -16,9 +16,11 @@ class UnknownSize(ValueError):
 
 
 class Disk(NamedTuple):
-    """Bytes of the checkpoints when every stage is done: of all; of those that the networks begin
-    with, which alone stay after ``make clean-checkpoints``; and of the largest, which is written
-    beside the file that it replaces.
+    """Bytes of the checkpoints when every stage is done.
+
+    ``every``: all of them. ``starts``: those that networks begin with, which alone stay after
+    ``make clean-checkpoints``. ``largest``: the largest, which is written beside the file that it
+    replaces.
     """
 
     every: int
@@ -27,11 +29,11 @@ class Disk(NamedTuple):
 
 
 def in_words(work: Work) -> str:
-    """What the plan takes at its peak, and what can stay of it."""
+    """The disk that the plan takes at its peak, when it is done, and after cleaning."""
     try:
         disk = disk_of(work)
     except UnknownSize as error:
-        return f"disk: unknown for {error}, whose numbers are not counted without building it"
+        return f"disk: unknown, as the size of {error} is known only when it is built"
     return (
         f"disk: up to {size_in_words(disk.every + disk.largest)} of checkpoints; when all is done "
         f"{size_in_words(disk.every)}, of which {size_in_words(disk.starts)} stay after make "

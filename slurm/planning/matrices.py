@@ -28,11 +28,12 @@ def is_file(name: str) -> bool:
 
 
 def build(settings: Settings, unread: bool = False) -> Matrix:
-    """The matrix that was asked for, validated, its data and weights identified (they are read) and
-    its networks counted, where it does not say. Data of no cell that ONLY= picks is left as it is.
+    """The matrix that was asked for, validated.
 
-    With ``unread``, so is data that cannot be read, and the reason is printed: where the networks'
-    costs are known, so is the plan's, though not which of its stages are done.
+    Where it does not say them, digests of its data and weights are read, and its networks counted;
+    not of data that no cell of ONLY= uses. With ``unread`` data that cannot be read is left out
+    too, and the reason is printed: the plan's cost is known all the same, but not which of its
+    stages are done.
 
     Raises SettingsError for an unknown name, and DataError where data is needed and not there.
     """
@@ -111,7 +112,8 @@ def _digest(data: Data, folder: Path, unread: bool) -> str:
             raise
         print(printable(f"{data.name} cannot be read: {error}"), file=sys.stderr)
         print(
-            "costs are known without it, what is done is not: all counts as to do", file=sys.stderr
+            "costs are right without it; what is done is not known, so every stage counts as to do",
+            file=sys.stderr,
         )
         return ""
 

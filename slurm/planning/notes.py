@@ -1,4 +1,4 @@
-"""Which job of a cluster is to train a stage: job.json, beside the stage (torch-free)."""
+"""The cluster job that is to train a stage: job.json, beside the stage (torch-free)."""
 
 import getpass
 from typing import Annotated
@@ -14,10 +14,12 @@ JOBS = "jobs"  # a results folder's place for what jobs write and submitit keeps
 
 
 class Note(Value, kw_only=True):
-    """A stage's job. ``name`` is the job's own, which no other submission has, ``element`` its
-    place in an array (-1: it is none), ``job`` what SLURM calls the array or the job: "" before
-    sbatch has answered, or where the launch was killed before it could write the answer.
-    ``cluster`` and ``user`` are whose queue it is in; ``folder`` holds what it writes.
+    """A stage's job.
+
+    ``name`` is the job's own, which no other submission has. ``element`` is its place in an array,
+    -1 in none. ``job`` is SLURM's id of the array or the job: "" before sbatch has answered, or
+    where the launch was killed before it could write the answer. ``cluster`` and ``user``: whose
+    queue it is in. ``folder`` holds what the job writes.
     """
 
     name: str

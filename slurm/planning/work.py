@@ -27,8 +27,9 @@ class Work(NamedTuple):
 
 
 def prepare(settings: Settings, unread: bool = False) -> Work:
-    """What the settings ask for; with ``unread`` though its data is not there, as
-    `slurm.planning.matrices.build` says. Raises ValueError for what cannot be.
+    """What the settings ask for; ``unread`` is that of `slurm.planning.matrices.build`.
+
+    Raises ValueError for settings or a matrix that cannot be.
     """
     matrix = build(settings, unread)
     cells = list(matrix.cells())
@@ -37,7 +38,8 @@ def prepare(settings: Settings, unread: bool = False) -> Work:
     for batch in sorted({one.stage.history.recipe.batch for one in chosen.stages.values()}):
         if batch % settings.micro_batches:
             raise SettingsError(
-                f"MICROBATCHES={settings.micro_batches} does not divide a batch of {batch} images"
+                f"MICROBATCHES={settings.micro_batches} does not divide a batch of {batch} images: "
+                "take a number that does"
             )
     return Work(settings, matrix, whole, chosen, store_of(settings.results))
 

@@ -10,8 +10,10 @@ from qkd.training.runtime import cores
 
 
 def workers(settings: Settings) -> int:
-    """As asked for, else one for each core, or for each GPU one; below the paper's scale, whose
-    networks fill a GPU, as many as `make speed` found to give the highest throughput.
+    """JOBS=, where it is given. Else one for each core of a CPU, or for each THREADS= of them.
+
+    On GPUs one for each at the paper's scale, whose networks fill a GPU; at smaller scales as many
+    as `make speed` found to give the highest throughput.
     """
     if settings.jobs:
         return settings.jobs
@@ -23,7 +25,7 @@ def workers(settings: Settings) -> int:
 
 
 def workers_of(results: Path, processor: str) -> int:
-    """How many processes side by side `make speed` found best for such a device; 1: not known."""
+    """How many processes on one such device `make speed` found best; 1 where it has not run."""
     for path in sorted((results / FOLDER).glob("*.json")):
         try:
             speed = decode(path.read_bytes(), MachineSpeed)

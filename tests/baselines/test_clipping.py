@@ -198,9 +198,10 @@ def test_qil_is_its_equations(kind, seed, d, ratio, gamma):
         wanted = summed(qil_formula(c, d, *kind, exponent), x, gradient)
         got = (got[0], got[1] * d, {n: v * (1 if n == "gamma" else d) for n, v in got[2].items()})
         wanted = (
-            wanted[0], wanted[1] * d,
+            wanted[0],
+            wanted[1] * d,
             {n: v * (1 if n == "gamma" else d) for n, v in wanted[2].items()},
-        )  # fmt: skip
+        )
         assert_same(got, wanted)
 
 

@@ -136,7 +136,8 @@ def test_ready_weights_for_no_network_of_the_matrix_are_an_error_that_lists_them
 
 def test_the_example_with_ready_weights_builds_as_it_stands(tmp_path):
     text = (ROOT / "benchmarks" / "README.md").read_text()
-    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (example,) = (one for one in examples if "def ready(" in one)
     file = tmp_path / "ready.py"
     file.write_text(example)
     for name in re.findall(r'"(\S+\.th)"', example):

@@ -13,7 +13,7 @@ from qkd.imports import QUANTIZERS as WITHIN
 from qkd.imports import resolve
 from qkd.measures.integer import IntegerLayer, NoProof
 from qkd.quantizers.interval import IntervalQuantizer
-from qkd.quantizers.quantize import QuantizedConv2d, QuantizedLinear
+from qkd.quantizers.layers import QuantizedConv2d, QuantizedLinear
 from qkd.spec import INTERVAL
 
 PATHS = (INTERVAL, *QUANTIZERS.values())

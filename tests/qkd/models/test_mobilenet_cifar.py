@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from qkd.models.mobilenet_cifar import GROUPS, mobilenet_v2
-from qkd.quantizers.quantize import QuantizedConv2d, quantize, quantized_layers
+from qkd.quantizers.layers import QuantizedConv2d
+from qkd.quantizers.quantize import quantize, quantized_layers
 from qkd.quantizers.signs import trace
 from qkd.spec import Bits, Quantization
 

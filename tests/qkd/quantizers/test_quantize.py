@@ -243,10 +243,12 @@ class CallsLinear(nn.Module):
     [
         (CallsLinear(), "linear"),
         (nn.Sequential(nn.Linear(4, 4), nn.Conv1d(1, 1, 1), nn.Linear(4, 2)), "Conv1d"),
-        (nn.Sequential(nn.Conv2d(1, 2, 1), nn.ConvTranspose2d(2, 2, 1), nn.Linear(4, 2)),
-         "ConvTranspose2d"),
+        (
+            nn.Sequential(nn.Conv2d(1, 2, 1), nn.ConvTranspose2d(2, 2, 1), nn.Linear(4, 2)),
+            "ConvTranspose2d",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_layer_that_would_stay_in_float_is_refused(network, says):
     with pytest.raises(ValueError, match=f"{says}, which would stay in float"):
         quantize(network, Quantization(bits=Bits(weight=2, activation=2)))

@@ -10,7 +10,8 @@ from torch.nn import functional
 from baselines.lsq import LSQ, LSQWeights
 from baselines.tqt import TQT, TQTWeights
 from qkd.quantizers.interval import IntervalQuantizer
-from qkd.quantizers.rounding import product, round_layer, rounding_again
+from qkd.quantizers.layers import round_layer, rounding_again
+from qkd.quantizers.rounding import product
 
 PAIRS = {
     "interval": (IntervalQuantizer, IntervalQuantizer),

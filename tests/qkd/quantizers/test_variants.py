@@ -7,8 +7,8 @@ import torch
 
 from qkd.models.resnet_cifar import resnet
 from qkd.quantizers.interval import IntervalQuantizer
+from qkd.quantizers.layers import round_layer
 from qkd.quantizers.quantize import quantize, quantized_layers, set_intervals
-from qkd.quantizers.rounding import round_layer
 from qkd.quantizers.variants import FullWeightLevels, ScaledGradient
 from qkd.spec import Bits, Quantization
 

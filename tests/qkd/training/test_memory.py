@@ -131,5 +131,5 @@ def test_micro_batches_are_equal_parts():
 
 def test_a_network_that_cannot_be_tried_is_no_reason_to_mend_anything():
     (found,) = memory(small.stages(), {"synthetic": (5, 16, 16)}, (GIB,))
-    assert found.found.startswith("what a stage takes is not known: RuntimeError: ")
+    assert found.found.startswith("could not be estimated: RuntimeError: ")
     assert found.mend == ""

@@ -7,7 +7,7 @@ import torch
 from msgspec.structs import replace
 
 from qkd.phases import TUTORING
-from qkd.quantizers.rounding import rounding_again
+from qkd.quantizers.layers import rounding_again
 from qkd.spec import Stage
 from qkd.spec.history import parents
 from qkd.train import run_stage
@@ -35,7 +35,7 @@ def test_lean_changes_no_bit(trained, runtime, tmp_path, monkeypatch):
         made_anew.append(len(rounded))
         return rounding_again(*rounded)
 
-    monkeypatch.setattr("qkd.quantizers.quantize.rounding_again", counting)
+    monkeypatch.setattr("qkd.quantizers.layers.rounding_again", counting)
     record = run(stage, store, replace(runtime, lean=True))
     assert len(made_anew) >= stage.steps * 8  # each layer of ResNet-8 at each step
     small.assert_same_end(record, trained.record(stage.history))

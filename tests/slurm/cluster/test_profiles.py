@@ -53,8 +53,11 @@ def test_slurm_needs_no_file_and_takes_the_cluster_s_defaults(
         ("[here]\nhours = '12:00:00'", "hours"),
         ("[here.stages.imagenet]\nhour = 1", "unknown field `hour`"),
         ("[here.sbatch]\n'--hold; rm' = true", "sbatch"),
-        ("[here.sbatch]\njob_name = 'x'", "sbatch.job_name is said by another key"),
-        ("[here]\nsignal_seconds = 7200\n[here.stages.a]\nhours = 1", "no less than a job's 1"),
+        ("[here.sbatch]\njob_name = 'x'", "sbatch.job_name cannot be set: another key"),
+        (
+            "[here]\nsignal_seconds = 7200\n[here.stages.a]\nhours = 1",
+            "must be less than a job's time limit of 1",
+        ),
         ("[here", "cannot be read"),
         ("[there]", r"no table \[here\]; it may be slurm, there"),
     ],

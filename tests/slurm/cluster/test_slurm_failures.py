@@ -103,5 +103,5 @@ def test_a_job_whose_node_is_lost_again_gives_up(launcher: Launcher) -> None:
     launcher.profile(setup=["export SLURM_RESTART_COUNT=2"])
     sent(launcher)
     _, output = launcher.run("status")
-    assert "a node or a rank of it was lost 2 times" in output
+    assert "a node or a rank was lost 2 times" in output
     assert launcher.statuses() == {"failed": 1, "blocked": 1}

@@ -103,4 +103,4 @@ def test_of_a_users_own_network_it_says_that_nothing_is_known(tmp_path):
     (tmp_path / "mine.py").write_text(MINE)
     code, output = launch("plan", tmp_path / "results", tmp_path, MATRIX=str(tmp_path / "mine.py"))
     assert code == 0, output
-    assert "disk: unknown for own, whose numbers are not counted without building it" in output
+    assert "disk: unknown, as the size of own is known only when it is built" in output

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from benchmarks import ablation, tuning
 from benchmarks.plan import plan
 from qkd.records.record import store_of
+from qkd.records.schema import Result
 from qkd.spec import NUMERICS
 from slurm.planning.estimate import size_in_words, speed_of
 
@@ -51,3 +52,7 @@ def test_sizes_are_in_the_unit_that_people_would_take() -> None:
     sizes = (0, 2**20 - 1024, 2**20, int(3.4 * 2**20), 2**30, int(61.49 * 2**30))
     words = ["0 KiB", "1023 KiB", "1.0 MiB", "3.4 MiB", "1.0 GiB", "61.5 GiB"]
     assert [size_in_words(size) for size in sizes] == words
+
+
+def test_the_field_that_is_read_is_one_of_a_result() -> None:
+    assert "seconds" in Result.__struct_fields__
