@@ -12,6 +12,7 @@ from report.frames.tidy import rows, tidy
 from report.texts import thinned
 
 MOST_POINTS = 50
+LARGEST = 3.5e38  # what no float32 can be is of a damaged record, and no point of a curve
 
 
 class CurvePoint(NamedTuple):
@@ -60,6 +61,8 @@ def _points(method: str, cells: Iterable[CellRow]) -> Iterator[CurvePoint]:
     at: dict[str, dict[int, list[float]]] = {}
     for line in lines:
         for series, value in _values(line):
+            if abs(value) > LARGEST:
+                continue
             at.setdefault(series, {}).setdefault(line.step, []).append(value)
     for series in sorted(at, key=_place):
         for step in thinned(sorted(at[series]), MOST_POINTS):

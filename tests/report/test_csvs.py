@@ -136,7 +136,7 @@ def test_a_running_cell_is_said_to_be_so(tmp_path):
     write_run(tmp_path / "results", toy, {})
     record = record_of(tmp_path / "results", cell_of(toy, "qat").history)
     record.path.mkdir()
-    record.claim_file.write_text("{}")
+    record.lock_file.write_text("{}")
     assert statuses(tmp_path) == {("qat", "0"): "running"}
 
 
