@@ -100,8 +100,9 @@ def assert_same_end(one, other):
 
 
 def written(record):
-    """The lines of metrics.jsonl, as they stand there."""
-    return [json.loads(line) for line in record.metrics_file.read_text().splitlines()]
+    """The lines of metrics.jsonl, as they stand there; none where there is no such file."""
+    text = record.metrics_file.read_text() if record.metrics_file.exists() else ""
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def lines(record):

@@ -54,7 +54,7 @@ def test_our_quantizers_counts_are_those_of_the_weights_over_the_interval(bits):
         weights = layer.weight.detach().double()
         places = weights / layer.weight_quantizer.interval.detach().double()
         assert row.layer == name
-        assert row.counts == counted(places.flatten().numpy())
+        assert list(row.counts) == counted(places.flatten().numpy())
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -68,7 +68,7 @@ def test_every_quantizers_weights_are_counted_once_and_clipped_as_in_the_audit(p
         elements = layer.weight.numel()
         assert sum(row.counts) == elements
         for word in ("clipped", "learned"):
-            assert row[word] == getattr(audited[name], word)
+            assert getattr(row, word) == getattr(audited[name], word)
         outside = sum(row.counts[n] for n in beyond)
         assert row.clipped * elements <= outside + 1e-9
 
@@ -80,11 +80,11 @@ def test_a_stage_begins_where_the_one_before_it_ended(trained):
     for history, found in ((ONE, one), (TWO, two), (THREE, three)):
         record = trained.record(history)
         audited = record.read_json(record.result_file)["audit"]
-        assert found["edges"] == EDGES
-        assert [row.layer for row in found["before"]] == [row.layer for row in audited]
+        assert found["edges"] == list(EDGES)
+        assert [row["layer"] for row in found["before"]] == [row["layer"] for row in audited]
         for row, layer in zip(found["after"], audited, strict=True):
-            assert row.learned == layer["weights"]["learned"]
-            assert row.clipped == layer["weights"]["clipped"]
+            assert row["learned"] == layer["weights"]["learned"]
+            assert row["clipped"] == layer["weights"]["clipped"]
 
 
 def test_a_stage_in_full_precision_keeps_none(trained):
