@@ -1,20 +1,24 @@
-"""The first screen: what the runs say of each claim of the paper, and what was run."""
+"""The first screen: what came out, what it says of each claim of the paper, and what was run."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from benchmarks.matrix import ScaleName
 from report.analysis.claims import CLAIMS, Claim
 from report.analysis.evidence import SHOWN_SCALES, Evidence, Found, Verdict, combined
+from report.analysis.headline import QKD, HeadlineRow, difference_rows, headline
 from report.analysis.methods import MethodRow
 from report.analysis.sections import Section
 from report.analysis.verdicts import COMPARED_SCALE, NOT_RUN
+from report.figures.drawing import Picture
+from report.figures.headline import headline as figure
 from report.frames.tidy import rows
 from report.page import words
 from report.page.facts import Facts, facts
 from report.page.sentences import DISPLAY
 from report.page.table import Cell, Column, Table, mark, mean_cell, number, state, table
+from report.page.tables import difference, teacher
 from report.page.words import SCALE_TITLES
 from report.reading.paper import About, ClaimedNumber
 from report.texts import NONE, fixed, signed
@@ -45,9 +49,13 @@ class Answer(NamedTuple):
 
 
 class Overview(NamedTuple):
-    """All that the first screen shows; ``table`` has its claims for files, ``claimed`` the claimed
-    numbers beside ours, None where no number of our methods is claimed."""
+    """All that the first screen shows; ``headline`` is a row a setting, None where QKD has not run,
+    ``figures`` its differences by length, for a wide window and for a narrow one. ``table`` has the
+    claims for files, ``claimed`` the claimed numbers beside ours, None where no number of our
+    methods is claimed."""
 
+    headline: Table | None
+    figures: tuple[Picture, ...]
     answers: tuple[Answer, ...]
     claims: tuple[ClaimView, ...]
     table: Table
@@ -58,7 +66,10 @@ class Overview(NamedTuple):
 def overview(sections: Sequence[Section], paper: dict[About, ClaimedNumber]) -> Overview:
     """The claims, each decided by its own test over all that was run."""
     claims = tuple(_claim_view(claim, sections, paper) for claim in CLAIMS)
+    found = headline(sections)
     return Overview(
+        headline=_headline_table(found),
+        figures=tuple(_figures(found)),
         answers=tuple(_answer(claims, scale) for scale in SHOWN_SCALES),
         claims=claims,
         table=table("claims", "The paper's claims", CLAIM_COLUMNS, claims),
@@ -178,6 +189,60 @@ def claimed_table(sections: Sequence[Section], paper: dict[About, ClaimedNumber]
     return (
         table("claimed", title, CLAIMED_COLUMNS, found, caption=words.VERDICTS) if found else None
     )
+
+
+def _top1(name: str) -> Callable[[HeadlineRow], Cell]:
+    """The cell of a method: its top-1 over its test loss."""
+
+    def value(row: HeadlineRow) -> Cell:
+        one = row.methods.get(name)
+        if one is None:
+            return Cell(NONE)
+        loss = (f"loss {fixed(one.test_loss, 3)}",) if one.n else ()
+        return mean_cell(one.mean, one.high, "strong" if name == QKD else "")._replace(notes=loss)
+
+    return value
+
+
+def _difference(second: str) -> Callable[[HeadlineRow], str]:
+    def value(row: HeadlineRow) -> str:
+        one = row.contrasts.get(second)
+        return difference(one.paired) if one and one.paired else NONE
+
+    return value
+
+
+def _length(row: HeadlineRow) -> str:
+    return f"{row.steps:,} steps, {100 * row.share:.2g} % of the paper's length"
+
+
+HEADLINE_COLUMNS: tuple[Column[HeadlineRow], ...] = (
+    Column("setting", lambda row: Cell(row.setting, notes=(_length(row),), link=f"#{row.anchor}")),
+    Column("float", _top1("fp"), is_number=True),
+    Column("plain QAT", _top1("qat"), is_number=True),
+    Column("plain KD", _top1("kd"), is_number=True),
+    Column("QKD", _top1(QKD), is_number=True),
+    Column("QAT at QKD's cost", _top1("qat-cost"), is_number=True),
+    Column("QKD - KD, points", _difference("kd"), is_number=True),
+    Column("QKD - QAT, points", _difference("qat"), is_number=True),
+    Column("teacher", lambda row: teacher(row.methods[QKD]), is_number=True),
+    Column("n", lambda row: str(row.methods[QKD].n), is_number=True),
+)
+
+
+def _headline_table(found: Sequence[HeadlineRow]) -> Table | None:
+    title = "What came out"
+    return (
+        table("headline", title, HEADLINE_COLUMNS, found, caption=words.HEADLINE) if found else None
+    )
+
+
+def _figures(found: Sequence[HeadlineRow]) -> Iterator[Picture]:
+    differences = difference_rows(found)
+    for name, narrow in (("headline-wide", False), ("headline-narrow", True)):
+        drawn = figure(differences, name, narrow=narrow)
+        if drawn is not None:
+            yield Picture(name, words.HEADLINE_FIGURE, drawn)
 
 
 def _title(section: Section) -> Cell:

@@ -86,7 +86,7 @@ def _top1(one: MethodRow) -> Cell:
     return mean_cell(one.mean, one.high, "strong")._replace(notes=notes)
 
 
-def _teacher(one: MethodRow) -> str:
+def teacher(one: MethodRow) -> str:
     """Its test top-1 before and after, where the method has a teacher."""
     before, after = fixed(one.teacher_before), fixed(one.teacher_top1)
     has_changed = one.teacher_steps and (before, after) != (NONE, NONE)
@@ -118,7 +118,7 @@ METHOD_COLUMNS: tuple[Column[MethodRow], ...] = (
     number("test top-1, %", _top1),
     number("n", lambda one: str(one.n)),
     number("best held-out", lambda one: fixed(one.best_top1)),
-    number("teacher top-1", _teacher),
+    number("teacher top-1", teacher),
     number("claimed", _claimed, shown=_has_claims),
     number("points", lambda one: signed(one.difference), shown=_has_claims),
     Column("verdict", lambda one: state(one.verdict), shown=_has_claims),

@@ -79,7 +79,8 @@ let opener = null;
 function followAddress() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (target?.classList.contains("drawer")) target.focus({ preventScroll: true });
-  target?.closest("details")?.setAttribute("open", "");
+  for (let fold = target?.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+  if (target && !target.classList.contains("drawer")) target.scrollIntoView();
   if (target?.id.startsWith("row-")) (opener ?? target.querySelector("a"))?.focus({ preventScroll: true });
 }
 
