@@ -5,12 +5,15 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from qkd.records.schema import Accuracy
+from qkd.spec import History, Method
 from report.analysis.contrasts import Compared
 from report.analysis.evidence import SHOWN_SCALES
 from report.analysis.methods import MethodRow
-from report.analysis.sections import Group, Section
+from report.analysis.sections import Section
 from report.frames.cells import CellRow
 from report.frames.tidy import rows, tidy
+from report.reading.readings import CellRecords
 
 QKD = "qkd"
 CONTRASTS = ((QKD, "kd"), (QKD, "qat"))
@@ -18,14 +21,15 @@ CONTRASTS = ((QKD, "kd"), (QKD, "qat"))
 
 class HeadlineRow(NamedTuple):
     """A setting in which QKD has run. ``setting`` says pair, data and bits, ``anchor`` where it
-    stands on the page; ``share`` is its length of training, of the paper's. ``methods`` are those
-    of the setting by name, full precision among them; ``contrasts`` are QKD's, by what it is
-    compared with."""
+    stands on the page; ``share`` is its length of training, of the paper's. ``full_precision`` is
+    what the student began as, ``methods`` are those of the setting by name, ``contrasts`` QKD's by
+    what it is compared with."""
 
     anchor: str
     setting: str
     steps: int
     share: float
+    full_precision: Accuracy | None
     methods: dict[str, MethodRow]
     contrasts: dict[str, Compared]
 
@@ -49,14 +53,14 @@ def _of(section: Section) -> Iterator[HeadlineRow]:
         if QKD not in methods or not methods[QKD].n:
             continue
         qkd = methods[QKD]
-        beside = [one.methods for one in section.groups if one.place == group.place]
-        every = (one for frame in beside for one in rows(frame, MethodRow))
-        methods = {one.method: one for one in every if one.method == "fp"} | methods
+        records = rows(group.cells[group.cells["method"] == QKD], CellRow)[0].records
+        cell = records.cell
         yield HeadlineRow(
             anchor=section.anchor,
             setting=f"{qkd.student} \N{LEFTWARDS ARROW} {qkd.teacher} on {qkd.dataset}, {qkd.bits}",
             steps=qkd.steps,
-            share=_share(group),
+            share=_share(cell.history, cell.method),
+            full_precision=_full_precision(records),
             methods=methods,
             contrasts={
                 one.contrast.second: one
@@ -66,15 +70,19 @@ def _of(section: Section) -> Iterator[HeadlineRow]:
         )
 
 
-def _share(group: Group) -> float:
-    """QKD's passes over the images that it trains on, of those that the paper makes."""
-    own = rows(group.cells[group.cells["method"] == QKD], CellRow)[0].records.cell
-    history = own.history
-    passes = history.steps / history.data.epoch_steps(history.recipe.batch)
-    return passes / own.method.epochs
+def _share(history: History, method: Method) -> float:
+    """The passes over the images that are trained on, of those that the paper makes."""
+    return history.steps / history.data.epoch_steps(history.recipe.batch) / method.epochs
 
 
-class Difference(NamedTuple):
+def _full_precision(records: CellRecords) -> Accuracy | None:
+    """Of the network that the student began as, on the test images; None where it is not known."""
+    start = records.cell.history.student.start
+    result = records.starts[0].result if start else None
+    return result.student if result else None
+
+
+class HeadlineDifference(NamedTuple):
     """A difference of the first screen's figure, in points."""
 
     setting: str
@@ -88,9 +96,9 @@ class Difference(NamedTuple):
 def difference_rows(found: Sequence[HeadlineRow]) -> pd.DataFrame:
     """QKD's differences by setting and length."""
     return tidy(
-        Difference,
+        HeadlineDifference,
         (
-            Difference(row.setting, one.contrast.label, row.share, *one.paired[:3])
+            HeadlineDifference(row.setting, one.contrast.label, row.share, *one.paired[:3])
             for second in (second for _, second in CONTRASTS)
             for row in found
             if (one := row.contrasts.get(second)) and one.paired

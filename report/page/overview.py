@@ -17,11 +17,11 @@ from report.frames.tidy import rows
 from report.page import words
 from report.page.facts import Facts, facts
 from report.page.sentences import DISPLAY
-from report.page.table import Cell, Column, Table, mark, mean_cell, number, state, table
-from report.page.tables import difference, teacher
+from report.page.table import Cell, Column, Kind, Table, mark, mean_cell, number, state, table
+from report.page.tables import teacher
 from report.page.words import SCALE_TITLES
 from report.reading.paper import About, ClaimedNumber
-from report.texts import NONE, fixed, signed
+from report.texts import MINUS, NONE, bracket, fixed, signed
 
 
 class ScaleVerdict(NamedTuple):
@@ -198,16 +198,31 @@ def _top1(name: str) -> Callable[[HeadlineRow], Cell]:
         one = row.methods.get(name)
         if one is None:
             return Cell(NONE)
-        loss = (f"loss {fixed(one.test_loss, 3)}",) if one.n else ()
-        return mean_cell(one.mean, one.high, "strong" if name == QKD else "")._replace(notes=loss)
+        kind: Kind = "strong" if name == QKD else ""
+        return mean_cell(one.mean, one.high, kind)._replace(notes=_loss(one.test_loss))
 
     return value
 
 
-def _difference(second: str) -> Callable[[HeadlineRow], str]:
-    def value(row: HeadlineRow) -> str:
+def _loss(loss: float | None) -> tuple[str, ...]:
+    text = fixed(loss, 3)
+    return () if text == NONE else (f"loss {text}",)
+
+
+def _full_precision(row: HeadlineRow) -> Cell:
+    one = row.full_precision
+    return Cell(fixed(one.top1), notes=_loss(one.loss)) if one else Cell(NONE)
+
+
+def _difference(second: str) -> Callable[[HeadlineRow], Cell]:
+    """The cell of a contrast: its mean over its interval."""
+
+    def value(row: HeadlineRow) -> Cell:
         one = row.contrasts.get(second)
-        return difference(one.paired) if one and one.paired else NONE
+        if one is None or one.paired is None:
+            return Cell(NONE)
+        interval = bracket(*one.paired[1:3])
+        return Cell(signed(one.paired.mean), notes=() if interval == NONE else (interval,))
 
     return value
 
@@ -218,13 +233,13 @@ def _length(row: HeadlineRow) -> str:
 
 HEADLINE_COLUMNS: tuple[Column[HeadlineRow], ...] = (
     Column("setting", lambda row: Cell(row.setting, notes=(_length(row),), link=f"#{row.anchor}")),
-    Column("float", _top1("fp"), is_number=True),
+    Column("float", _full_precision, is_number=True),
     Column("plain QAT", _top1("qat"), is_number=True),
     Column("plain KD", _top1("kd"), is_number=True),
     Column("QKD", _top1(QKD), is_number=True),
     Column("QAT at QKD's cost", _top1("qat-cost"), is_number=True),
-    Column("QKD - KD, points", _difference("kd"), is_number=True),
-    Column("QKD - QAT, points", _difference("qat"), is_number=True),
+    Column(f"QKD {MINUS} KD", _difference("kd"), is_number=True),
+    Column(f"QKD {MINUS} QAT", _difference("qat"), is_number=True),
     Column("teacher", lambda row: teacher(row.methods[QKD]), is_number=True),
     Column("n", lambda row: str(row.methods[QKD].n), is_number=True),
 )

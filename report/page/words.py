@@ -21,10 +21,10 @@ SURENESS = (
     "Holm's correction (lower bounds)."
 )
 HEADLINE = (
-    "Test top-1 in percent after the last step, mean over n seeds with half its 95 % interval; "
-    "beneath it the mean test loss (cross-entropy). Differences are paired by seed, with their "
-    "95 % interval, uncorrected. The teacher: its test top-1 before and after co-studying. Lengths "
-    "are QKD's passes over the training images, of the paper's 200 (CIFAR) or 120 (ImageNet)."
+    "Test top-1 in percent, mean over n seeds, with half its 95 % interval; beneath it the mean "
+    "test loss. Float: as the student began. Differences in points, paired by seed, with their "
+    "95 % interval, uncorrected. Teacher: its top-1 before and after co-studying. Lengths are "
+    "passes over the training images, of those of the full method (CIFAR 200, ImageNet 120)."
 )
 NO_QKD = "No setting at laptop or paper scale has a run of QKD that is done."
 HEADLINE_FIGURE = (
