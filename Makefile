@@ -18,7 +18,7 @@ LAUNCH := $(RUN) -m slurm.launch
 READY := .venv/ready
 
 .PHONY: help setup ablation rivals reproduce-cifar reproduce-imagenet run plan status retry cancel report export doctor \
-	picture speed peers test lint clean clean-checkpoints clean-environment clean-data clean-records
+	picture speed repeatability peers test lint clean clean-checkpoints clean-environment clean-data clean-records
 .DEFAULT_GOAL := help
 
 help:
@@ -39,7 +39,7 @@ help:
 ## make doctor             says what is missing and what mends it
 ## make speed              how fast training is here, against float and other libraries (20 min)
 ## make picture            the picture of the README, from the committed references (needs chromium)
-## make picture            the picture of the README, from the committed references (needs chromium)
+## make repeatability      is another instruction set another seed? trains cells under each (TIME)
 ## make peers              install the other libraries that make speed measures beside ours
 ## make setup              install into .venv (every other target does it where needed)
 ## make test, make lint    pytest; ruff, mypy and import-linter
@@ -97,6 +97,9 @@ picture: $(READY)
 
 speed: $(READY)
 	@$(RUN) -m benchmarks.speed
+
+repeatability: $(READY)
+	@$(RUN) -m benchmarks.repeatability
 
 peers: $(READY)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
