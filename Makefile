@@ -1,6 +1,6 @@
 # QKD, reproduced. `make` alone prints this help. Needs git, make, Python 3.11 or newer with venv.
 
-VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY JOBS THREADS COMPILE LEAN LOADERS MICROBATCHES STAGE CLUSTER PACK DRYRUN PYTHON
+VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY JOBS THREADS COMPILE LEAN PORTABLE LOADERS MICROBATCHES STAGE CLUSTER PACK DRYRUN PYTHON
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES) MAKECMDGOALS,$(GIVEN))
 ifneq ($(UNKNOWN),)
@@ -18,7 +18,7 @@ LAUNCH := $(RUN) -m slurm.launch
 READY := .venv/ready
 
 .PHONY: help setup ablation rivals reproduce-cifar reproduce-imagenet run plan status retry cancel report export doctor \
-	picture speed peers test lint clean clean-checkpoints clean-environment clean-data clean-records
+	picture speed repeatability peers test lint clean clean-checkpoints clean-environment clean-data clean-records
 .DEFAULT_GOAL := help
 
 help:
@@ -39,7 +39,7 @@ help:
 ## make doctor             says what is missing and what mends it
 ## make speed              how fast training is here, against float and other libraries (20 min)
 ## make picture            the picture of the README, from the committed references (needs chromium)
-## make picture            the picture of the README, from the committed references (needs chromium)
+## make repeatability      is another instruction set another seed? trains cells under each (TIME)
 ## make peers              install the other libraries that make speed measures beside ours
 ## make setup              install into .venv (every other target does it where needed)
 ## make test, make lint    pytest; ruff, mypy and import-linter
@@ -53,6 +53,8 @@ help:
 ##            THREADS=1 (threads of each worker, on a CPU)
 ##            COMPILE=0|1 (torch.compile, for long runs: needs a C++ compiler and Python's headers)
 ##            LEAN=0|1 (no more memory than float training, for some more time; the same numbers)
+##            PORTABLE=0|1 (the same numbers on every x86-64 processor with AVX2; default: 1 on those
+##            without a GPU, but for SCALE=paper)
 ##            LOADERS=0 (processes of each worker that decode photos ahead; 0: the worker itself)
 ##            MICROBATCHES=1 (a batch in so many equal parts, one in memory at a time: make doctor says how many)
 ##            STAGE= (a stage's digest, or its record's name or folder)
@@ -95,6 +97,9 @@ picture: $(READY)
 
 speed: $(READY)
 	@$(RUN) -m benchmarks.speed
+
+repeatability: $(READY)
+	@$(RUN) -m benchmarks.repeatability
 
 peers: $(READY)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \

@@ -61,7 +61,9 @@ class SAWB(Quantizer):
         """The clipping value of these weights, a positive scalar."""
         first, second = SAWB_COEFFICIENTS[self.bits]
         mean = weight.abs().mean()
-        alpha = first * weight.square().mean().sqrt() + second * mean
+        # In float64: MKL's float32 root is rounded by the processor's maker's own approximation.
+        root = weight.square().mean().double().sqrt().to(weight.dtype)
+        alpha = first * root + second * mean
         return torch.maximum(alpha, mean).clamp_(min=torch.finfo(weight.dtype).tiny * 2**self.bits)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -61,6 +61,10 @@ def _switch(name: str, text: str) -> bool:
     return text == "1"
 
 
+def _switch_or_default(name: str, text: str) -> bool | None:
+    return _switch(name, text) if text else None
+
+
 def _seeds(name: str, text: str) -> tuple[int, ...]:
     words = [word.strip() for word in text.split(",")] if text else []
     if not all(word.isdecimal() and int(word) < 2**31 for word in words):
@@ -74,6 +78,7 @@ def _seeds(name: str, text: str) -> tuple[int, ...]:
 class Settings(NamedTuple):
     """What a command was asked for. ``seeds`` is empty where the matrix's own are meant, ``jobs``
     is 0 where the executor is to choose, ``stage`` names a record by its digest, name or folder.
+    ``portable`` is None where it is as `slurm.planning.arithmetic` says.
     ``cluster`` is a profile's name, "" for this machine; ``pack`` the most stages of one job.
     """
 
@@ -88,6 +93,7 @@ class Settings(NamedTuple):
     threads: Annotated[int, Variable("THREADS", "1", _count)]
     compile: Annotated[bool, Variable("COMPILE", "0", _switch)]
     lean: Annotated[bool, Variable("LEAN", "0", _switch)]
+    portable: Annotated[bool | None, Variable("PORTABLE", "", _switch_or_default)]
     loaders: Annotated[int, Variable("LOADERS", "0", _number)]
     micro_batches: Annotated[int, Variable("MICROBATCHES", "1", _count)]
     stage: Annotated[str, Variable("STAGE", "", _text)]

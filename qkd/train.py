@@ -21,7 +21,7 @@ from qkd.records.record import Record, State, Store, store_of
 from qkd.records.schema import Failure
 from qkd.spec import NUMERICS, History, Recipe, Stage
 from qkd.spec.value import decode, validated
-from qkd.training import distributed, environment
+from qkd.training import distributed, environment, portable
 from qkd.training.begin import ParentMissing
 from qkd.training.loop import Progress, Stopped, Training
 from qkd.training.ready import take_in
@@ -62,10 +62,12 @@ def run_stage(
         Stopped: ``should_stop`` said so; the state is saved.
         ParentMissing: a stage that it goes on from is not done.
         StageFailed: it cannot be trained; failed.json holds the reason and the trace.
-        ValueError: it is of another code's numerics, or the ranks cannot share its batch.
+        ValueError: it is of another code's numerics, the ranks cannot share its batch, or
+            PORTABLE=1 cannot hold (NotPortable).
         RankLost: another rank is gone; the stage is as at its last save.
         RanksApart: the ranks did not meet.
     """
+    environment.require_portable(runtime)
     _require_shares(stage.history.recipe, runtime)
     on_cuda = distributed.world() > 1 and environment.device_of(runtime).type == "cuda"
     with distributed.joined(runtime.rank_seconds, on_cuda), contextlib.ExitStack() as held:
@@ -202,6 +204,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--compile", action="store_true", help="compile the training step")
     parser.add_argument("--lean", action="store_true", help="less memory, more time")
     parser.add_argument(
+        "--portable", action="store_true", help="the same numbers on every x86-64 with AVX2"
+    )
+    parser.add_argument(
         "--micro-batches", type=int, default=1, help="parts of a batch that are in memory in turn"
     )
     parser.add_argument(
@@ -218,9 +223,9 @@ def _train(arguments: argparse.Namespace, say: Callable[[object], None]) -> None
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     runtime = Runtime(
         data=arguments.data, device=arguments.device, threads=arguments.threads,
-        compile=arguments.compile, lean=arguments.lean, micro_batches=arguments.micro_batches,
-        rank_seconds=arguments.rank_seconds, loaders=arguments.loaders,
-        matrix_file=arguments.matrix_file,
+        compile=arguments.compile, lean=arguments.lean, portable=arguments.portable,
+        micro_batches=arguments.micro_batches, rank_seconds=arguments.rank_seconds,
+        loaders=arguments.loaders, matrix_file=arguments.matrix_file,
     )  # fmt: skip
     stage = decode(arguments.stage.read_bytes(), Stage)
     store = store_of(arguments.results)
@@ -233,6 +238,10 @@ def main() -> None:
     arguments, leads = _arguments(), True
     try:
         leads = distributed.leads()
+        if arguments.portable:
+            on_cpu = arguments.device == "cpu"
+            portable.require(arguments.threads, arguments.compile, on_cpu)
+            portable.start_again_with_variables()
         _train(arguments, functools.partial(print, flush=True) if leads else _ignore)
     except distributed.RanksApart as error:
         sys.exit(f"error: {error}")  # rank 0 may not be there to say so

@@ -1,26 +1,24 @@
 """python -m benchmarks.speed: measures, prints a table, writes results/speed/<machine>.json."""
 
 import os
-import re
 import sys
-import time
 from collections.abc import Callable, Iterable
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.settings import from_environment
 from benchmarks.speed import measures
-from benchmarks.speed.figures import FOLDER, Figure, Machine, MachineSpeed, Point
+from benchmarks.speed.figures import FOLDER, Figure, MachineSpeed, Point
 from benchmarks.speed.growth import growth
+from benchmarks.speed.machine import machine_of
 from benchmarks.speed.peers import peers
 from benchmarks.speed.records import overheads
 from benchmarks.speed.side_by_side import best_of, side_by_side
 from qkd.records.files import write_atomically
 from qkd.spec.value import encode, validated
 from qkd.training import environment
-from qkd.training.runtime import ALLOCATOR, Runtime, cores
+from qkd.training.runtime import ALLOCATOR, Runtime
 
 
 def main() -> int:
@@ -48,7 +46,7 @@ def main() -> int:
     figures = tuple(one for one in found if isinstance(one, Figure))
     speed = validated(
         MachineSpeed(
-            machine=_machine(runtime, device), figures=figures,
+            machine=machine_of(runtime, device), figures=figures,
             growth=tuple(one for one in found if isinstance(one, Point)),
             workers=best_of(figures, device), skipped=skipped,
         )
@@ -79,17 +77,6 @@ def _told(
     if not found and what not in skipped:
         skipped[what] = "there are no records of it: make ablation"
     return found
-
-
-def _machine(runtime: Runtime, device: torch.device) -> Machine:
-    known = environment.describe(runtime, device)
-    count = cores()
-    words = re.sub(r"[^a-z0-9]+", "-", f"{known.device_name} {count} cores".lower()).strip("-")
-    return Machine(
-        name=words[:60], processor=known.device_name, device=known.device, cores=count,
-        threads=runtime.threads, torch=known.torch, commit=known.commit,
-        dirty=known.dirty, date=time.strftime("%Y-%m-%d", time.gmtime()),
-    )  # fmt: skip
 
 
 def _show(speed: MachineSpeed) -> None:

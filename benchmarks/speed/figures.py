@@ -37,10 +37,14 @@ class Point(Value, kw_only=True):
 
 
 class Machine(Value, kw_only=True):
-    """What was measured on."""
+    """What was measured on; vendor, family, model and stepping are the processor's own."""
 
     name: str
     processor: str
+    vendor: str = ""
+    family: int | None = None
+    model: int | None = None
+    stepping: int | None = None
     device: str
     cores: int
     threads: int

@@ -173,8 +173,9 @@ class Result(Content, kw_only=True):
     ``steps`` are the student's since its start, ``trained_steps`` those of this stage. ``student``
     is of the test set, ``teacher`` likewise where the stage trained it. ``seconds`` are of training
     steps, ``wall_seconds`` of all that the stage took; ``floor_hits`` counts intervals that were
-    raised to their lowest value. Of a quantized stage there are an ``audit`` and a proof, or why
-    there is none (``integer_refused``); ``cost`` likewise.
+    raised to their lowest value. ``weights_sha256`` is of the student's state at the end, whatever
+    its file; of the teacher's likewise where the stage trained it. Of a quantized stage there are
+    an ``audit`` and a proof, or why there is none (``integer_refused``); ``cost`` likewise.
     """
 
     steps: Annotated[int, msgspec.Meta(ge=0)]
@@ -189,6 +190,8 @@ class Result(Content, kw_only=True):
     floor_hits: int | None = None
     checkpoint_sha256: str = ""
     checkpoint_bytes: int | None = None
+    weights_sha256: str = ""
+    teacher_weights_sha256: str = ""
     teacher: Accuracy | None = None
     cost: Cost | None = None
     cost_refused: str = ""
@@ -223,26 +226,50 @@ class Line(Content, kw_only=True):
     images_per_second: NotNegative | None = None
 
 
-class Environment(Content, kw_only=True, omit_defaults=False):
-    """env.json: what a stage ran on. Empty, or None, where it is not known; no environment
-    variables, which hold secrets. ``parts``: into how many parts its batches were cut."""
+class Place(Content, kw_only=True, omit_defaults=False):
+    """Whose arithmetic trained a stage. Empty, or None, where it is not known.
+
+    ``device_name`` is the GPU's, on a CPU the processor's; ``vendor``, ``family``, ``model`` and
+    ``stepping`` are the processor's own. ``capability`` is the instruction set that torch takes
+    (AVX2, AVX512, DEFAULT), ``portable`` whether it was held to AVX2 by PORTABLE=1.
+    """
 
     torch: str = ""
+    device: str = ""
+    device_name: str = ""
+    vendor: str = ""
+    family: int | None = None
+    model: int | None = None
+    stepping: int | None = None
+    capability: str = ""
+    threads: int = 0
+    compile: bool = False
+    portable: bool = False
+
+
+class Environment(Place, kw_only=True):
+    """env.json: what a stage ran on. Empty, or None, where it is not known; no environment
+    variables, which hold secrets, but the three that choose a CPU's arithmetic.
+
+    ``places`` are all that trained the stage, this one included, which a stage that is resumed
+    elsewhere keeps; ``parts``: into how many parts its batches were cut.
+    """
+
     torchvision: str = ""
     numpy: str = ""
     python: str = ""
     platform: str = ""
     machine: str = ""
     host: str = ""
-    device: str = ""
-    device_name: str = ""
-    threads: int = 0
-    compile: bool = False
     lean: bool = False
+    aten_cpu_capability: str = ""
+    onednn_max_cpu_isa: str = ""
+    mkl_cbwr: str = ""
     ranks: int = 1
     micro_batches: int = 1
     loaders: int = 0
     parts: tuple[int, ...] = ()
+    places: tuple[Place, ...] = ()
     data: str = ""
     job: str = ""
     command: tuple[str, ...] = ()

@@ -2,10 +2,12 @@
 
 import hashlib
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from qkd.records.files import write_atomically
 from qkd.training.step import Side
@@ -60,3 +62,17 @@ def side_state(side: Side) -> dict[str, Any]:
         "floors": side.floors,
         "floor_hits": int(side.floor_hits),
     }
+
+
+def weights_sha256(state: Mapping[str, Tensor]) -> str:
+    """A digest of a network's state that says nothing of its file: the same wherever the tensors
+    are the same, bit for bit.
+
+    Names, types, shapes and values (row by row, whatever the memory format), sorted by name.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name}\0{tensor.dtype}\0{list(tensor.shape)}\n".encode())
+        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(values.numpy().tobytes())
+    return digest.hexdigest()

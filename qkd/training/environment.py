@@ -1,5 +1,6 @@
 """Sets up torch for one process, and says what it runs on."""
 
+import ctypes
 import os
 import platform
 import socket
@@ -10,13 +11,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy
 import torch
 import torchvision
 
 from qkd.imports import load_file
-from qkd.records.schema import Environment
-from qkd.training import distributed
+from qkd.records.schema import Environment, Place
+from qkd.training import distributed, portable
+from qkd.training.processor import processor
 from qkd.training.runtime import Runtime
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,8 +28,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def set_up(runtime: Runtime) -> torch.device:
     """Threads, deterministic kernels and the device of this process.
 
-    Raises RuntimeError where CUDA is asked for and not there.
+    Raises RuntimeError where CUDA is asked for and not there, NotPortable as `require_portable`.
     """
+    require_portable(runtime)
     if runtime.matrix_file:
         load_file(Path(runtime.matrix_file))
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -60,20 +64,80 @@ def device_of(runtime: Runtime) -> torch.device:
     return torch.device("cuda", index % torch.cuda.device_count())
 
 
-def describe(runtime: Runtime, device: torch.device, parts: Sequence[int] = ()) -> Environment:
-    """What this process runs on: versions, device, commit, command."""
-    return Environment(
+def require_portable(runtime: Runtime) -> None:
+    """Where PORTABLE=1 is asked for: that this very process has its arithmetic.
+
+    The variables are read once, so that it asks torch and MKL themselves; oneDNN cannot be asked.
+    Raises NotPortable.
+    """
+    if not runtime.portable:
+        return
+    portable.require(on_cpu=runtime.device == "cpu")
+    capability, branch = capability_of_torch(), branch_of_mkl()
+    if not portable.are_set() or capability != "AVX2" or branch not in (None, MKL_COMPATIBLE):
+        raise portable.NotPortable(
+            "PORTABLE=1 cannot hold in this process: it began without the variables (torch takes "
+            f"{capability}, MKL's branch is {branch})"
+        )
+    if device_of(runtime).type != "cpu":
+        raise portable.NotPortable("PORTABLE=1 cannot hold: training would be on a CUDA device")
+
+
+MKL_COMPATIBLE = 3
+
+
+def capability_of_torch() -> str:
+    """The instruction set that torch's own kernels take: AVX512, AVX2, DEFAULT, ..."""
+    return str(torch.backends.cpu.get_cpu_capability())
+
+
+def branch_of_mkl() -> int | None:
+    """MKL's branch by its own numbers (COMPATIBLE is 3); None where torch has no MKL to ask."""
+    name = "libtorch_cpu.dylib" if sys.platform == "darwin" else "libtorch_cpu.so"
+    try:
+        library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / name))
+        return int(library.mkl_serv_cbwr_get(-1))
+    except (OSError, AttributeError):
+        return None
+
+
+def place(runtime: Runtime, device: torch.device) -> Place:
+    """Whose arithmetic this process has."""
+    known = processor()
+    return Place(
         torch=str(torch.__version__),
+        device=str(device),
+        device_name=torch.cuda.get_device_name(device) if device.type == "cuda" else known.name,
+        vendor=known.vendor,
+        family=known.family,
+        model=known.model,
+        stepping=known.stepping,
+        capability=capability_of_torch(),
+        threads=runtime.threads,
+        compile=runtime.compile,
+        portable=bool(runtime.portable),
+    )
+
+
+def describe(
+    runtime: Runtime, device: torch.device, parts: Sequence[int] = (), places: Sequence[Place] = ()
+) -> Environment:
+    """What this process runs on: versions, device, commit, command. ``places``: all that trained
+    the stage, where this is not the only one.
+    """
+    here = place(runtime, device)
+    return Environment(
+        **msgspec.structs.asdict(here),
+        aten_cpu_capability=os.environ.get("ATEN_CPU_CAPABILITY", ""),
+        onednn_max_cpu_isa=os.environ.get("ONEDNN_MAX_CPU_ISA", ""),
+        mkl_cbwr=os.environ.get("MKL_CBWR", ""),
+        places=tuple(places) or (here,),
         torchvision=torchvision.__version__,
         numpy=numpy.__version__,
         python=platform.python_version(),
         platform=platform.platform(),
         machine=platform.machine(),
         host=socket.gethostname(),
-        device=str(device),
-        device_name=_device_name(device),
-        threads=runtime.threads,
-        compile=runtime.compile,
         lean=runtime.lean,
         ranks=distributed.world(),
         micro_batches=runtime.micro_batches,
@@ -94,20 +158,10 @@ def parts(past: list[int], runtime: Runtime) -> list[int]:
     return past if past[-1:] == [now] else [*past, now]
 
 
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return _processor()
-
-
-@cache
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+def places(past: Sequence[Place], runtime: Runtime, device: torch.device) -> list[Place]:
+    """All that trained a stage so far (``past``), and this one."""
+    here = place(runtime, device)
+    return [*past] if here in past else [*past, here]
 
 
 @cache

@@ -12,7 +12,8 @@ from qkd.data.cache import load
 from qkd.data.photos.files import left_out_of, require_equal_parts
 from qkd.quantizers.quantize import quantized_layers
 from qkd.records.lock import Hold
-from qkd.records.record import Record, Store
+from qkd.records.record import BadRecord, Record, Store
+from qkd.records.schema import Environment, Place
 from qkd.spec import Stage
 from qkd.spec.history import before, continues
 from qkd.training import checkpoint, distributed, environment
@@ -62,8 +63,9 @@ class Training:
         self.runtime = _as_it_began(runtime, own)
         device = environment.set_up(self.runtime)
         parts = environment.parts(own.get("parts", [1]) if own else [], self.runtime)
+        places = environment.places(_places_before(own, record), self.runtime, device)
         if self.leads:
-            described = environment.describe(self.runtime, device, parts)
+            described = environment.describe(self.runtime, device, parts, places)
             record.write(record.environment_file, described)
         require_equal_parts(self.history.data, max(parts))
         split = load(self.history.data, Path(runtime.data), runtime.loaders)
@@ -75,8 +77,9 @@ class Training:
         )
         past = own or _checkpoint_before(stage, store)
         self.recorder = Recorder(
-            stage, record, lock, self.runtime, parts=parts, images=images, began=began
-        )
+            stage, record, lock, self.runtime,
+            parts=parts, places=places, images=images, began=began,
+        )  # fmt: skip
         self.recorder.restore(own, past)
         self.step = own["step"] if own else self.history.steps - stage.steps
         self.sides = _sides(stage, store, own, self.batches, device)
@@ -150,7 +153,26 @@ def _as_it_began(runtime: Runtime, own: dict[str, Any] | None) -> Runtime:
     if own is None:
         return runtime
     compiled = own.get("compile", False)
-    return msgspec.structs.replace(runtime, compile=compiled, lean=runtime.lean and not compiled)
+    return msgspec.structs.replace(
+        runtime,
+        compile=compiled,
+        lean=runtime.lean and not compiled,
+        portable=bool(runtime.portable) and not compiled,
+    )
+
+
+def _places_before(own: dict[str, Any] | None, record: Record) -> list[Place]:
+    """The places that trained what the checkpoint holds. Older code kept none in it: then the one
+    of env.json, or an unknown one."""
+    if own is None:
+        return []
+    if "places" in own:
+        return msgspec.convert(own["places"], list[Place])
+    try:
+        known = record.read(record.environment_file, Environment)
+    except BadRecord:
+        return [Place()]
+    return [Place(**{name: getattr(known, name) for name in Place.__struct_fields__})]
 
 
 def _sides(

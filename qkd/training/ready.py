@@ -54,6 +54,7 @@ def take_in(stage: Stage, record: Record, runtime: Runtime, lock: Hold) -> None:
         images_per_second=0.0,
         checkpoint_sha256=sha256,
         checkpoint_bytes=record.checkpoint_file.stat().st_size,
+        weights_sha256=checkpoint.weights_sha256(network.state_dict()),
         left_out=left_out_of(test).counted(len(test.labels) - accuracy.images),
         **cost_or_reason(network, test.shape),
     )

@@ -17,7 +17,7 @@ from qkd.measures.histograms import keep_after, keep_before
 from qkd.quantizers.quantize import interval_parameters
 from qkd.records.lock import Hold
 from qkd.records.record import Record
-from qkd.records.schema import HeldOut, Line, Result
+from qkd.records.schema import HeldOut, Line, Place, Result
 from qkd.schedules import learning_rate_factor
 from qkd.spec import Stage
 from qkd.training import checkpoint, distributed
@@ -46,6 +46,7 @@ class Recorder:
         lock: the stage's lock, which is checked before each write.
         runtime: as the stage is trained.
         parts: into how many parts its batches were cut, so far and now.
+        places: what trained it, so far and now.
         images: what is evaluated on.
         began: time.monotonic() when this process took up the stage.
     """
@@ -58,12 +59,13 @@ class Recorder:
         runtime: Runtime,
         *,
         parts: list[int],
+        places: list[Place],
         images: Images,
         began: float,
     ) -> None:
         self.stage, self.record, self.lock, self.runtime = stage, record, lock, runtime
         self.history, self.recipe = stage.history, stage.history.recipe
-        self.parts, self.images = parts, images
+        self.parts, self.places, self.images = parts, places, images
         self.leads = distributed.leads()
         self.window = Window()
         self.best: dict[str, Any] = {"top1": None, "step": None}
@@ -130,6 +132,7 @@ class Recorder:
                 "wall_seconds": self._wall(),
                 "compile": self.runtime.compile,
                 "parts": self.parts,
+                "places": msgspec.to_builtins(self.places),
                 "compile_seconds": self.compile_seconds,
                 "metrics_length": self._metrics_length,
                 "left_out": self.images.left_out.state(),
@@ -165,6 +168,10 @@ class Recorder:
             peak_memory_mib=_peak_memory(),
             checkpoint_sha256=sha256,
             checkpoint_bytes=self.record.checkpoint_file.stat().st_size,
+            weights_sha256=checkpoint.weights_sha256(network.state_dict()),
+            teacher_weights_sha256=(
+                checkpoint.weights_sha256(teacher.network.state_dict()) if teacher else ""
+            ),
             left_out=self.images.left_out.counted(missed),
             **cost_or_reason(network, test.shape),
             **proofs,

@@ -28,6 +28,8 @@ class Runtime(Value, kw_only=True):
     the gradients of its share of a batch, where memory is short; batch norms then see a part at a
     time. ``rank_seconds`` is how long ranks wait for each other. ``loaders`` is how many processes
     decode images that stay files (0: the training process itself), which changes no number.
+    ``portable`` is PORTABLE=1 (`qkd.training.portable`), whose variables this process began with;
+    None: whoever starts the process is to take it where it can hold.
     """
 
     data: str = "data"
@@ -37,6 +39,7 @@ class Runtime(Value, kw_only=True):
     save_seconds: NotNegative = 60.0
     compile: bool = False
     lean: bool = False
+    portable: bool | None = False
     micro_batches: Count = 1
     rank_seconds: Positive = 900.0
     loaders: Annotated[int, msgspec.Meta(ge=0)] = 0
@@ -47,6 +50,11 @@ class Runtime(Value, kw_only=True):
         super().__post_init__()
         if self.compile and self.lean:
             raise ValueError("COMPILE=1 decides itself what to keep: leave LEAN out")
+        if self.portable and (self.compile or self.threads != 1 or self.device == "cuda"):
+            raise ValueError(
+                "PORTABLE=1 is for one thread of a CPU, not compiled: leave COMPILE, THREADS and "
+                "a CUDA device out"
+            )
 
 
 def cores() -> int:

@@ -16,6 +16,7 @@ from benchmarks.plan import plan
 from benchmarks.settings import Settings
 from qkd.records.files import printable
 from slurm.doctor import GIBIBYTE, Finding
+from slurm.doctor.arithmetic import arithmetic_here
 from slurm.planning.matrices import build
 
 DISK_BYTES = 2 * GIBIBYTE
@@ -145,5 +146,5 @@ def _matrix(settings: Settings) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Check, ...] = (
-    _python, _packages, _device, _folders, _matrix,
+    _python, _packages, _device, arithmetic_here, _folders, _matrix,
 )  # fmt: skip

@@ -20,6 +20,7 @@ import msgspec
 from qkd.records.record import Store, store_of
 from qkd.spec import Stage
 from qkd.spec.value import decode, encode
+from qkd.training.portable import VARIABLES, NotPortable, obstacles
 from qkd.training.runtime import ALLOCATOR, Runtime
 
 STOP_SECONDS = 60.0
@@ -49,8 +50,9 @@ class LocalExecutor:
     def __init__(self, jobs: int, results: Path, runtime: Runtime) -> None:
         self._context = multiprocessing.get_context("spawn")
         self._results = results
-        self._runtime = runtime
-        with _environment(ALLOCATOR):
+        self._runtime = runtime = _settled(runtime)
+        self._variables = {**ALLOCATOR, **(VARIABLES if runtime.portable else {})}
+        with _environment(self._variables):
             self._workers = [self._start(index) for index in range(jobs)]
 
     def __enter__(self) -> "LocalExecutor":
@@ -94,7 +96,7 @@ class LocalExecutor:
             worker.process.join()
             if worker.digest is not None:
                 found.append(Event("lost", worker.digest, _death(worker.process.exitcode)))
-            with _environment(ALLOCATOR):
+            with _environment(self._variables):
                 self._workers[index] = self._start(index)
         return found
 
@@ -123,6 +125,14 @@ class LocalExecutor:
         return _Worker(process, ours)
 
 
+def _settled(runtime: Runtime) -> Runtime:
+    """With PORTABLE=1 where that was left open and can hold here: on a cluster's node, say."""
+    if runtime.portable is not None:
+        return runtime
+    found = obstacles(runtime.threads, runtime.compile, runtime.device == "cpu")
+    return msgspec.structs.replace(runtime, portable=next(found, None) is None)
+
+
 @contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
     """Environment variables for the processes started within."""
@@ -134,6 +144,8 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _death(exit_code: int | None) -> str:
@@ -204,6 +216,8 @@ def _train(
         return kinds[type(error)], digest, str(error)
     except ParentMissing as error:  # done when the launch looked, and gone since
         store.record_to_write(stage.history).fail("ParentMissing", str(error))
+        return "failed", digest, str(error)
+    except NotPortable as error:  # nothing was begun, and nothing is noted of it
         return "failed", digest, str(error)
     except OSError as error:  # no record could even be begun, or locked
         return "failed", digest, f"{store.record_to_write(stage.history).path}: {error}"

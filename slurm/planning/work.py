@@ -9,6 +9,7 @@ from benchmarks.settings import Settings, SettingsError
 from qkd.records.record import Record, Store, store_of
 from qkd.records.schema import Failure
 from qkd.training.runtime import Runtime
+from slurm.planning.arithmetic import arithmetic
 from slurm.planning.matrices import build, is_file
 
 
@@ -41,6 +42,7 @@ def prepare(settings: Settings, unread: bool = False) -> Work:
                 f"MICROBATCHES={settings.micro_batches} does not divide a batch of {batch} images: "
                 "take a number that does"
             )
+    arithmetic(settings)
     return Work(settings, matrix, whole, chosen, store_of(settings.results))
 
 
@@ -63,6 +65,7 @@ def runtime_of(settings: Settings) -> Runtime:
         threads=settings.threads,
         compile=settings.compile,
         lean=settings.lean,
+        portable=arithmetic(settings).portable,
         loaders=settings.loaders,
         micro_batches=settings.micro_batches,
         matrix_file=matrix_file,

@@ -38,6 +38,11 @@ def test_photos_are_decoded_by_the_worker_itself_unless_loaders_are_asked_for() 
     assert from_environment({"QKD_LOADERS": "4"}).loaders == 4
 
 
+def test_portable_is_left_open_unless_it_is_asked_for() -> None:
+    found = [from_environment({"QKD_PORTABLE": text}).portable for text in ("", "0", "1")]
+    assert found == [None, False, True]
+
+
 def test_a_batch_is_computed_whole_unless_parts_are_asked_for() -> None:
     assert from_environment({}).micro_batches == 1
     assert from_environment({"QKD_MICROBATCHES": "4"}).micro_batches == 4
@@ -57,6 +62,7 @@ def test_a_batch_is_computed_whole_unless_parts_are_asked_for() -> None:
         ("QKD_THREADS", "0", "1 or more"),
         ("QKD_COMPILE", "yes", "COMPILE=yes is neither 0 nor 1"),
         ("QKD_LEAN", "2", "LEAN=2 is neither 0 nor 1"),
+        ("QKD_PORTABLE", "yes", "PORTABLE=yes is neither 0 nor 1"),
         ("QKD_MICROBATCHES", "0", "MICROBATCHES=0 is not a number of 1 or more"),
         ("QKD_LOADERS", "-1", "LOADERS=-1 is not a number of 0 or more"),
     ],

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from benchmarks.speed import side_by_side
-from benchmarks.speed.__main__ import _machine, _told
+from benchmarks.speed.__main__ import _told
 from benchmarks.speed.figures import Figure, Machine, MachineSpeed, Point, judged
 from benchmarks.speed.growth import _cells
+from benchmarks.speed.machine import machine_of
 from benchmarks.speed.records import _of_launch, _of_stages
 from benchmarks.speed.steps import CASES, LAPTOP, Case, kept_bytes, lean, quantized, step_of
 from benchmarks.speed.timing import WARM_UP, Times, in_turn
@@ -195,7 +196,7 @@ def test_a_launch_takes_the_number_of_workers_that_was_measured_best(tmp_path):
 
 
 def test_what_is_said_of_this_machine_can_be_written():
-    machine = _machine(Runtime(), CPU)
+    machine = machine_of(Runtime(), CPU)
     assert decode(encode(validated(machine)), Machine) == machine
     assert machine.cores == cores()
     assert machine.torch == str(torch.__version__)

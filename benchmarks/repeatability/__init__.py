@@ -1,0 +1,1 @@
+"""Is another instruction set another seed? `make repeatability`."""
