@@ -71,17 +71,16 @@ class Edges:
         """The codes of float64 x, and which images (batch) are not certain; None: all are."""
         if not self.is_plain:
             return self._codes_twice(x)
-        positions = self._positions(x)
+        # Faster than the quantizer's own division; the limit allows for the difference.
+        positions = torch.mul(x, self.per_step).clamp_(self.lowest, self.highest)
         integers = positions.round()
         return integers, above(positions.sub_(integers).abs_(), self.limit)
 
     def codes_alone(self, x: Tensor) -> Tensor:
-        """The codes of x, of float32 too."""
-        return self._positions(x).round_() if self.is_plain else self.quantizer.codes(x).integers
-
-    def _positions(self, x: Tensor) -> Tensor:
-        """Faster by a product than by the quantizer's own division; the limit allows for it."""
-        return torch.mul(x, self.per_step).clamp_(self.lowest, self.highest)
+        """The codes of x, of float32 too, which may be written over."""
+        if not self.is_plain:
+            return self.quantizer.codes(x).integers
+        return x.mul_(self.per_step).clamp_(self.lowest, self.highest).round_()
 
     def _codes_twice(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         codes = self.quantizer.codes(x)

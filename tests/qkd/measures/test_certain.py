@@ -183,7 +183,7 @@ def wrong_bias(layer):
 
 
 @pytest.mark.parametrize("wrong", [wrong_codes, wrong_scale, wrong_norm, wrong_bias])
-@pytest.mark.parametrize("path", [INTERVAL, LSQ_PLUS, "baselines.qil:QIL"])
+@pytest.mark.parametrize("path", [INTERVAL, LSQ_PLUS, "baselines.dorefa:DoReFa"])
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_a_wrong_network_loses_the_agreement_that_it_lost(monkeypatch, kind, path, wrong):
     network = spread(network_of(kind, path))
