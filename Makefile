@@ -18,7 +18,7 @@ LAUNCH := $(RUN) -m slurm.launch
 READY := .venv/ready
 
 .PHONY: help setup ablation rivals reproduce-cifar reproduce-imagenet run plan status retry cancel report export doctor \
-	speed peers test lint clean clean-checkpoints clean-environment clean-data clean-records
+	picture speed peers test lint clean clean-checkpoints clean-environment clean-data clean-records
 .DEFAULT_GOAL := help
 
 help:
@@ -38,6 +38,8 @@ help:
 ## make export STAGE=...   a done stage's networks as ONNX, packed integers and safetensors, checked
 ## make doctor             says what is missing and what mends it
 ## make speed              how fast training is here, against float and other libraries (20 min)
+## make picture            the picture of the README, from the committed references (needs chromium)
+## make picture            the picture of the README, from the committed references (needs chromium)
 ## make peers              install the other libraries that make speed measures beside ours
 ## make setup              install into .venv (every other target does it where needed)
 ## make test, make lint    pytest; ruff, mypy and import-linter
@@ -87,6 +89,9 @@ plan status retry cancel export doctor clean-checkpoints: $(READY)
 
 report: $(READY)
 	@$(RUN) -m report
+
+picture: $(READY)
+	@$(RUN) -m report.picture
 
 speed: $(READY)
 	@$(RUN) -m benchmarks.speed

@@ -8,7 +8,7 @@ from rich.console import Console
 from benchmarks.settings import SettingsError, from_environment
 from qkd.records.files import printable
 from report.build import build
-from report.terminal import print_summary
+from report.page.terminal import print_summary
 
 
 def main() -> int:
@@ -23,7 +23,7 @@ def main() -> int:
         report = build(settings.results, output)
     except OSError as error:
         return _refused(f"The report cannot be written to {output}: {error}", 1)
-    print_summary(report.contents, Console())
+    print_summary(report.sections, Console())
     for problem in report.problems:
         print(printable(problem))
     print(output)

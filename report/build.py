@@ -1,133 +1,108 @@
-"""Builds the report: records -> cells -> summaries -> one page, and files beside it."""
+"""The whole report in five steps: reading, frames, analysis, figures, and the page that shows them.
 
-from collections.abc import Sequence
+Frames and analysis of a matrix are one call, `section`; its figures are drawn with its view.
+"""
+
 from pathlib import Path
 from typing import NamedTuple
 
 from qkd.records.files import write_atomically
-from report.archive import ARCHIVE, archive
-from report.cells import read
-from report.comparison import Against, against
-from report.content import Content, groups
-from report.csvs import SUMMARY_COLUMNS, as_csv, cell_columns, cell_rows, summary_rows
-from report.honesty import honesty
-from report.outcomes import BAD_FILE, reason
-from report.overview import overview
-from report.page import Page, render
-from report.paper import Claim, Number, PaperError, paper_file, read_paper
-from report.section import SectionView, section_view
-from report.sources import REFERENCE, Found, Run, Shown, find
-from report.speed import speed_views
-from report.summary import Summary, summaries
+from report.analysis.sections import Section, section
+from report.page.files import ARCHIVE, FRAMES_FILE, archive, cells_csv, frames, summary_csv
+from report.page.honesty import honesty
+from report.page.overview import overview
+from report.page.render import Page, render
+from report.page.section import SectionView, section_view
+from report.page.speed import speed_view
+from report.reading.paper import About, ClaimedNumber, PaperError, paper_file, read_paper
+from report.reading.readings import Readings, read
+from report.reading.records import BAD_FILE, reason
+from report.reading.sources import REFERENCE, Run, Shown, find
+from report.reading.speeds import speeds
 
 
 class Report(NamedTuple):
-    """What is reported: a content for each section, the claimed numbers, and in words what could
-    not be read."""
+    """What is reported: the sections, the claimed numbers, and in words what cannot be read."""
 
-    contents: tuple[Content, ...]
-    paper: dict[Claim, Number]
+    sections: tuple[Section, ...]
+    paper: dict[About, ClaimedNumber]
     problems: tuple[str, ...]
 
 
 def build(results: Path, output: Path, reference: Path = REFERENCE) -> Report:
-    """Writes the page to ``output``, and cells.csv, summary.csv and all that can be taken away
-    beside it, each atomically.
+    """Writes the page to ``output``, and cells.csv, summary.csv, the frames and all that can be
+    taken away beside it, each atomically.
 
     Raises OSError where they cannot be written. What cannot be read is shown as such.
     """
     report = collect(results, reference)
-    page, report = _page(report, results, output.parent)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(output.with_name("cells.csv"), cells_csv(report))
-    write_atomically(output.with_name("summary.csv"), summary_csv(report))
-    files = page.files()
-    write_atomically(output.with_name(ARCHIVE), archive(files.values(), page.pictures))
-    write_atomically(output, render(page, files))
-    return report
-
-
-def _page(report: Report, results: Path, folder: Path) -> tuple[Page, Report]:
-    """What the page in ``folder`` shows; the report with what turned out to be unusable."""
-    taken: set[str] = set()
-    sections: list[SectionView] = []
-    shown: list[Content] = []
-    for content in report.contents:
-        drawn = sum(len(section.settings) for section in sections)
-        try:
-            sections.append(section_view(content, report.paper, folder, taken, drawn))
-            shown.append(content)
-        except BAD_FILE as error:
-            problem = _unusable(content.readings.run, error)
-            report = report._replace(problems=(*report.problems, problem))
-    speed, unreadable = speed_views(results)
+    problems = list(report.problems)
+    measured = [speed_view(one, f"speed-{n}") for n, one in enumerate(speeds(results, problems))]
+    views, unusable = _views(report, output.parent.resolve())
     page = Page(
-        overview=overview(shown, report.paper),
-        sections=sections,
-        speed=speed,
-        honesty=honesty(report.contents),
-        problems=(*report.problems, *unreadable),
+        overview=overview([view.section for view in views], report.paper),
+        sections=views,
+        speed=measured,
+        honesty=honesty(report.sections),
+        problems=[*report.problems, *unusable, *problems[len(report.problems) :]],
     )
-    return page, report
+    shown = render(page)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(output.with_name("cells.csv"), cells_csv(report.sections))
+    write_atomically(output.with_name("summary.csv"), summary_csv(report.sections))
+    write_atomically(output.with_name(ARCHIVE), archive(shown.files.values(), shown.pictures))
+    write_atomically(output.with_name(FRAMES_FILE), frames(report.sections))
+    write_atomically(output, shown.html)
+    return report._replace(problems=(*report.problems, *unusable))
+
+
+def _views(report: Report, folder: Path) -> tuple[list[SectionView], list[str]]:
+    """The sections for the page in ``folder``; in words those that turned out to be unusable."""
+    taken: set[str] = set()
+    views: list[SectionView] = []
+    problems = []
+    for one in report.sections:
+        drawn = sum(len(view.settings) for view in views)
+        try:
+            views.append(section_view(one, folder, taken, drawn))
+        except BAD_FILE as error:
+            problems.append(_unusable(one.readings.run, error))
+    return views, problems
 
 
 def collect(results: Path, reference: Path = REFERENCE) -> Report:
-    """Reads every record once."""
+    """Reads every record once, and works out all numbers."""
     found = find(results, reference)
-    paper, known = _paper(results, found)
-    problems = list(known)
-    contents = [_content(shown, problems) for shown in found.sections]
-    return Report(tuple(content for content in contents if content), paper, tuple(problems))
-
-
-def cells_csv(report: Report) -> bytes:
-    """One line a cell; nothing in it depends on when or where the cells ran."""
-    rows = [
-        row
-        for content in report.contents
-        for row in cell_rows(content.readings.run.key, content.readings.cells)
-    ]
-    return as_csv(rows, cell_columns(rows))
-
-
-def summary_csv(report: Report) -> bytes:
-    """One line a method."""
-    rows = [
-        row
-        for content in report.contents
-        for row in summary_rows(content.readings.run.key, content.summaries, report.paper)
-    ]
-    return as_csv(rows, SUMMARY_COLUMNS)
-
-
-def _paper(results: Path, found: Found) -> tuple[dict[Claim, Number], Sequence[str]]:
-    """The claimed numbers; none, and a problem to show, where their file is damaged."""
+    problems = list(found.problems)
     try:
-        return read_paper(paper_file(results)), found.problems
+        paper = read_paper(paper_file(results))
     except PaperError as error:
-        return {}, (*found.problems, f"No claimed number is shown: {error}")
+        paper = {}
+        problems.append(f"No claimed number is shown: {error}")
+    sections = [_section(shown, paper, problems) for shown in found.sections]
+    return Report(tuple(one for one in sections if one), paper, tuple(problems))
 
 
-def _content(shown: Shown, problems: list[str]) -> Content | None:
+def _section(
+    shown: Shown, paper: dict[About, ClaimedNumber], problems: list[str]
+) -> Section | None:
     """None, and a problem, where the records of a run cannot be put together."""
+    reference = _readings(shown.reference, problems, "Of the committed reference: ")
+    readings = _readings(shown.run, problems)
     try:
-        readings = read(shown.run)
-        own = summaries(readings.cells)
+        if readings:
+            return section(readings, paper, reference, is_reference=shown.is_reference)
     except BAD_FILE as error:
         problems.append(_unusable(shown.run, error))
-        return None
-    against = _against(shown, own, problems)
-    return Content(readings, own, shown.is_reference, against, groups(shown.run.matrix, own))
+    return None
 
 
-def _against(shown: Shown, own: list[Summary], problems: list[str]) -> Against | None:
-    if shown.reference is None:
-        return None
+def _readings(run: Run | None, problems: list[str], whose: str = "") -> Readings | None:
     try:
-        return against(own, summaries(read(shown.reference).cells))
+        return read(run) if run else None
     except BAD_FILE as error:
-        problems.append(f"Of the committed reference: {_unusable(shown.reference, error)}")
-        return None
+        problems.append(f"{whose}{_unusable(run, error)}" if run else "")
+    return None
 
 
 def _unusable(run: Run, error: Exception) -> str:

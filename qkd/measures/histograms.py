@@ -3,22 +3,24 @@
 Kept beside the result, in a file of its own: what a stage leads to does not hang on it.
 """
 
-from typing import Any, cast
+from typing import cast
 
 import torch
+from msgspec.structs import replace
 from torch import nn
 
 from qkd.measures.audit import learned
 from qkd.quantizers.quantize import quantized_layers
 from qkd.quantizers.quantizer import Quantizer
+from qkd.records.histograms import LayerWeights, WeightHistograms
 from qkd.records.record import BadRecord, Record
 
 REACH, PARTS = 2, 8  # half ranges to each side of the range's middle; bins in half a range
-EDGES = [place / PARTS for place in range(-REACH * PARTS, REACH * PARTS + 1)]
+EDGES = tuple(place / PARTS for place in range(-REACH * PARTS, REACH * PARTS + 1))
 
 
 @torch.no_grad()
-def weight_histograms(network: nn.Module) -> list[dict[str, Any]]:
+def weight_histograms(network: nn.Module) -> tuple[LayerWeights, ...]:
     """Of each quantized layer how many of its float weights lie where in its quantizer's range.
 
     The range goes from -1, the lowest level, to 1, the highest. For our quantizer that is the
@@ -40,14 +42,14 @@ def weight_histograms(network: nn.Module) -> list[dict[str, Any]]:
         middle, half = (codes.highest + codes.lowest) / 2, (codes.highest - codes.lowest) / 2
         places = (codes.positions.flatten() - middle) / half
         bins = torch.bucketize(places, places.new_tensor(EDGES), right=True)
-        row = {
-            "layer": name,
-            "counts": torch.bincount(bins, minlength=len(EDGES) + 1).tolist(),
-            "clipped": int(codes.clipped.sum()) / places.numel(),
-            "learned": learned(layer.weight_quantizer),
-        }
+        row = LayerWeights(
+            layer=name,
+            counts=tuple(torch.bincount(bins, minlength=len(EDGES) + 1).tolist()),
+            clipped=int(codes.clipped.sum()) / places.numel(),
+            learned=learned(layer.weight_quantizer),
+        )
         rows.append(row)
-    return rows
+    return tuple(rows)
 
 
 def keep_before(record: Record, network: nn.Module) -> None:
@@ -55,8 +57,8 @@ def keep_before(record: Record, network: nn.Module) -> None:
 
     Before the first save, so that a stage that goes on finds it there.
     """
-    content = {"edges": EDGES, "before": weight_histograms(network)}
-    record.write_json(record.histograms_file, content)
+    content = WeightHistograms(edges=EDGES, before=weight_histograms(network))
+    record.write(record.histograms_file, content)
 
 
 def keep_after(record: Record, network: nn.Module) -> None:
@@ -66,7 +68,7 @@ def keep_after(record: Record, network: nn.Module) -> None:
     was before is not known any more, and a result is not lost for it.
     """
     try:
-        kept = record.read_json(record.histograms_file)
+        kept = record.read(record.histograms_file, WeightHistograms)
     except BadRecord:
         return
-    record.write_json(record.histograms_file, kept | {"after": weight_histograms(network)})
+    record.write(record.histograms_file, replace(kept, after=weight_histograms(network)))

@@ -139,19 +139,17 @@ class Record:
         if size > length:
             os.truncate(self.metrics_file, length)
 
-    def metrics(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl. Raises BadRecord."""
+    def metrics(self) -> list[Line]:
+        """The lines of metrics.jsonl. Raises BadRecord, naming the line."""
         if not self.metrics_file.exists():
             return []
         lines = []
         for number, text in enumerate(self.metrics_file.read_bytes().splitlines(), start=1):
             try:
-                line = json.loads(text, parse_constant=_refuse)
+                content = json.loads(text, parse_constant=_refuse)
+                lines.append(msgspec.convert(content, Line))
             except ValueError as error:
                 raise BadRecord(f"{self.metrics_file}, line {number}: {error}") from error
-            if not isinstance(line, dict):
-                raise BadRecord(f"{self.metrics_file}, line {number}: not a JSON object")
-            lines.append(line)
         return lines
 
 

@@ -16,6 +16,7 @@ from qkd.spec.value import Count, NotNegative, Value
 
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+ImageCount = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 
 
 class Content(Value, kw_only=True, forbid_unknown_fields=False, omit_defaults=True):
@@ -31,7 +32,7 @@ class Accuracy(Content, kw_only=True):
     """
 
     correct1: Annotated[int, msgspec.Meta(ge=0)]
-    images: Count
+    images: ImageCount
     top1: Percent
     correct5: Annotated[int, msgspec.Meta(ge=0)] | None = None
     top5: Percent | None = None

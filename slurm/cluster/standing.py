@@ -132,8 +132,8 @@ def _progress(work: Work, key: str) -> str:
     history = stage.history
     begin = history.steps - stage.steps
     try:
-        step = int(work.record(key).metrics()[-1]["step"]) - begin
-    except (BadRecord, IndexError, KeyError, TypeError, ValueError):
+        step = work.record(key).metrics()[-1].step - begin
+    except (BadRecord, IndexError):
         step = 0
     images = history.data.train_images - history.data.held_out
     epochs = step * history.recipe.batch / images

@@ -9,9 +9,9 @@ from benchmarks.matrix import Matrix, select
 from benchmarks.plan import plan
 from qkd.records.record import store_of
 from qkd.spec.value import decode, encode
-from report.cells import read
-from report.outcomes import Records, Status
-from report.sources import Run
+from report.reading.readings import read
+from report.reading.records import Records, Status
+from report.reading.sources import Run
 from slurm.planning.matrices import build, remember
 from tests.slurm.planning.test_matrices import settings
 from tests.support.launching import launch
@@ -59,7 +59,7 @@ def test_the_report_shows_an_optional_cell_once_it_has_a_record(tmp_path):
     record.fail("ValueError", "no")
     shown = read(Run(WHOLE, Records(store_of(tmp_path)))).cells
     assert names(r.cell for r in shown) == [*names(SMOKE.cells()), "kd-lsq"]
-    assert shown[-1].status == Status.FAILED
+    assert shown[-1].own.status == Status.FAILED
 
 
 TWO = """

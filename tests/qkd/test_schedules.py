@@ -75,6 +75,6 @@ def test_the_metrics_show_the_rates_that_were_at_work(trained, runtime, tmp_path
         stage = small.stage(*parts[:count], horizon=60, restarts=(20, 40))
         run_stage(stage, store, runtime)
         store.refresh()
-        rates = [line["learning_rate"] for line in store.record(stage.history).metrics()]
+        rates = [line["learning_rate"] for line in small.written(store.record(stage.history))]
         # A line every five steps, with the rate of the last of them.
         assert rates == pytest.approx([0.01 * cosine(step, 20) for step in (4, 9, 14, 19)])

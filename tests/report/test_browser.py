@@ -93,6 +93,12 @@ def opened(browser, page):
     assert {url.partition("#")[0] for url in asked} <= {page[0].as_uri()}
 
 
+def unfolded(tab):
+    """The tab with its section unfolded, as a reader does it."""
+    tab.get_by_text("Contrasts, methods, figures and every run").click()
+    return tab
+
+
 def column(tab, place):
     return tab.eval_on_selector_all(
         f".runs tbody tr:not([hidden]) > :nth-child({place})",
@@ -107,8 +113,23 @@ def test_nothing_is_executed_asked_for_or_complained_of(opened):
     assert "owned" in tab.content()  # the attack is there, as text
 
 
-def test_runs_are_sorted_by_number_and_back(opened):
+def test_the_first_screen_is_what_came_out_and_all_else_is_folded(opened):
     tab = opened()
+    assert tab.locator("#headline").is_visible()
+    assert tab.locator("svg.figure:visible").count() == 1  # one of two, by the window's width
+    assert tab.locator("table:visible").count() == 1
+    assert tab.locator("#headline").bounding_box()["y"] < 900
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_link_into_a_fold_opens_it(opened, page, scripts):
+    digest = cell_of(page[1], "qkd", 1).history.digest
+    tab = opened(f"#row-{digest}", scripts=scripts)
+    assert tab.locator(f"[id='row-{digest}']").is_visible()
+
+
+def test_runs_are_sorted_by_number_and_back(opened):
+    tab = unfolded(opened())
     head = tab.get_by_role("region", name="Every run").get_by_role("button", name="test top-1, %")
     head.click()
     rising = [float(text) for text in column(tab, 5) if text[0].isdigit()]
@@ -121,7 +142,7 @@ def test_runs_are_sorted_by_number_and_back(opened):
 
 
 def test_runs_are_filtered_by_every_column_at_once(opened):
-    tab = opened()
+    tab = unfolded(opened())
     tab.get_by_label("Filter by method").fill("q")
     assert set(column(tab, 1)) == {"qkd", "qat"}
     tab.get_by_label("Filter by test top-1, %").fill("> 71.95")
@@ -145,7 +166,7 @@ def test_a_permalink_opens_its_drawer_and_escape_closes_it(opened, page):
 
 
 def test_the_keyboard_opens_a_drawer_and_comes_back_to_its_row(opened):
-    tab = opened()
+    tab = unfolded(opened())
     link = tab.locator(".runs tbody tr").nth(4).get_by_role("link").first
     link.focus()
     tab.keyboard.press("Enter")
@@ -167,7 +188,7 @@ def test_without_scripts_every_table_and_drawer_can_be_read(opened, page):
 
 
 def test_what_is_taken_away_is_what_is_shown(opened):
-    tab = opened()
+    tab = unfolded(opened())
     with tab.expect_download() as download:
         tab.locator("a[download='toy-laptop-runs.csv']").click()
     text = Path(download.value.path()).read_text()
@@ -182,9 +203,9 @@ def test_what_is_taken_away_is_what_is_shown(opened):
 def test_the_page_is_as_wide_as_the_window(opened, width):
     tab = opened(width=width)
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
-    first = tab.locator("table.claims").bounding_box()
-    assert first["x"] >= 0
-    assert first["x"] + first["width"] <= width
+    region = tab.locator(".table.headline").bounding_box()
+    assert region["x"] >= 0
+    assert region["x"] + region["width"] <= width
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,15 +1,27 @@
 """The paper's claims: each test by hand-worked numbers, and how the settings of a scale combine."""
 
+import math
+
 import pytest
 from msgspec.structs import replace
 
 from benchmarks.pairs import cifar_mobilenet
 from qkd.spec import Bits
+from report.analysis.claims import CLAIMS
+from report.analysis.evidence import (
+    Contrasted,
+    Drops,
+    Evidence,
+    Found,
+    Reaches,
+    Recovers,
+    Verdict,
+    combined,
+)
+from report.analysis.methods import MethodRow
 from report.build import build, collect
-from report.claims import CLAIMS
-from report.evidence import Contrasted, Drops, Evidence, Found, Reaches, Recovers, Verdict, combined
-from report.overview import overview
-from report.summary import Comparison, compare
+from report.frames.tidy import rows
+from report.page.overview import overview
 from tests.support.report_records import (
     FP,
     KD,
@@ -37,7 +49,7 @@ def collected(tmp_path):
 
 def evidence(tmp_path, test):
     report = collected(tmp_path)
-    return list(test.evidence(Found(report.contents, report.paper)))
+    return list(test.evidence(Found(report.sections, report.paper)))
 
 
 def run(tmp_path, found, methods=(QKD, QAT), scale="laptop", **fields):
@@ -181,9 +193,11 @@ def test_bits_that_no_claimed_number_is_of_are_set_against_none(tmp_path, unlike
     run(tmp_path, top1s(qkd=[72.0, 72.1, 72.2]), methods=(FP, QKD), scale="paper", bits=bits)
     (tmp_path / "results" / "paper.csv").write_text(PAPER.format(table="3"))
     report = collected(tmp_path)
-    (ours,) = [one for one in report.contents[0].summaries if one.name == "qkd"]
-    assert compare(ours, "paper", report.paper) == Comparison(None, None, "not compared")
-    (claimed,) = overview(report.contents, report.paper).claimed.rows
+    methods = rows(report.sections[0].methods, MethodRow)
+    (ours,) = [one for one in methods if one.method == "qkd"]
+    assert (ours.claimed, ours.difference) == (pytest.approx(math.nan, nan_ok=True),) * 2
+    assert ours.verdict == "not compared"
+    (claimed,) = overview(report.sections, report.paper).claimed.rows
     assert claimed.cells[-1].plain == "not run"
     tests = (Reaches("toy", "resnet8-width4", 2), Recovers("resnet", 2), Drops("resnet", 2, 10.0))
     assert [evidence(tmp_path, test) for test in tests] == [[], [], []]
@@ -202,7 +216,7 @@ def test_every_claimed_number_of_our_methods_is_shown_run_or_not(tmp_path, scale
     run(tmp_path, top1s(qkd=[72.0, 72.1, 72.2]), methods=(QKD,), scale=scale)
     (tmp_path / "results" / "paper.csv").write_text(PAPER.format(table="3") + MORE)
     report = collected(tmp_path)
-    shown = overview(report.contents, report.paper).claimed
+    shown = overview(report.sections, report.paper).claimed
     first, second = [[cell.plain for cell in row.cells] for row in shown.rows]
     # t(0.975, 2) = 4.303, half width 4.303 * 0.1 / sqrt(3) = 0.25
     ours = ["72.10 \N{PLUS-MINUS SIGN} 0.25", "3", "+0.10", "reproduced"]
@@ -231,7 +245,7 @@ def test_how_settings_are_taken_together(verdicts, together):
 def test_the_first_screen_counts_the_verdicts_of_each_scale(tmp_path):
     run(tmp_path, top1s(kd=[69.0, 70.2, 70.1], **FAR), methods=(QKD, QAT, KD, SS_CS))
     report = collected(tmp_path)
-    shown = overview(report.contents, report.paper)
+    shown = overview(report.sections, report.paper)
     full, small = shown.answers
     assert (full.scale, full.text) == ("At full length", "nothing was tested.")
     assert small.text.startswith("of 11 claims 1 supported, 2 undecided and 8 not tested. A true")

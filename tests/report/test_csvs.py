@@ -11,8 +11,9 @@ from benchmarks.matrix import Skip
 from benchmarks.plan import plan
 from qkd.spec.history import prefix
 from report.__main__ import main
-from report.build import build, cells_csv, collect, summary_csv
-from report.sources import REFERENCE
+from report.build import build, collect
+from report.page.files import cells_csv, summary_csv
+from report.reading.sources import REFERENCE
 from tests.support.report_records import (
     FP,
     KD,
@@ -50,7 +51,7 @@ def built(tmp_path, reference=None):
 def collected(tmp_path, reference=None):
     """The texts of cells.csv and summary.csv, without a page."""
     report = collect(tmp_path / "results", reference or tmp_path / "no-reference")
-    return cells_csv(report).decode(), summary_csv(report).decode()
+    return cells_csv(report.sections).decode(), summary_csv(report.sections).decode()
 
 
 def statuses(tmp_path):
@@ -135,7 +136,7 @@ def test_a_running_cell_is_said_to_be_so(tmp_path):
     write_run(tmp_path / "results", toy, {})
     record = record_of(tmp_path / "results", cell_of(toy, "qat").history)
     record.path.mkdir()
-    record.claim_file.write_text("{}")
+    record.lock_file.write_text("{}")
     assert statuses(tmp_path) == {("qat", "0"): "running"}
 
 
@@ -276,7 +277,7 @@ def test_the_command_writes_its_files_and_imports_no_torch(tmp_path):
     assert done.stdout.splitlines()[-1] == str(page)
     assert "qkd" in done.stdout
     assert sorted(p.name for p in page.parent.iterdir()) == [
-        "cells.csv", "index.html", "summary.csv", "takeaway.zip",
+        "cells.csv", "frames.zip", "index.html", "summary.csv", "takeaway.zip",
     ]  # fmt: skip
 
 

@@ -1,117 +1,279 @@
-"""Figures of training: which curves there are, and that their descriptions state the numbers."""
+"""Figures: what is drawn where, what a screen reader says, names that attack, bytes that repeat."""
 
-import json
+import math
 import re
+import xml.dom.minidom
+from html import escape
 
+import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from report.build import build, collect
-from report.contrasts import compare_all
-from report.curves import curves, thinned
-from report.drawing import as_svg, style
-from report.figures import accuracy, forest
-from report.section import MOST_DRAWN
-from report.summary import summaries
-from report.training_figures import (
+from report.analysis.pareto import MEASURES
+from report.build import build
+from report.figures.drawing import as_svg, shortened, standalone, style
+from report.figures.headline import headline
+from report.figures.lengths import by_length
+from report.figures.results import accuracy, forest, pareto
+from report.figures.speed import growth
+from report.figures.training import (
     accuracy_curves,
     interval_curves,
     learning_rates,
-    of_layers,
+    loss_curves,
 )
-from tests.support.report_records import QAT, QKD, matrix, write_run
+from report.figures.weights import weight_histograms
+from report.page.section import MOST_DRAWN
+from report.texts import MINUS
+from tests.report.drawn import (
+    bins,
+    borders,
+    curves,
+    frame,
+    marks,
+    paths,
+    place_of,
+    points,
+    scale,
+    texts,
+)
+from tests.support.report_records import QAT, matrix, write_run
+
+NAN = math.nan
+ATTACK = "_$x_1$ {0} <script>alert('x')</script>&\"' #010101 d=\"1.234\" \x1b[31m\u4e2d\ud800"
 
 
-def with_intervals(tmp_path, **values):
-    """A run of two seeds of QKD whose lines have intervals: ``layer_side=(first, later)``."""
-    toy = matrix(methods=(QKD, QAT), seeds=(0, 1))
-    write_run(tmp_path / "results", toy, {("qkd", 0): 72.0, ("qkd", 1): 71.0, ("qat", 0): 70.0})
-    for record in (tmp_path / "results" / "stages").glob("*w2a2*"):
-        file = record / "metrics.jsonl"
-        lines = [json.loads(text) for text in file.read_text().splitlines()]
-        for line in lines:
-            line["intervals"] = {
-                f"{name.replace('_', '.', 1)}_quantizer.interval": own[line["step"] > 1]
-                for name, own in values.items()
-            }
-        file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    (content,) = collect(tmp_path / "results", tmp_path / "no-reference").contents
-    return content
+def methods(*rows):
+    return frame("method mean low high n", *rows)
 
 
-def test_intervals_are_the_mean_over_seeds_by_layer_relative_to_their_first(tmp_path):
-    content = with_intervals(
-        tmp_path, conv1_weight=(2.0, 1.0), fc_weight=(1.0, 1.5), fc_input=(4.0, 6.0)
+def contrasts(*rows):
+    return frame("label fixed mean low high n", *rows)
+
+
+def all_figures(name):
+    """Every figure, of things that are called ``name``; and of nothing."""
+    cells = frame("method seed top1", (name, 0, 70.0), (name, 1, 71.0))
+    differences = frame("label seed points", (name, 0, 1.0))
+    of_lengths = frame("label steps seed points", (name, 20, 0, 1.0))
+    lengths = frame(
+        "label fixed steps mean low high",
+        (name, True, 20, 1.0, 0.0, 2.0), (name, True, 80, 1.0, NAN, NAN),
+    )  # fmt: skip
+    costs = frame(
+        "label cost mean low high on_front",
+        (name, 1e3, 70.0, 69.0, 71.0, True), ("b", 9e3, 60.0, NAN, NAN, False),
+    )  # fmt: skip
+    series = (
+        "student", "teacher", "learning_rate", "teacher_learning_rate", f"loss {name}",
+        "loss student_cross_entropy", f"interval {name}.weight_quantizer.interval",
+    )  # fmt: skip
+    lines = curves(*((name, one, step, 1.0 / step) for one in series for step in (1, 2)))
+    ends = borders((name, 1, name), (name, 2, "tutoring"))
+    histogram = bins(name, "before", (0, 50, 50, 0)) + bins(name, "after", (0, 60, 40, 0))
+    layers = frame("layer moment left right share clipped", *histogram)
+    learned = frame("layer scalar before after", (name, name, 1.0, 2.0))
+    shares = frame(
+        "setting contrast share mean low high",
+        (name, name, 0.01, 1.0, 0.0, 2.0), ("b", name, 0.01, 1.0, NAN, NAN),
+    )  # fmt: skip
+    calls = {
+        "accuracy": lambda cut: accuracy(
+            cut(cells), cut(methods((name, 70.5, 69.0, 72.0, 2))), "a"
+        ),
+        "forest": lambda cut: forest(
+            cut(contrasts((name, True, 1.0, 0.0, 2.0, 2))), cut(differences), "a"
+        ),
+        "pareto": lambda cut: pareto(cut(costs), MEASURES[0], "a"),
+        "accuracy curves": lambda cut: accuracy_curves(cut(lines), cut(ends), "a"),
+        "loss curves": lambda cut: loss_curves(cut(lines), cut(ends), "a"),
+        "intervals": lambda cut: interval_curves(cut(lines), cut(ends), "a"),
+        "learning rates": lambda cut: learning_rates(cut(lines), "a"),
+        "weights": lambda cut: weight_histograms(cut(layers), cut(learned), "a"),
+        "lengths": lambda cut: by_length(cut(lengths), cut(of_lengths), "a"),
+        "growth": lambda cut: growth(cut(frame("axis value ratio", (name, name, 2.0))), "a"),
+        "headline": lambda cut: headline(cut(shares), "a"),
+        "narrow headline": lambda cut: headline(cut(shares), "a", narrow=True),
+    }
+    return calls
+
+
+KINDS = list(all_figures("x"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_nothing_there_is_no_figure(kind):
+    assert all_figures("x")[kind](lambda whole: whole.iloc[:0]) is None
+    assert all_figures("x")[kind](lambda whole: pd.DataFrame(columns=whole.columns)) is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_name_that_attacks_is_text(kind):
+    drawn = all_figures(ATTACK)[kind](lambda whole: whole)
+    assert "<script" not in drawn
+    assert "\x1b" not in drawn
+    xml.dom.minidom.parseString(standalone(drawn).encode())  # noqa: S318 (raises)
+    shown = " ".join(text for _, _, text in texts(drawn))
+    assert "var(" not in shown
+    if kind in ("accuracy", "forest", "pareto"):  # the names that are written whole
+        assert escape(shortened(ATTACK, 40), quote=False) in shown
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_frame_gives_the_same_bytes_and_leaves_nothing_open(kind):
+    draw = all_figures("x")[kind]
+    assert draw(lambda whole: whole) == draw(lambda whole: whole)
+    assert plt.get_fignums() == []
+
+
+AXES = {
+    "accuracy": {"test top-1, %"},
+    "forest": {"difference in test top-1, points (band: 0.5 points each way)"},
+    "pareto": {"bytes of the packed file, kB (logarithmic)", "test top-1, %"},
+    "accuracy curves": {"steps of the student", "held-out top-1, %"},
+    "loss curves": {"steps of the student", "loss"},
+    "intervals": {"steps of the student", "interval, relative to its first"},
+    "learning rates": {"steps of the student", "learning rate"},
+    "weights": {f"place in the quantizer's range: {MINUS}1 its lowest level, 1 its highest"},
+    "lengths": {"steps of training, logarithmic (band: 0.5 points each way)"},
+    "headline": {"length of training, % of the paper's (logarithmic)", "points of test top-1"},
+}
+
+
+@pytest.mark.parametrize("kind", AXES)
+def test_the_axes_say_what_they_show(kind):
+    drawn = all_figures("x")[kind](lambda whole: whole)
+    assert set(re.findall(r">([^<]*)</text>", drawn)) >= AXES[kind]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_colours_are_the_page_s_and_ids_the_figure_s_own(kind):
+    drawn = str(all_figures("x")[kind](lambda whole: whole))
+    assert set(re.findall(r"#[0-9a-f]{6}\b", drawn)) == set()
+    assert 'role="img"' in drawn
+    ids = re.findall(r'\bid="([^"]*)"', drawn)
+    assert all(one.startswith("a-") for one in ids)
+    assert len(set(ids)) == len(ids)
+    assert set(re.findall(r'(?:url\(|href=")#([^)"]*)', drawn)) <= set(ids)
+
+
+def test_a_dot_a_seed_and_a_diamond_a_mean_stand_at_their_numbers():
+    cells = frame("method seed top1", ("qkd", 0, 72.0), ("qkd", 1, 71.0), ("qat", 0, 70.0))
+    cells.loc[3] = ("qat", 1, NAN)
+    shown = methods(
+        ("qkd", 71.5, 71.1, 71.9, 2), ("qat", 70.0, NAN, NAN, 1), ("kd", NAN, NAN, NAN, 0)
     )
-    found = curves(content.summaries[0], content.readings.run.records)
-    layers = of_layers(found.intervals)
-    assert list(layers) == ["conv1", "fc"]
-    assert {side: points[-1] for side, points in layers["fc"].items()} == {
-        "weight": (20, 1.5), "input": (20, 1.5),
-    }  # fmt: skip
-    assert layers["conv1"]["weight"][:2] == ((1, 1.0), (2, 0.5))
-    drawn = str(interval_curves(found, "toy"))
-    assert "first logged: conv1 weights 0.50; fc weights 1.50, inputs 1.50" in drawn
+    drawn = accuracy(cells, shown, "a")
+    assert 'qkd 71.50 [71.10, 71.90]; qat 70.00"' in drawn
+    at = scale([(value, place_of(drawn, str(value))[0]) for value in (70.0, 72.0)])
+    rows = [place_of(drawn, name)[1] for name in ("qkd", "qat")]
+    dots = sorted(marks(drawn, "muted"))
+    assert [x for x, _ in dots] == pytest.approx([at(70), at(71), at(72)], abs=0.2)
+    assert dots[0][1] - dots[1][1] == pytest.approx(rows[1] - rows[0], abs=0.2)
+    diamonds = marks(drawn, "student")
+    assert [x for x, _ in diamonds] == pytest.approx([at(71.5), at(70)], abs=0.2)
+    assert [y for _, y in diamonds] == pytest.approx([dots[1][1], dots[0][1]], abs=0.2)
+    (line,) = [points(d) for d in paths(drawn, "stroke:var(--student)", "stroke-width:1.6")]
+    assert [x for x, _ in line] == pytest.approx([at(71.1), at(71.9)], abs=0.2)
+    assert "kd" not in [text for _, _, text in texts(drawn)]
 
 
-def test_records_without_intervals_give_no_figure(tmp_path):
-    content = with_intervals(tmp_path)
-    found = curves(content.summaries[0], content.readings.run.records)
-    assert found.intervals == {}
-    assert interval_curves(found, "toy") is None
+def test_contrasts_fixed_before_are_filled_and_the_others_hollow():
+    differences = frame("label seed points", ("a", 0, 1.0), ("a", 1, 2.0), ("b", 0, -1.0))
+    shown = contrasts(("a", True, 1.5, -4.85, 7.85, 2), ("b", False, -1.0, NAN, NAN, 1))
+    drawn = forest(shown, differences, "a")
+    assert f'a +1.50 [{MINUS}4.85, 7.85]; b {MINUS}1.00"' in drawn
+    at = scale([(value, place_of(drawn, str(value))[0]) for value in (0, 2)])
+    assert [x for x, _ in marks(drawn, "student")] == pytest.approx([at(1.5)], abs=0.2)
+    assert [x for x, _ in marks(drawn, "paper")] == pytest.approx([at(-1)], abs=0.2)
+    zero, *_ = (points(d) for d in paths(drawn, "stroke:var(--muted)", "stroke-width:0.8"))
+    assert [x for x, _ in zero] == pytest.approx([at(0)] * 2, abs=0.2)
 
 
-def test_an_interval_that_begins_at_zero_is_left_out():
-    assert of_layers({"a.weight_quantizer.x": ((1, 0.0), (2, 1.0))}) == {}
-    assert of_layers({"a.something": ((1, 1.0),)}) == {}
+def test_the_front_is_a_stepped_line_through_diamonds():
+    costs = frame(
+        "label cost mean low high on_front",
+        ("qat W2A2", 1e3, 60.5, NAN, NAN, True), ("kd W2A2", 1e3, 50.0, 49.0, 51.0, False),
+        ("fp", 1e5, 91.0, 90.0, 92.0, True),
+    )  # fmt: skip
+    drawn = pareto(costs, MEASURES[0], "p")
+    assert (
+        "Test top-1 against bytes of the packed file. On the Pareto front: qat W2A2: 1.0 kB, "
+        "60.50 %; fp: 100.0 kB, 91.00 %. Behind it, 1 more: 1.0 kB, 50.00 %."
+    ) in drawn
+    best = marks(drawn, "student")
+    front, *_ = paths(drawn, "fill:none", "stroke:var(--student)")
+    corner = (best[1][0], best[0][1])
+    assert points(front) == [pytest.approx(p, abs=0.2) for p in (best[0], corner, best[1])]
+    assert len(marks(drawn, "paper")) == 1
+    assert pareto(costs.assign(cost=1.0), MEASURES[0], "p") is None
 
 
-def test_of_many_layers_some_are_chosen_the_first_and_the_last_among_them():
-    items = [str(number) for number in range(53)]
-    chosen = thinned(items, 12)
-    assert (len(chosen), chosen[0], chosen[-1]) == (12, "0", "52")
-    assert thinned(items[:12], 12) == tuple(items[:12])
+def test_differences_stand_at_their_length_and_on_one_scale():
+    lengths = frame(
+        "label fixed steps mean low high",
+        ("a", True, 400, 1.0, 0.0, 2.0), ("a", True, 1600, 2.0, NAN, NAN),
+        ("b", False, 400, -2.0, -3.0, -1.0), ("b", False, 1600, 1.0, 0.5, 1.5),
+    )  # fmt: skip
+    differences = frame("label steps seed points", ("a", 400, 0, 0.5), ("a", 400, 1, 1.5))
+    drawn = by_length(lengths, differences, "n")
+    assert (
+        "a +1.00 [0.00, 2.00] after 400 steps, +2.00 after 1,600 steps; "
+        f"b {MINUS}2.00 [{MINUS}3.00, {MINUS}1.00] after 400 steps"
+    ) in drawn
+    down = scale([(value, place_of(drawn, str(value))[1]) for value in (0, 2)])
+    filled, hollow = marks(drawn, "student"), marks(drawn, "paper")
+    for (low, high), rise in ((filled, 1), (hollow, 3)):
+        assert high[1] - low[1] == pytest.approx(down(rise) - down(0), abs=0.2)
+    first, second = (x for x, _, text in texts(drawn) if text == "400")
+    assert [filled[0][0], hollow[0][0]] == pytest.approx([first, second], abs=0.2)
+    dots = marks(drawn, "muted")
+    assert [x for x, _ in dots] == pytest.approx([first, first], abs=0.2)
 
 
-@pytest.mark.parametrize("logged", [1, 2])
-def test_what_was_looked_at_once_has_no_curves(tmp_path, logged):
-    toy = matrix(methods=(QAT,), seeds=(0,))
-    write_run(tmp_path / "results", toy, {("qat", 0): 70.0})
-    for file in (tmp_path / "results" / "stages").glob("*w2a2*/metrics.jsonl"):
-        file.write_text("".join(file.read_text().splitlines(keepends=True)[-logged:]))
-    page = tmp_path / "index.html"
-    build(tmp_path / "results", page, tmp_path / "no-reference")
-    assert page.read_text().count(">Curves<") == logged - 1
+def gains(*rows):
+    return frame("setting contrast share mean low high", *rows)
 
 
-def test_descriptions_state_the_numbers(tmp_path):
-    toy = matrix(methods=(QKD, QAT), seeds=(0, 1))
-    values = {("qkd", 0): 72.0, ("qkd", 1): 71.0, ("qat", 0): 70.0, ("qat", 1): 70.0}
-    write_run(tmp_path / "results", toy, values)
-    (content,) = collect(tmp_path / "results", tmp_path / "no-reference").contents
-    methods = summaries(content.readings.cells)
-    # t(0.975, 1) = 12.706, half width 12.706 * 0.5 = 6.35
-    assert "qkd 71.50 [65.15, 77.85]; qat 70.00 [70.00, 70.00]" in str(accuracy(methods, "a"))
-    compared = compare_all(toy.contrasts_among({"qkd", "qat"}), methods, "smoke")
-    minus = "\N{MINUS SIGN}"
-    assert f"qkd {minus} qat +1.50 [{minus}4.85, 7.85]" in str(forest(compared, "f"))
-    found = curves(methods[0], content.readings.run.records)
-    assert "in %: qkd 71.50, teacher 90.00" in str(accuracy_curves([found], "c"))
+def test_the_first_screen_s_figure_reaches_to_the_paper_s_length():
+    shown = gains(
+        ("fashion", "qkd - kd", 0.01, 1.0, 0.0, 2.0), ("cifar", "qkd - kd", 0.01, -1.0, NAN, NAN),
+        ("cifar", "qkd - kd", 0.1, 0.5, 0.0, 1.0), ("cifar", "qkd - qat", 0.1, 2.0, 1.0, 3.0),
+    )  # fmt: skip
+    for narrow in (False, True):
+        drawn = headline(shown, "h", narrow=narrow)
+        assert f"qkd - kd: fashion +1.00 [0.00, 2.00] at 1 %, cifar {MINUS}1.00 at 1 %" in drawn
+        titles = [place_of(drawn, name) for name in ("qkd - kd", "qkd - qat")]
+        assert (titles[0][0] == titles[1][0]) == narrow
+        ends = {text: (x, y) for x, y, text in texts(drawn)[::-1]}
+        across = scale([(-2, ends["1"][0]), (0, ends["100"][0])])
+        diamond, circles = marks(drawn, "student")[0], marks(drawn, "teacher")
+        ten = across(-1)
+        assert circles[1][0] == pytest.approx(ten, abs=0.2)
+        # Two settings at one length: beside each other, by as much on each side.
+        assert (diamond[0] + circles[0][0]) / 2 == pytest.approx(across(-2), abs=0.2)
+        assert diamond[0] < circles[0][0]
+        limit = [points(d) for d in paths(drawn, "stroke-dasharray:0.7,1.4")]
+        assert [x for x, _ in limit[0]] == pytest.approx([across(0)] * 2, abs=0.2)
+        assert [text for _, _, text in texts(drawn)].count("not run") == 2
+        assert {" fashion", " cifar"} <= {text for _, _, text in texts(drawn)}
 
 
-def test_a_figure_made_smaller_says_what_it_said(tmp_path):
-    content = with_intervals(tmp_path, conv1_weight=(2.0, 1.0))
-    found = curves(content.summaries[0], content.readings.run.records)
-    falling = tuple((step, 0.01 * (1 - step / 20)) for step in range(1, 21))
-    drawn = str(learning_rates([found._replace(learning_rate=falling)], "rates"))
-    rates = [float(text) for text in re.findall(r">(0\.\d{4})</text>", drawn)]
-    assert rates == [0.0, 0.0025, 0.005, 0.0075, 0.01]
-    places = re.findall(r' (?:d|x|y)="([^"]*)"', drawn)
-    assert places
-    assert not [one for one in places if re.search(r"\.\d{2}", one)]
+def test_at_the_paper_s_length_nothing_is_said_to_be_missing():
+    drawn = headline(gains(("a", "qkd - kd", 1.0, 1.0, 0.0, 2.0)), "h")
+    assert "not run" not in drawn
+    assert headline(gains(("a", "qkd - kd", 0.0, 1.0, 0.0, 2.0)), "h") is None
 
 
-def test_a_line_in_fewer_characters_goes_through_the_same_points():
+def test_one_wide_interval_leaves_the_others_legible():
+    shown = contrasts(("a", True, 1.0, -500.0, 502.0, 2), ("b", True, 2.0, 1.0, 3.0, 2))
+    drawn = forest(shown, frame("label seed points"), "a")
+    numbers = [float(t) for _, _, t in texts(drawn) if re.fullmatch(r"\d+(\.\d)?", t)]
+    assert max(numbers) <= 4
+
+
+def test_a_figure_made_smaller_says_what_it_said():
     with style():
         figure = Figure(figsize=(1, 1))
         axes = figure.add_axes((0, 0, 1, 1))
@@ -119,10 +281,24 @@ def test_a_line_in_fewer_characters_goes_through_the_same_points():
         axes.set_xlim(0, 72)
         axes.set_ylim(72, 0)
         axes.plot([0, 10, 10, 20, 30, 30], [5, 5, 7.5, 8, 8, 8], clip_on=False)
-        drawn = str(as_svg(figure, "toy", "a line"))
-    assert re.findall(r' d="([^"]*)"', drawn) == ["M0 5H10V7.5L20 8H30H30"]
-    assert "<g" not in drawn
-    assert "</g>" not in drawn
+        one = as_svg(figure, "toy", "a line")
+        axes.plot([1, 2], [1, 3], color="C0", clip_on=False)
+        axes.text(0, 0, '1.23456 style="fill: none"')
+        two = as_svg(figure, "toy", "a line")
+    assert re.findall(r' d="([^"]*)"', one) == ["M0 5H10V7.5L20 8H30H30"]
+    assert "<g" not in one
+    # Two that look alike: in a group that says how, and in their order.
+    assert re.findall(r' d="([^"]*)"', two) == ["M0 5H10V7.5L20 8H30H30", "M1 1L2 3"]
+    assert two.count("stroke-width") == 1
+    assert '1.23456 style="fill: none"</text>' in two
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_places_are_in_tenths_of_a_point(kind):
+    drawn = str(all_figures("x")[kind](lambda whole: whole))
+    places = re.findall(r' (?:d|x|y)="([^"]*)"', drawn)
+    assert places
+    assert not [one for one in places if re.search(r"\.\d{2}", one)]
 
 
 @pytest.mark.parametrize("more", [0, 1])

@@ -6,9 +6,9 @@ from itertools import pairwise
 import pytest
 
 from benchmarks.plan import plan
-from report.build import collect
-from report.histogram_figure import MOST_LAYERS, weight_histograms
-from report.histograms import histograms
+from report.figures.weights import MOST_LAYERS, weight_histograms
+from report.frames.layers import bins, learned
+from tests.report.collected import cell_row, only_section
 from tests.report.test_page import built, checked
 from tests.support.report_records import QAT, QKD, cell_of, matrix, record_of, write_run
 
@@ -52,8 +52,11 @@ def run(tmp_path):
 
 
 def of_qkd(tmp_path):
-    (content,) = collect(tmp_path / "results", tmp_path / "no-reference").contents
-    return histograms(content.summaries[0].cells[0], content.readings.run.records)
+    return cell_row(only_section(tmp_path), "qkd").records.histograms
+
+
+def drawn_of(found):
+    return str(weight_histograms(bins(found), learned(found), "toy"))
 
 
 def test_it_goes_from_the_first_step_of_the_path_to_the_last(tmp_path, run):
@@ -73,14 +76,14 @@ def test_it_goes_from_the_first_step_of_the_path_to_the_last(tmp_path, run):
 
 def test_before_and_after_are_told_apart_without_colour(tmp_path, run):
     run()
-    drawn = str(weight_histograms(of_qkd(tmp_path), "toy"))
-    assert drawn.count("stroke-dasharray:3.6,2.4;") == 2  # one a layer
-    assert drawn.count('style="fill:none;stroke:var(--student);stroke-width:1.4') == 2
+    drawn = drawn_of(of_qkd(tmp_path))
+    assert drawn.count("stroke-dasharray:3.6,2.4;") == 3  # one a layer, and one in the key
+    assert drawn.count('style="fill:none;stroke:var(--student);stroke-width:1.4') == 3
 
 
 def test_of_many_layers_some_are_drawn_the_first_and_the_last_among_them(tmp_path, run):
     run(names=[f"layer{place}" for place in range(53)])
-    drawn = str(weight_histograms(of_qkd(tmp_path), "toy"))
+    drawn = drawn_of(of_qkd(tmp_path))
     assert drawn.count(" clipped 25.0 %, then") == MOST_LAYERS
     for name in ("layer0", "layer52"):
         assert f">{name}</text>" in drawn

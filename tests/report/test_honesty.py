@@ -7,11 +7,11 @@ from msgspec.structs import replace
 from benchmarks.matrix import Skip
 from benchmarks.plan import plan
 from qkd.marks import marks
+from qkd.records.launches import launches
 from report.build import collect
-from report.facts import facts
-from report.honesty import honesty
-from report.launches import launches
-from report.overview import overview
+from report.page.facts import facts
+from report.page.honesty import honesty
+from report.page.overview import overview
 from tests.support.report_records import (
     QAT,
     QKD,
@@ -26,8 +26,8 @@ from tests.support.report_records import (
 )
 
 
-def contents(tmp_path):
-    return collect(tmp_path / "results", tmp_path / "no-reference").contents
+def sections(tmp_path):
+    return collect(tmp_path / "results", tmp_path / "no-reference").sections
 
 
 def texts(table):
@@ -48,7 +48,7 @@ def stage_of(toy, method, seed):
 
 def test_a_run_in_which_all_went_well_has_nothing_to_list(tmp_path):
     write_run(tmp_path / "results", matrix(methods=(QAT,), seeds=(0,)), {("qat", 0): 70.0})
-    kept = honesty(contents(tmp_path))
+    kept = honesty(sections(tmp_path))
     assert (kept.deviations, kept.not_done, kept.failures) == (None, None, None)
     assert len(kept.marks.rows) == len(marks())
     assert kept.counted.startswith(f"{len(marks())} values: ")
@@ -58,7 +58,7 @@ def test_the_deviations_of_every_run_each_once(tmp_path):
     for name, own in (("one", ("shorter", "smaller")), ("two", ("shorter",))):
         toy = renamed(matrix(methods=(QAT,), seeds=(0,), name=name), deviations=own)
         write_run(tmp_path / "results", toy, {("qat", 0): 70.0})
-    assert texts(honesty(contents(tmp_path)).deviations) == [
+    assert texts(honesty(sections(tmp_path)).deviations) == [
         ["shorter", "one, smoke; two, smoke"],
         ["smaller", "one, smoke"],
     ]
@@ -74,7 +74,7 @@ def test_every_cell_without_a_number_is_listed_with_its_reason(tmp_path):
     record = record_of(tmp_path / "results", stage.history)
     failure = json.loads(record.failed_file.read_text()) | {"trace": "first\n" * 9 + "last"}
     record.failed_file.write_text(json.dumps(failure))
-    kept = honesty(contents(tmp_path))
+    kept = honesty(sections(tmp_path))
     setting = "resnet8-width4 <- resnet14-width4 on toy, W2A2"
     assert texts(kept.not_done) == [
         ["toy smoke", setting, "qkd", "0, 1, 2", "skipped", "too costly"],
@@ -88,7 +88,7 @@ def test_every_cell_without_a_number_is_listed_with_its_reason(tmp_path):
 
 
 def compute(tmp_path):
-    return dict(honesty(contents(tmp_path)).checklist)["How much compute, failures included?"][0]
+    return dict(honesty(sections(tmp_path)).checklist)["How much compute, failures included?"][0]
 
 
 def test_compute_counts_each_stage_once_and_what_failed_or_was_stopped(tmp_path):
@@ -117,25 +117,25 @@ def test_the_first_screen_says_when_it_was_launched(tmp_path):
     write_run(tmp_path / "results", toy, {("qat", 0): 70.0})
     lines = launch() + launch(time="2026-11-26T00:00:00Z") + launch(matrix="other")
     (tmp_path / "results" / "launches.jsonl").write_text(lines)
-    (content,) = contents(tmp_path)
-    assert facts(content.readings).when == "2026-11-24 to 2026-11-26"
-    assert texts(overview([content], {}).runs)[0][5] == "2026-11-24 to 2026-11-26"
+    (section,) = sections(tmp_path)
+    assert facts(section).when == "2026-11-24 to 2026-11-26"
+    assert texts(overview([section], {}).runs)[0][5] == "2026-11-24 to 2026-11-26"
 
 
 def test_a_launch_that_cannot_be_read_is_a_problem(tmp_path):
     hostile = launch(time="<script>"), launch(workers=0), "half\n", launch()
     (tmp_path / "launches.jsonl").write_text("".join(hostile))
-    problems = []
-    assert len(launches(tmp_path, problems)) == 1
-    assert [problem[:24] for problem in problems] == [
-        f"launches.jsonl, line {number}, " for number in (1, 2, 3)
+    found, problems = launches(tmp_path)
+    assert len(found) == 1
+    assert [problem[:22] for problem in problems] == [
+        f"launches.jsonl, line {number}" for number in (1, 2, 3)
     ]
-    assert launches(tmp_path / "none", problems) == []
+    assert launches(tmp_path / "none") == ([], [])
 
 
 def test_the_splits_are_those_of_the_data(tmp_path):
     write_run(tmp_path / "results", matrix(methods=(QAT,), seeds=(0,)), {("qat", 0): 70.0})
-    splits = dict(honesty(contents(tmp_path)).checklist)["Which images?"]
+    splits = dict(honesty(sections(tmp_path)).checklist)["Which images?"]
     assert splits == (
         "toy: 576 training images, 64 held out for the curves, 10000 test images, 10 classes; "
         "sha256 of their content 0000000000000000.",

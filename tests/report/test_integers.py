@@ -5,14 +5,16 @@ import pytest
 from benchmarks.contrasts import PHASES
 from qkd.records.record import store_of
 from qkd.spec import Bits
-from report.cells import read
-from report.contrasts import compare_all, sentence
-from report.integers import _whole_percent, in_full, in_short, is_proven, layer_rows, of_all
-from report.outcomes import Records, Status
-from report.sources import find
-from report.summary import summaries
-from report.verdicts import NO_PROOF
-from report.words import NO_BREAK
+from report.analysis.contrasts import compare_all
+from report.analysis.verdicts import NO_PROOF
+from report.frames.cells import CellRow
+from report.frames.layers import layers_of
+from report.frames.tidy import rows
+from report.page.integers import in_full, in_short, learned_text, of_all, whole_percent
+from report.page.sentences import sentence
+from report.reading.records import Records, Status
+from report.texts import NO_BREAK
+from tests.report.collected import only_section
 from tests.report.test_csvs import PAPER, built, collected, statuses
 from tests.report.test_page import ATTACK, checked
 from tests.support import small
@@ -45,8 +47,7 @@ def plain(text):
 
 
 def readings(tmp_path):
-    section = find(tmp_path / "results", tmp_path / "none").sections[0]
-    return {reading.cell.method.name: reading for reading in read(section.run).cells}
+    return {row.method: row for row in rows(only_section(tmp_path).cells, CellRow)}
 
 
 def test_a_proven_cell_in_words(tmp_path, run):
@@ -59,12 +60,14 @@ def test_a_proven_cell_in_words(tmp_path, run):
         "network in float64 gives them (99.98 % that of float32); top-1 70.00 %, in float64 "
         "70.00 %."
     )
-    assert [tuple(row) for row in layer_rows(reading)] == [
-        ("conv1 weights", "8 signed", "255 of 255", "25.00", "interval 0.25"),
-        ("conv2 weights", "2 signed", "3 of 3", "25.00", "interval 0.25"),
-        ("conv2 inputs", "2 unsigned", "3 of 4", "3.12", "interval 0.25"),
+    layers = list(layers_of(reading))
+    assert [tuple(layer)[3:-1] for layer in layers] == [
+        ("conv1", "weights", 8, True, 255, 255, 25.0),
+        ("conv2", "weights", 2, True, 3, 3, 25.0),
+        ("conv2", "inputs", 2, False, 3, 4, 3.125),
     ]
-    assert is_proven(reading)
+    assert [learned_text(layer) for layer in layers] == ["interval 0.25"] * 3
+    assert reading.is_proven
     page = built(tmp_path)[0]
     checked(page)
     page = plain(page)
@@ -76,19 +79,24 @@ def test_a_proven_cell_in_words(tmp_path, run):
 
 def test_full_precision_needs_no_proof(tmp_path, run):
     reading = readings(tmp_path)["fp"]
-    assert (in_short(reading), in_full(reading), layer_rows(reading)) == ("", "", [])
-    assert is_proven(reading)
-    assert of_all([reading]) == "no quantized cell is done"
+    assert (in_short(reading), in_full(reading), list(layers_of(reading))) == ("", "", [])
+    assert reading.is_proven
+    assert (
+        of_all(only_section(tmp_path).cells.query("method == 'fp'")) == "no quantized cell is done"
+    )
 
 
 def test_an_old_record_is_readable_and_says_that_it_has_none(tmp_path, run):
     run(lambda result: [result.pop(name) for name in ("audit", "integer")])
     reading = readings(tmp_path)["qat"]
     assert in_short(reading) == "no proof recorded"
-    assert (in_full(reading), layer_rows(reading)) == ("", [])
-    assert not is_proven(reading)
+    assert (in_full(reading), list(layers_of(reading))) == ("", [])
+    assert not reading.is_proven
     assert reading.top1 == 70.0
-    assert of_all([reading]) == "0 of 1 quantized cells that are done run as integers"
+    assert (
+        of_all(only_section(tmp_path).cells)
+        == "0 of 1 quantized cells that are done run as integers"
+    )
     assert "no proof recorded" in built(tmp_path)[0]
 
 
@@ -96,7 +104,7 @@ def test_an_old_record_is_readable_and_says_that_it_has_none(tmp_path, run):
 def test_the_proof_holds_from_9999_in_10000_on(tmp_path, run, wrong, holds):
     run(lambda result: result.update(integer=proof(70.0, wrong)))
     reading = readings(tmp_path)["qat"]
-    assert is_proven(reading) == holds
+    assert reading.is_proven == holds
     failed = "" if holds else "proof failed, "
     agreement = f"{failed}integer agreement {100 - wrong / 100:.2f} %"
     assert plain(in_short(reading)) == f"levels ok, clipped at most 25.0 %, {agreement}"
@@ -111,7 +119,7 @@ def test_a_network_that_could_not_be_run_as_integers_says_why(tmp_path, run):
     reading = readings(tmp_path)["qat"]
     assert plain(in_short(reading)).endswith("25.0 %, no proof")
     assert in_full(reading) == f"It could not be run as integers: NoProof: {ATTACK}"
-    assert not is_proven(reading)
+    assert not reading.is_proven
     page = built(tmp_path)[0]
     assert checked(page).scripts == 1
     assert "alert('x')" not in page
@@ -199,8 +207,7 @@ def test_without_proofs_no_claim_is_supported_or_contradicted(tmp_path, scale):
     write_run(tmp_path / "results", toy, {(m, s): bumps[m][s] for m in bumps for s in range(4)})
 
     def contrast():
-        section = find(tmp_path / "results", tmp_path / "none").sections[0]
-        return compare_all(PHASES, summaries(read(section.run).cells), scale)[0]
+        return compare_all(PHASES, only_section(tmp_path).cells, scale)[0]
 
     assert contrast().verdict == ("supported" if scale == "paper" else "higher")
     edit_result(tmp_path / "results", cell_of(toy, "qat", 3).history, drop)
@@ -249,7 +256,7 @@ def test_depthwise_layers_may_be_audited_at_bits_of_their_own(tmp_path):
 
 
 def test_an_agreement_is_never_shown_higher_than_it_is():
-    assert _whole_percent(0.99988) == f"99.98{NO_BREAK}%"
-    assert _whole_percent(0.99997) == f"99.99{NO_BREAK}%"
-    assert _whole_percent(0.9999) == f"99.99{NO_BREAK}%"
-    assert _whole_percent(1.0) == f"100.00{NO_BREAK}%"
+    assert whole_percent(0.99988) == f"99.98{NO_BREAK}%"
+    assert whole_percent(0.99997) == f"99.99{NO_BREAK}%"
+    assert whole_percent(0.9999) == f"99.99{NO_BREAK}%"
+    assert whole_percent(1.0) == f"100.00{NO_BREAK}%"

@@ -6,9 +6,14 @@ import io
 import pytest
 
 from qkd.spec.history import prefix
-from report.build import build, cells_csv, collect
-from report.left_out import LeftOut, in_words, left_out, of_a_method
-from report.outcomes import Status
+from report.analysis.methods import MethodRow
+from report.build import build, collect
+from report.frames.tidy import rows
+from report.page.drawers import left_out_text
+from report.page.files import cells_csv
+from report.page.tables import method_table
+from report.reading.records import Status
+from tests.report.collected import only_section, states
 from tests.support.report_records import QAT, QKD, cell_of, edit_result, matrix, write_run
 
 PLAIN = {("qkd", 0): 70.0, ("qkd", 1): 71.0, ("qat", 0): 69.0}
@@ -28,8 +33,8 @@ def without(tmp_path, history, training, test, *files):
     edit_result(tmp_path / "results", history, lambda result: result.update(left_out=content))
 
 
-def rows(tmp_path):
-    text = cells_csv(collect(tmp_path / "results", tmp_path / "none")).decode()
+def lines(tmp_path):
+    text = cells_csv(collect(tmp_path / "results", tmp_path / "none").sections).decode()
     return {(row["method"], row["seed"]): row for row in csv.DictReader(io.StringIO(text))}
 
 
@@ -43,14 +48,15 @@ def spoilt(tmp_path, toy):
 
 
 def test_where_nothing_was_left_out_no_column_speaks_of_it(tmp_path, toy):
-    assert not {name for row in rows(tmp_path).values() for name in row if "left_out" in name}
+    assert not {name for row in lines(tmp_path).values() for name in row if "left_out" in name}
     build(tmp_path / "results", tmp_path / "index.html", tmp_path / "none")
     assert "left out as unreadable" not in (tmp_path / "index.html").read_text()
 
 
 def test_cells_csv_counts_the_whole_path_of_a_cell(tmp_path, spoilt):
     found = {
-        key: (row["left_out_training"], row["left_out_test"]) for key, row in rows(tmp_path).items()
+        key: (row["left_out_training"], row["left_out_test"])
+        for key, row in lines(tmp_path).items()
     }
     assert found == {
         ("qkd", "0"): ("5", "1"),
@@ -70,19 +76,23 @@ def test_the_method_and_the_drawer_say_so_and_names_are_escaped(tmp_path, spoilt
 
 
 def test_few_files_are_named_and_the_others_counted():
-    one = LeftOut(4, 0, ("a", "b", "c", "d", "e"))
-    assert in_words(one).endswith("(a, b, c, 2 more)")
-    assert in_words(one._replace(files=("a",))).endswith("(a)")
-    assert of_a_method([None, one, LeftOut(1, 2, ("f",))]).endswith(
-        "up to 4 training and 2 test images of a run"
-    )
-    assert of_a_method([None]) == ""
-    assert left_out([]) is None
+    assert left_out_text(4, 0, ["a", "b", "c", "d", "e"]).endswith("(a, b, c, 2 more)")
+    assert left_out_text(4, 0, ["a"]).endswith("(a)")
+    assert left_out_text(0, 0, []) == ""
+
+
+def test_a_method_says_the_most_that_a_run_of_it_went_without(tmp_path, toy):
+    without(tmp_path, cell_of(toy, "qkd", 0).history, 4, 0, "a")
+    without(tmp_path, cell_of(toy, "qkd", 1).history, 1, 2, "b")
+    section = only_section(tmp_path)
+    shown = method_table(rows(section.methods, MethodRow), "methods")
+    notes = {row.cells[0].text: row.cells[0].notes for row in shown.rows}
+    assert notes["qkd"][-1].endswith("up to 4 training and 2 test images of a run")
+    assert not [note for note in notes["qat"] if "left out" in note]
 
 
 def test_a_damaged_count_makes_the_record_unreadable(tmp_path, toy):
     without(tmp_path, cell_of(toy, "qat").history, -1, 0)
-    content = collect(tmp_path / "results", tmp_path / "none").contents[0]
-    states = {(r.cell.method.name, r.cell.seed): r.status for r in content.readings.cells}
-    assert states["qat", 0] == Status.UNREADABLE
-    assert states["qkd", 0] == Status.DONE
+    found = states(only_section(tmp_path))
+    assert found["qat", 0] == Status.UNREADABLE
+    assert found["qkd", 0] == Status.DONE

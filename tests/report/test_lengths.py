@@ -3,10 +3,11 @@
 import pytest
 from msgspec.structs import replace
 
-from report.build import collect
-from report.length_figure import description
-from report.lengths import length_table, several_lengths
-from report.words import MINUS
+from report.analysis.lengths import length_frames, several_lengths
+from report.figures.lengths import description
+from report.page.tables import length_table
+from report.texts import MINUS
+from tests.report.collected import only_section
 from tests.report.test_page import built, checked
 from tests.support.report_records import KD, QAT, QKD, matrix, write_matrix, write_run
 
@@ -15,6 +16,11 @@ TOP1S = {
     20: {"qkd": (70.0, 71.0, 72.0), "kd": (71.0, 71.5, 73.0), "qat": (69.0, 69.0, 69.0)},
     80: {"qkd": (75.0, 75.0, 76.0), "kd": (75.0, 75.0, 76.0), "qat": (70.0, 72.0, 72.0)},
 }
+
+
+def found_in(tmp_path):
+    section = only_section(tmp_path)
+    return several_lengths(section.readings.run.matrix, section.groups)
 
 
 @pytest.fixture
@@ -36,8 +42,7 @@ def write(tmp_path):
             top1s = {(name, seed): top1 for name, of in of_length for seed, top1 in enumerate(of)}
             write_run(tmp_path / "results", replace(toy, grids=(grid,)), top1s)
         write_matrix(tmp_path / "results", replace(toy, grids=tuple(grids)))
-        (content,) = collect(tmp_path / "results", tmp_path / "none").contents
-        return several_lengths(content.readings.run.matrix, content.groups)
+        return found_in(tmp_path)
 
     return write
 
@@ -54,7 +59,7 @@ def test_each_contrast_has_its_difference_at_each_length(write):
         ["qkd - kd", "-0.83 [-1.55, -0.12], undecided", "0.00, undecided"],
         ["kd - qat", "+2.83 [0.25, 5.42], undecided", "+4.00 [1.52, 6.48], undecided"],
     ]
-    said = description(found).replace(MINUS, "-")
+    said = description(length_frames(found)[0]).replace(MINUS, "-")
     first = "qkd - qat +2.00 [-0.48, 4.48] after 20 steps, +4.00 [1.52, 6.48] after 80 steps; "
     assert first in said
 
@@ -91,6 +96,5 @@ def test_a_contrast_that_ran_at_one_length_alone_is_not_shown(tmp_path, write):
     for folder in (tmp_path / "results" / "stages").iterdir():
         if "tutoring80-" in folder.name and "study" not in folder.name:
             (folder / "result.json").unlink()
-    (content,) = collect(tmp_path / "results", tmp_path / "none").contents
-    (found,) = several_lengths(content.readings.run.matrix, content.groups)
-    assert [one.contrast.label for one in found.contrasts] == [f"qkd {MINUS} qat"]
+    (found,) = found_in(tmp_path)
+    assert [contrast.label for contrast in found.contrasts] == [f"qkd {MINUS} qat"]

@@ -6,12 +6,9 @@ import numpy
 import pytest
 
 from benchmarks.contrasts import PHASES, explored
-from report.cells import read
-from report.contrasts import compare_all
-from report.mcnemar import SeedTest
-from report.parts import Accuracy
-from report.sources import find
-from report.summary import summaries
+from qkd.records.schema import Accuracy
+from report.analysis.contrasts import SeedTest, compare_all
+from tests.report.collected import only_section
 from tests.report.test_csvs import collected
 from tests.report.test_page import built, checked
 from tests.support.report_records import (
@@ -56,8 +53,7 @@ def add(tmp_path, toy, method, seed, correct):
 
 
 def compared(tmp_path, contrasts):
-    run = find(tmp_path / "results", tmp_path / "none").sections[0].run
-    return compare_all(contrasts, summaries(read(run).cells), "smoke")
+    return compare_all(contrasts, only_section(tmp_path).cells, "smoke")
 
 
 RIGHTS = {

@@ -1,6 +1,6 @@
 import pytest
 
-from report.paper import COLUMNS, PAPER, PaperError, claim, paper_file, read_paper
+from report.reading.paper import COLUMNS, PAPER, PaperError, about, paper_file, read_paper
 
 HEAD = ",".join(COLUMNS)
 GOOD = "abstract,imagenet,resnet18,qkd,4,4,71.4,derived,arithmetic"
@@ -14,10 +14,10 @@ def written(tmp_path, *lines):
 
 def test_the_committed_numbers_can_be_read():
     numbers = read_paper(PAPER)
-    assert numbers[claim("imagenet", "resnet18", "qkd", 4, 4)].top1 == 71.4
-    assert numbers[claim("ImageNet", "MobileNet_V2", "QKD", 4, 4)].mark == "derived"
-    assert numbers[claim("imagenet", "resnet18", "lsq", 2, 2)].top1 == 67.6
-    assert numbers[claim("cifar10", "resnet20", "qkd", 2, 2)].table == ""
+    assert numbers[about("imagenet", "resnet18", "qkd", 4, 4)].top1 == 71.4
+    assert numbers[about("ImageNet", "MobileNet_V2", "QKD", 4, 4)].mark == "derived"
+    assert numbers[about("imagenet", "resnet18", "lsq", 2, 2)].top1 == 67.6
+    assert numbers[about("cifar10", "resnet20", "qkd", 2, 2)].table == ""
     assert {number.mark for number in numbers.values()} == {"derived", "second-hand"}
     assert len(numbers) == 62
 
@@ -26,7 +26,7 @@ def test_a_users_file_comes_first(tmp_path):
     assert paper_file(tmp_path) == PAPER
     own = written(tmp_path, HEAD, GOOD)
     assert paper_file(tmp_path) == own
-    assert read_paper(own)[claim("imagenet", "resnet18", "qkd", 4, 4)].source == "arithmetic"
+    assert read_paper(own)[about("imagenet", "resnet18", "qkd", 4, 4)].source == "arithmetic"
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """Accuracy against cost: which points lie on the front, and what the page shows of them."""
 
+import math
 import re
 from itertools import pairwise
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,9 +12,10 @@ from hypothesis import strategies as st
 from benchmarks.plan import plan
 from qkd.records.record import store_of
 from qkd.spec import Bits
-from report.outcomes import Records, Status
-from report.pareto import MEASURES, Point, description, front
-from report.statistics import Interval, mean_interval
+from report.analysis.pareto import MEASURES, front
+from report.analysis.statistics import mean_interval
+from report.figures.results import description
+from report.reading.records import Records, Status
 from tests.report.test_page import built, checked
 from tests.support.report_records import (
     FP,
@@ -31,8 +34,15 @@ W2A2, W4A4 = (Bits(weight=bits, activation=bits) for bits in (2, 4))
 MACS = 1_000_000
 
 
-def point(cost, mean, label="some"):
-    return Point(label, cost, Interval(mean, None, None, 1))
+def points(*found):
+    """A frame of points: (cost, mean), or with a label before them."""
+    named = [one if isinstance(one[0], str) else ("some", *one) for one in found]
+    frame = pd.DataFrame(named, columns=["label", "cost", "mean"]).astype({"mean": float})
+    return frame.assign(low=math.nan, high=math.nan, on_front=front(frame))
+
+
+def on_front(*found):
+    return [one for one, is_best in zip(found, points(*found)["on_front"], strict=True) if is_best]
 
 
 def cost(bits, parameters=1000):
@@ -68,27 +78,24 @@ def run(tmp_path):
 
 
 def test_the_front_by_hand():
-    cheap, dear, best = point(1, 60), point(3, 60), point(3, 70)
-    middle, beaten = point(2, 65), point(2.5, 64.9)
-    assert front([cheap, middle, beaten, dear, best]) == [cheap, middle, best]
-    assert front([cheap, point(1, 60, "its equal")]) == [cheap, point(1, 60, "its equal")]
-    assert front([]) == []
+    cheap, dear, best, middle, beaten = (1, 60), (3, 60), (3, 70), (2, 65), (2.5, 64.9)
+    assert on_front(cheap, middle, beaten, dear, best) == [cheap, middle, best]
+    assert on_front(cheap, ("its equal", 1, 60)) == [cheap, ("its equal", 1, 60)]
+    assert on_front() == []
 
 
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 6)), min_size=1, max_size=12))
 def test_the_front_rises_and_beats_everything_behind_it(pairs):
-    candidates = [point(cost, mean) for cost, mean in sorted(pairs)]
-    best = front(candidates)
-    ends = sorted({(p.cost, p.top1.mean) for p in best})
-    assert all(a[0] < b[0] and a[1] < b[1] for a, b in pairwise(ends))
-    for one in candidates:
-        beaten = any(o.cost <= one.cost and o.top1.mean >= one.top1.mean for o in best)
-        assert beaten
-        assert (one in best) == ((one.cost, one.top1.mean) in ends)
+    candidates = sorted(pairs)
+    best = on_front(*candidates)
+    assert all(a[0] < b[0] and a[1] < b[1] for a, b in pairwise(sorted(set(best))))
+    for cost, mean in candidates:
+        assert any(other[0] <= cost and other[1] >= mean for other in best)
+        assert best.count((cost, mean)) in (0, candidates.count((cost, mean)))
 
 
 def test_the_description_holds_the_numbers():
-    candidates = [point(250, 60.5, "qat W2A2"), point(300, 50, "kd W2A2"), point(4000, 91, "fp")]
+    candidates = points(("qat W2A2", 250, 60.5), ("kd W2A2", 300, 50), ("fp", 4000, 91))
     assert description(candidates, BYTES) == (
         "Test top-1 against bytes of the packed file. On the Pareto front: qat W2A2: 0.2 kB, "
         "60.50 %; fp: 4.0 kB, 91.00 %. Behind it, 1 more: 0.3 kB, 50.00 %."

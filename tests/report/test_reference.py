@@ -7,8 +7,8 @@ from benchmarks.plan import plan
 from qkd.records.record import PRETRAINED, STAGES, State, Store
 from qkd.spec import NUMERICS
 from report.build import build, collect
-from report.commands import shortest_command
-from report.sources import REFERENCE
+from report.page.commands import shortest_command
+from report.reading.sources import REFERENCE, find
 from tests.support.report_records import KD, QAT, QKD, matrix, write_run
 
 SEEDS = (0, 1, 2)
@@ -27,7 +27,7 @@ def built(tmp_path):
 
 def compared(tmp_path):
     report = collect(tmp_path / "results", tmp_path / "reference")
-    return report.contents[0].against.sentence
+    return report.sections[0].against.sentence
 
 
 def write_reference(tmp_path, top1s, **fields):
@@ -133,10 +133,16 @@ def test_the_references_rows_are_left_out_of_the_csv_where_there_is_a_run(tmp_pa
     assert cells.count(",done,") == 3 + 9
 
 
-def test_a_matrix_with_a_target_of_its_own_is_named_by_it():
-    assert shortest_command("rivals", "laptop") == "make rivals"
-    assert shortest_command("rivals", "smoke") == "make run MATRIX=rivals SCALE=smoke"
-    assert shortest_command("mine", "laptop") == "make run MATRIX=path/to/mine.py SCALE=laptop"
+def test_a_matrix_with_a_target_of_its_own_is_named_by_it(tmp_path):
+    def command(name, scale):
+        write_run(tmp_path / "results", matrix(name=name, scale=scale), {})
+        found = find(tmp_path / "results", tmp_path / "none").sections
+        (run,) = [one.run for one in found if one.run.key == (name, scale)]
+        return shortest_command(run)
+
+    assert command("rivals", "laptop") == "make rivals"
+    assert command("rivals", "smoke") == "make run MATRIX=rivals SCALE=smoke"
+    assert command("mine", "laptop") == "make run MATRIX=path/to/mine.py SCALE=laptop"
 
 
 def test_no_path_of_the_reference_need_exist(tmp_path):

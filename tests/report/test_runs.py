@@ -5,10 +5,12 @@ from msgspec.structs import replace
 
 from benchmarks.plan import plan
 from qkd.marks import marks
-from report.build import build, collect
-from report.logs import BYTES, tail
-from report.runs import runs
-from report.values import base_of, base_table, differences, flat
+from qkd.spec import Quantization, Recipe
+from report.build import build
+from report.page.drawers import runs
+from report.page.values import base_of, base_table, differences, flat
+from report.reading.records import LOG_BYTES, log_tail
+from tests.report.collected import only_section
 from tests.support.report_records import (
     FP,
     QAT,
@@ -22,10 +24,9 @@ from tests.support.report_records import (
 
 
 def drawers(tmp_path):
-    (content,) = collect(tmp_path / "results", tmp_path / "no-reference").contents
     return {
-        (drawer.name.partition(" ")[0], drawer.name[-1]): drawer
-        for drawer in runs(content.readings, tmp_path, set()).drawers
+        (drawer.row.method, str(drawer.row.seed)): drawer
+        for drawer in runs(only_section(tmp_path), tmp_path, set()).drawers
     }
 
 
@@ -71,8 +72,8 @@ def test_the_bases_values_carry_their_marks(toy):
     table = base_table(flat(cell_of(toy, "qkd").history), "base")
     shown = {row.cells[0].text: row.cells[2].text for row in table.rows}
     known = {mark.where: mark.mark for mark in marks()}
-    assert shown["recipe.batch"] == known["qkd.spec.Recipe.batch"]
-    mark = known["qkd.spec.Quantization.initial_interval"]
+    assert shown["recipe.batch"] == known[f"{Recipe.__module__}.Recipe.batch"]
+    mark = known[f"{Quantization.__module__}.Quantization.initial_interval"]
     assert shown["student.quantization.initial_interval"] == mark
     assert shown["student.network.name"] == ""
     assert sum(mark != "" for mark in shown.values()) >= 10
@@ -103,7 +104,9 @@ def test_a_record_that_is_not_there_is_no_link(tmp_path, toy):
 def test_the_end_of_a_log_is_shown_whatever_it_holds(tmp_path, toy):
     record = record_of(tmp_path / "results", cell_of(toy, "qkd").history)
     record.log_file.write_bytes(b"1\n2\n3\n4\n5\n6 \xff</pre><script>\x1b[0m\n")
-    assert drawers(tmp_path)["qkd", "0"].log.startswith("2\n3\n4\n5\n6 \ufffd</pre><script>")
+    assert drawers(tmp_path)["qkd", "0"].row.records.log.startswith(
+        "2\n3\n4\n5\n6 \ufffd</pre><script>"
+    )
     build(tmp_path / "results", tmp_path / "index.html", tmp_path / "no-reference")
     page = (tmp_path / "index.html").read_text()
     assert "6 \ufffd&lt;/pre&gt;&lt;script&gt;\ufffd[0m" in page
@@ -112,17 +115,16 @@ def test_the_end_of_a_log_is_shown_whatever_it_holds(tmp_path, toy):
 
 def test_a_long_log_is_read_from_its_end(tmp_path):
     log = tmp_path / "log.txt"
-    log.write_text("x" * 10 * BYTES + "\nlast\n")
-    assert tail(log).endswith("\nlast")
-    assert len(tail(log)) <= BYTES
-    assert tail(tmp_path / "none") == tail(tmp_path) == ""
+    log.write_text("x" * 10 * LOG_BYTES + "\nlast\n")
+    assert log_tail(log).endswith("\nlast")
+    assert len(log_tail(log)) <= LOG_BYTES
+    assert log_tail(tmp_path / "none") == log_tail(tmp_path) == ""
 
 
 def test_a_long_message_is_shortened_in_the_list_and_whole_in_the_drawer(tmp_path, toy):
     stage = plan(toy.cells()).stages[cell_of(toy, "qat", 1).history.digest].stage
     write_failed(tmp_path / "results", stage, "no " * 500)
-    (content,) = collect(tmp_path / "results", tmp_path / "no-reference").contents
-    found = runs(content.readings, tmp_path, set())
+    found = runs(only_section(tmp_path), tmp_path, set())
     (row,) = [row for row in found.table.rows if row.cells[3].text == "failed"]
     assert len(row.cells[3].plain) < 250
-    assert drawers(tmp_path)["qat", "1"].message.count("no ") >= 499
+    assert drawers(tmp_path)["qat", "1"].row.message.count("no ") >= 499

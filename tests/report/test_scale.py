@@ -10,7 +10,7 @@ from benchmarks import ablation
 from benchmarks.plan import plan
 from qkd.spec import Bits
 from report.build import build
-from report.section import MOST_DRAWN
+from report.page.section import MOST_DRAWN
 from tests.support.report_records import edit_result, matrix, record_of, write_run
 
 MOST_BYTES = 1_500_000

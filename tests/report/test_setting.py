@@ -10,11 +10,11 @@ from baselines.methods import with_quantizer
 from benchmarks.contrasts import Contrast, explored
 from benchmarks.matrix import Matrix
 from qkd.spec.value import decode
-from report.cells import read
-from report.contrasts import compare_all
-from report.setting import stands
-from report.sources import find
-from report.summary import summaries
+from report.analysis.contrasts import compare_all
+from report.analysis.methods import MethodRow
+from report.frames.settings import stands
+from report.frames.tidy import rows
+from tests.report.collected import only_section
 from tests.report.test_page import built, checked
 from tests.support.report_records import KD, QAT, QKD, SS_CS, matrix, write_matrix, write_run
 
@@ -30,21 +30,19 @@ def two_grids(second=(QKD_LSQ, QAT_LSQ), contrasts=None, **recipe):
     return replace(toy, grids=(first, other), contrasts=contrasts)
 
 
-def summarised(tmp_path, content, top1s):
+def collected(tmp_path, content, top1s):
     write_run(tmp_path / "results", content, top1s)
-    run = find(tmp_path / "results", tmp_path / "none").sections[0].run
-    return run, summaries(read(run).cells)
+    return only_section(tmp_path)
 
 
 def test_grids_that_differ_in_a_learning_rate_are_one_setting_that_names_it(tmp_path):
     toy = two_grids(weight_interval_learning_rate=0.01)
     top1s = {(m, s): v + s / 4 for m, v in (("qkd", 72.0), ("qkd-lsq", 70.0)) for s in SEEDS}
-    _, found = summarised(tmp_path, toy, top1s)
-    assert [one.name for one in found] == ["qkd", "qat", "qkd-lsq", "qat-lsq"]
-    assert {one.setting.label for one in found} == {
-        "resnet8-width4 <- resnet14-width4 on toy, W2A2"
-    }
-    (compared,) = compare_all((explored("qkd", "qkd-lsq", "?"),), found, "smoke")
+    section = collected(tmp_path, toy, top1s)
+    found = rows(section.methods, MethodRow)
+    assert [one.method for one in found] == ["qkd", "qat", "qkd-lsq", "qat-lsq"]
+    assert {one.setting for one in found} == {"resnet8-width4 <- resnet14-width4 on toy, W2A2"}
+    (compared,) = compare_all((explored("qkd", "qkd-lsq", "?"),), section.cells, "smoke")
     assert compared.differences == {0: 2.0, 1: 2.0, 2: 2.0}
     page = built(tmp_path)
     checked(page)
@@ -59,8 +57,9 @@ def test_grids_of_other_lengths_or_batches_stand_apart(tmp_path):
         assert two_grids(**recipe).places() == (0, 1)
     toy = two_grids(second=(QKD, QAT), horizon=40)
     top1s = {(m, s): 70.0 + s for m in ("qkd", "qat") for s in SEEDS}
-    _, found = summarised(tmp_path, toy, top1s)
-    assert [(one.name, one.setting.label[-16:]) for one in found] == [
+    section = collected(tmp_path, toy, top1s)
+    found = rows(section.methods, MethodRow)
+    assert [(one.method, one.setting[-16:]) for one in found] == [
         ("qkd", "W2A2; horizon 20"), ("qat", "W2A2; horizon 20"),
         ("qkd", "W2A2; horizon 40"), ("qat", "W2A2; horizon 40"),
     ]  # fmt: skip
@@ -113,8 +112,9 @@ def test_settings_that_nothing_tells_apart_are_numbered(tmp_path):
     toy = matrix(methods=(QKD, QAT), seeds=(0,))
     again = replace(toy.grids[0], seeds=(1,))
     top1s = {(m, s): 70.0 for m in ("qkd", "qat") for s in (0, 1)}
-    _, found = summarised(tmp_path, replace(toy, grids=(*toy.grids, again)), top1s)
-    assert {one.setting.label[-12:] for one in found} == {"W2A2; grid 1", "W2A2; grid 2"}
+    section = collected(tmp_path, replace(toy, grids=(*toy.grids, again)), top1s)
+    found = rows(section.methods, MethodRow)
+    assert {one.setting[-12:] for one in found} == {"W2A2; grid 1", "W2A2; grid 2"}
 
 
 def test_the_family_of_the_fixed_contrasts_spans_the_grids(tmp_path):
@@ -124,8 +124,8 @@ def test_the_family_of_the_fixed_contrasts_spans_the_grids(tmp_path):
     )
     values = {"qkd": (71.0, 72.0, 73.0), "qat": (70.0, 70.0, 70.0), "qkd-lsq": (70.0, 70.5, 70.3)}
     top1s = {(m, s): v for m, row in values.items() for s, v in enumerate(row)}
-    run, found = summarised(tmp_path, toy, top1s)
-    compared = compare_all(run.matrix.contrasts_among(values.keys() | {"qat-lsq"}), found, "smoke")
+    section = collected(tmp_path, toy, top1s)
+    compared = compare_all(toy.contrasts_among(values.keys() | {"qat-lsq"}), section.cells, "smoke")
     # Differences 1, 2, 3: p 0.07418; of the family of two, one was not run.
     assert [one.corrected for one in compared[:2]] == [pytest.approx(0.14836, abs=1e-4), None]
     assert compared[2].corrected == compared[2].paired.p

@@ -7,7 +7,9 @@ from msgspec.structs import replace
 from benchmarks.speed.figures import Figure, Machine, MachineSpeed, Point, judged
 from qkd.spec.value import encode
 from report.build import build
-from report.speed import _row, speed_views
+from report.page.speed import COLUMNS, speed_view
+from report.page.table import table
+from report.reading.speeds import speeds
 
 MACHINE = Machine(
     name="toy", processor="Toy <b>7</b>", device="cpu", cores=2, threads=1, torch="2.0",
@@ -32,12 +34,15 @@ def written(folder, speed=SPEED, name="toy.json"):
 
 
 def test_goals_met_and_missed_are_said_with_the_gap(tmp_path):
-    (view,), problems = speed_views(written(tmp_path), tmp_path / "none")
+    problems = []
+    (found,) = speeds(written(tmp_path), problems, tmp_path / "none")
     assert problems == []
+    view = speed_view(found, "toy")
     (shown,) = view.tables
     assert shown.lead == "Quantized step"
     assert [row.cells[4].text for row in shown.rows] == ["met", "missed by 0.38"]
-    assert _row(judged(CLOSE)).cells[4].text == "missed by 0.003"
+    (close,) = table("close", "", COLUMNS, [judged(CLOSE)]).rows
+    assert close.cells[4].text == "missed by 0.003"
     assert shown.rows[0].cells[2].text == "1.00 to 1.20"
     assert view.skipped == ("peers: not installed",)
     assert "4 0.50, 8 1.00" in view.growth
@@ -47,7 +52,7 @@ def test_ones_own_file_hides_the_committed_one_of_its_name(tmp_path):
     own = written(tmp_path / "own", replace(SPEED, machine=replace(MACHINE, processor="Mine")))
     committed = written(tmp_path / "committed") / "speed"
     written(tmp_path / "committed", name="other.json")
-    titles = [view.title for view in speed_views(own, committed)[0]]
+    titles = [one.machine.processor for one in speeds(own, [], committed)]
     assert titles == ["Mine", "Toy <b>7</b>"]
 
 
@@ -57,8 +62,8 @@ def test_a_damaged_file_is_a_problem_and_hides_no_other(tmp_path):
     content["figures"][0]["ratio"] = -1
     (tmp_path / "speed" / "edited.json").write_text(json.dumps(content))
     (tmp_path / "speed" / "half.json").write_bytes(encode(SPEED)[:100])
-    views, problems = speed_views(tmp_path, tmp_path / "none")
-    assert len(views) == 1
+    problems = []
+    assert len(speeds(tmp_path, problems, tmp_path / "none")) == 1
     assert len(problems) == 2
     assert "edited.json cannot be read" in problems[0]
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from report.statistics import (
+from report.analysis.statistics import (
     holm,
     mcnemar,
     mean_interval,

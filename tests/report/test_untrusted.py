@@ -9,12 +9,11 @@ from qkd.records.files import printable
 from qkd.records.record import store_of
 from qkd.spec import Method
 from report.__main__ import main
-from report.cells import read
-from report.content import Content, groups
-from report.outcomes import Records
-from report.sources import Run
-from report.summary import summaries
-from report.terminal import print_summary
+from report.analysis.sections import section
+from report.page.terminal import print_summary
+from report.reading.readings import read
+from report.reading.records import Records
+from report.reading.sources import Run
 from tests.support.report_records import (
     QAT,
     QKD,
@@ -151,10 +150,8 @@ def test_a_file_name_controls_no_terminal(tmp_path, places, capsys):
 def test_a_name_controls_no_terminal_and_is_no_markup(tmp_path, capsys):
     evil = Method(name="\x1b[2J[red]qat", shares=QAT.shares)
     toy = replace(matrix(methods=(evil,), seeds=(0,)), name="\x1b[1m[bold]x")
-    readings = read(Run(toy, Records(store_of(tmp_path))))
-    own = summaries(readings.cells)
-    content = Content(readings, own, False, None, groups(toy, own))
-    print_summary((content,), Console(width=100, color_system=None))
+    found = section(read(Run(toy, Records(store_of(tmp_path)))), {})
+    print_summary((found,), Console(width=100, color_system=None))
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
     assert "\ufffd[1m[bold]x at scale smoke" in shown

@@ -37,12 +37,12 @@ def test_a_layer_by_hand():
     network[2].weight.data.copy_(weights.view(7, 1, 1, 1))
     network[2].weight_quantizer.interval.data.fill_(0.5)
     row = weight_histograms(network)[1]
-    assert len(row["counts"]) == 34
+    assert len(row.counts) == 34
     # Bin 0 is what lies below -2; bin n begins at -2 + (n - 1) / 8.
-    found = {n: count for n, count in enumerate(row["counts"]) if count}
+    found = {n: count for n, count in enumerate(row.counts) if count}
     assert found == {0: 1, 1: 1, 9: 1, 17: 1, 19: 1, 27: 1, 33: 1}
-    assert row["clipped"] == 4 / 7
-    assert (row["layer"], row["learned"]) == ("2", {"interval": 0.5})
+    assert row.clipped == 4 / 7
+    assert (row.layer, row.learned) == ("2", {"interval": 0.5})
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4])
@@ -53,8 +53,8 @@ def test_our_quantizers_counts_are_those_of_the_weights_over_the_interval(bits):
     ):
         weights = layer.weight.detach().double()
         places = weights / layer.weight_quantizer.interval.detach().double()
-        assert row["layer"] == name
-        assert row["counts"] == counted(places.flatten().numpy())
+        assert row.layer == name
+        assert list(row.counts) == counted(places.flatten().numpy())
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -62,15 +62,15 @@ def test_every_quantizers_weights_are_counted_once_and_clipped_as_in_the_audit(p
     network = network_of("mobilenet", path, bits=4)
     audited = {row.layer: row.weights for row in audit(network, images_of(8))}
     rows = weight_histograms(network)
-    assert [row["layer"] for row in rows] == list(audited)
+    assert [row.layer for row in rows] == list(audited)
     beyond = [n for n in range(len(EDGES) + 1) if not EDGES.index(-1) < n <= EDGES.index(1)]
     for row, (name, layer) in zip(rows, quantized_layers(network), strict=True):
         elements = layer.weight.numel()
-        assert sum(row["counts"]) == elements
+        assert sum(row.counts) == elements
         for word in ("clipped", "learned"):
-            assert row[word] == getattr(audited[name], word)
-        outside = sum(row["counts"][n] for n in beyond)
-        assert row["clipped"] * elements <= outside + 1e-9
+            assert getattr(row, word) == getattr(audited[name], word)
+        outside = sum(row.counts[n] for n in beyond)
+        assert row.clipped * elements <= outside + 1e-9
 
 
 def test_a_stage_begins_where_the_one_before_it_ended(trained):
@@ -80,7 +80,7 @@ def test_a_stage_begins_where_the_one_before_it_ended(trained):
     for history, found in ((ONE, one), (TWO, two), (THREE, three)):
         record = trained.record(history)
         audited = record.read_json(record.result_file)["audit"]
-        assert found["edges"] == EDGES
+        assert found["edges"] == list(EDGES)
         assert [row["layer"] for row in found["before"]] == [row["layer"] for row in audited]
         for row, layer in zip(found["after"], audited, strict=True):
             assert row["learned"] == layer["weights"]["learned"]

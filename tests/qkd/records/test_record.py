@@ -1,10 +1,12 @@
 import json
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from qkd.records.lock import Lock
 from qkd.records.record import STAGES, BadRecord, Record, State, Store, readable_name, store_of
+from qkd.records.schema import Line
 from tests.support import small
 
 STAGE = small.stage(*small.CO_STUDIED)
@@ -111,10 +113,15 @@ def test_a_missing_file_is_a_bad_record(record):
         record.read_json(record.environment_file)
 
 
+def line(step):
+    return Line(step=step, phase="self-study", losses={"a": 0.5}, learning_rate=0.1)
+
+
 def test_no_number_that_is_none_is_written(record):
-    for write in (record.append_metrics, lambda c: record.write_json(record.result_file, c)):
-        with pytest.raises(ValueError, match="not JSON compliant"):
-            write({"loss": float("nan")})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        record.write_json(record.result_file, {"loss": float("nan")})
+    with pytest.raises(ValueError, match="only finite numbers"):
+        msgspec.structs.replace(line(1), losses={"a": float("nan")})
     assert record.metrics() == []
     assert not record.result_file.exists()
 
@@ -122,21 +129,24 @@ def test_no_number_that_is_none_is_written(record):
 def test_lines_are_appended_and_cut_back(record):
     assert record.metrics() == []
     record.cut_metrics(0)
-    first = record.append_metrics({"step": 1})
-    assert record.append_metrics({"step": 2}) == 2 * first
+    first = record.append_metrics(line(1))
+    assert record.append_metrics(line(2)) == 2 * first
     with record.metrics_file.open("ab") as file:
         file.write(b'{"step"')  # a killed writer's
     with pytest.raises(BadRecord, match="line 3"):
         record.metrics()
     record.cut_metrics(first)
-    assert record.metrics() == [{"step": 1}]
+    assert record.metrics() == [line(1)]
     with pytest.raises(BadRecord, match="has lost lines"):
         record.cut_metrics(first + 1)
 
 
-@pytest.mark.parametrize("line", ["3", "{", '{"loss": Infinity}'])
+WHOLE = '{"step": 1, "phase": "a", "losses": {}, "learning_rate": 0}\n'
+
+
+@pytest.mark.parametrize("line", ["3", "{", '{"loss": Infinity}', '{"step": 1}'])
 def test_a_bad_line_is_named(record, line):
-    record.metrics_file.write_text('{"step": 1}\n' + line + "\n")
+    record.metrics_file.write_text(WHOLE + line + "\n")
     with pytest.raises(BadRecord, match="line 2"):
         record.metrics()
 

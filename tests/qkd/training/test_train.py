@@ -123,7 +123,7 @@ def test_tutoring_without_co_study_uses_the_pre_trained_teacher(trained, runtime
     teacher = small.loaded(store.record(small.PAIR.teacher_start))["student"]["network"]
     loaded = teacher_at_start(stage, store, CPU).network.state_dict()
     assert small.same(dict(loaded), frozen(teacher))
-    assert "teacher" not in run(stage, store, runtime).metrics()[-1]
+    assert "teacher" not in small.written(run(stage, store, runtime))[-1]
 
 
 def test_a_record_holds_its_fixed_set_of_files(trained):
@@ -147,7 +147,7 @@ def test_every_image_is_evaluated_once_and_every_number_is_finite(trained):
     for record in trained.records():
         result = record.read_json(record.result_file)
         sides = [result["student"], *([result["teacher"]] if "teacher" in result else [])]
-        for line in record.metrics():
+        for line in small.written(record):
             assert line["student"]["images"] == 64
             assert all(math.isfinite(v) for v in line["losses"].values())
         for side in sides:
@@ -157,7 +157,7 @@ def test_every_image_is_evaluated_once_and_every_number_is_finite(trained):
 
 
 def test_a_line_of_metrics_every_fifth_step_with_both_sides_in_co_study(trained):
-    lines = trained.record(CO_STUDIED).metrics()
+    lines = small.written(trained.record(CO_STUDIED))
     assert [line["step"] for line in lines] == [25, 30, 35, 40]
     for line in lines:
         assert line["phase"] == "co-study"
@@ -175,7 +175,9 @@ def test_a_line_of_metrics_every_fifth_step_with_both_sides_in_co_study(trained)
 
 def test_the_best_so_far_is_the_first_best_of_all_lines_since_the_start(trained):
     lines = [
-        line for h in (SELF_STUDIED, CO_STUDIED, TUTORED) for line in trained.record(h).metrics()
+        line
+        for h in (SELF_STUDIED, CO_STUDIED, TUTORED)
+        for line in small.written(trained.record(h))
     ]
     record = trained.record(TUTORED)
     best = record.read_json(record.result_file)["held_out"]

@@ -23,7 +23,7 @@ from qkd.weights import published
 from qkd.weights.files import BadWeights, place
 from qkd.weights.published import FILES, digest_of, torchvision
 from qkd.weights.reading import fill
-from report.runs import in_words
+from report.page.drawers import in_words
 from tests.qkd.training.test_ready import matrix, matrix_file
 from tests.qkd.weights.test_weights import assert_same_state, network
 from tests.support import small

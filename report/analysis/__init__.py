@@ -1,0 +1,1 @@
+"""What the frames say: means, contrasts, claims, comparisons. Pure functions of frames."""

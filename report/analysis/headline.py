@@ -1,0 +1,106 @@
+"""The first screen's numbers: a row a setting, QKD beside what it is to beat."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+from qkd.records.schema import Accuracy
+from qkd.spec import History, Method
+from report.analysis.contrasts import Compared
+from report.analysis.evidence import SHOWN_SCALES
+from report.analysis.methods import MethodRow
+from report.analysis.sections import Section
+from report.frames.cells import CellRow
+from report.frames.tidy import rows, tidy
+from report.reading.readings import CellRecords
+
+QKD = "qkd"
+CONTRASTS = ((QKD, "kd"), (QKD, "qat"))
+
+
+class HeadlineRow(NamedTuple):
+    """A setting in which QKD has run. ``setting`` says pair, data and bits, ``anchor`` where it
+    stands on the page; ``share`` is its length of training, of the paper's. ``full_precision`` is
+    what the student began as, ``methods`` are those of the setting by name, ``contrasts`` QKD's by
+    what it is compared with."""
+
+    anchor: str
+    setting: str
+    steps: int
+    share: float
+    full_precision: Accuracy | None
+    methods: dict[str, MethodRow]
+    contrasts: dict[str, Compared]
+
+
+def headline(sections: Sequence[Section]) -> list[HeadlineRow]:
+    """The settings in the order of the page, longest training first. Of a setting that two matrices
+    have, the one with more seeds; smoke runs say nothing of any method."""
+    found: dict[tuple[str, int], HeadlineRow] = {}
+    for section in sections:
+        if section.scale in SHOWN_SCALES:
+            for row in _of(section):
+                key = row.setting, row.steps
+                if key not in found or row.methods[QKD].n > found[key].methods[QKD].n:
+                    found[key] = row
+    return sorted(found.values(), key=lambda row: -row.share)
+
+
+def _of(section: Section) -> Iterator[HeadlineRow]:
+    for group in section.groups:
+        methods = {one.method: one for one in rows(group.methods, MethodRow)}
+        if QKD not in methods or not methods[QKD].n:
+            continue
+        qkd = methods[QKD]
+        records = rows(group.cells[group.cells["method"] == QKD], CellRow)[0].records
+        cell = records.cell
+        yield HeadlineRow(
+            anchor=section.anchor,
+            setting=f"{qkd.student} \N{LEFTWARDS ARROW} {qkd.teacher} on {qkd.dataset}, {qkd.bits}",
+            steps=qkd.steps,
+            share=_share(cell.history, cell.method),
+            full_precision=_full_precision(records),
+            methods=methods,
+            contrasts={
+                one.contrast.second: one
+                for one in group.compared
+                if (one.contrast.first, one.contrast.second) in CONTRASTS and one.paired
+            },
+        )
+
+
+def _share(history: History, method: Method) -> float:
+    """The passes over the images that are trained on, of those that the paper makes."""
+    return history.steps / history.data.epoch_steps(history.recipe.batch) / method.epochs
+
+
+def _full_precision(records: CellRecords) -> Accuracy | None:
+    """Of the network that the student began as, on the test images; None where it is not known."""
+    start = records.cell.history.student.start
+    result = records.starts[0].result if start else None
+    return result.student if result else None
+
+
+class HeadlineDifference(NamedTuple):
+    """A difference of the first screen's figure, in points."""
+
+    setting: str
+    contrast: str
+    share: float
+    mean: float
+    low: float | None
+    high: float | None
+
+
+def difference_rows(found: Sequence[HeadlineRow]) -> pd.DataFrame:
+    """QKD's differences by setting and length."""
+    return tidy(
+        HeadlineDifference,
+        (
+            HeadlineDifference(row.setting, one.contrast.label, row.share, *one.paired[:3])
+            for second in (second for _, second in CONTRASTS)
+            for row in found
+            if (one := row.contrasts.get(second)) and one.paired
+        ),
+    )

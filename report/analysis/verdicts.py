@@ -1,0 +1,36 @@
+"""The words that a comparison ends in, and the margin that they rest on."""
+
+from report.analysis.statistics import Interval
+
+COMPARED_SCALE = "paper"  # alone is set against the paper's claims and numbers
+MARGIN = 0.5
+
+REPRODUCED = "reproduced"
+NOT_REPRODUCED = "not reproduced"
+INCONCLUSIVE = "inconclusive"
+IDENTICAL = "identical"
+SINGLE_RUN = "single run"
+FAILED = "failed"
+NOT_RUN = "not run"
+NOT_COMPARED = "not compared"
+NO_PROOF = "no integer proof"
+
+
+def equivalence(difference: Interval, margin: float = MARGIN) -> str:
+    """Reproduced where the 90 % interval of the difference lies within the margin, not reproduced
+    where it lies wholly outside, else inconclusive; single run where there is no interval."""
+    if difference.low is None or difference.high is None:
+        return SINGLE_RUN
+    if -margin <= difference.low and difference.high <= margin:
+        return REPRODUCED
+    if difference.low > margin or difference.high < -margin:
+        return NOT_REPRODUCED
+    return INCONCLUSIVE
+
+
+def overall(verdicts: list[str]) -> str:
+    """One word for several comparisons: as good as the worst of them."""
+    for worst in (NOT_REPRODUCED, INCONCLUSIVE, SINGLE_RUN):
+        if worst in verdicts:
+            return worst
+    return REPRODUCED if verdicts else NOT_COMPARED

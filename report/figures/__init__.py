@@ -1,0 +1,1 @@
+"""Figures: seaborn and matplotlib on frames, as SVG that follows the page's colours."""

@@ -1,0 +1,1 @@
+"""What is shown: tables, sentences, drawers, the page and the files beside it."""

@@ -1,0 +1,1 @@
+"""Everything that is read, once: matrices, records, launches, logs, claimed numbers, speeds."""

@@ -1,0 +1,96 @@
+"""Which matrices there are to report: the user's, and the committed references."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import benchmarks
+from benchmarks.matrix import Matrix
+from benchmarks.plan import plan
+from qkd.records.launches import launches
+from qkd.records.record import PRETRAINED, STAGES, Store, store_of
+from qkd.records.schema import Launch
+from qkd.spec.value import decode
+from report.reading.records import BAD_FILE, Records, reason
+
+REFERENCE = PRETRAINED.parent
+MATRICES = "matrices"
+SCALES = ("paper", "laptop", "smoke")
+
+Key = tuple[str, str]
+
+
+class Run(NamedTuple):
+    """A matrix at a scale, and where its records are; ``launches`` are those of its results.
+
+    ``is_ours``: it is one of the project's own matrices, which ``make`` knows by its name.
+    """
+
+    matrix: Matrix
+    records: Records
+    launches: tuple[Launch, ...] = ()
+    is_ours: bool = False
+
+    @property
+    def key(self) -> Key:
+        """The matrix's name and its scale."""
+        return self.matrix.name, self.matrix.scale
+
+
+class Shown(NamedTuple):
+    """A section of the page: a run, whether it is the reference itself, else what it is set
+    beside."""
+
+    run: Run
+    is_reference: bool
+    reference: Run | None
+
+
+class Sources(NamedTuple):
+    """All sections in the order of the page, and the matrix files that cannot be read."""
+
+    sections: tuple[Shown, ...]
+    problems: tuple[str, ...]
+
+
+def find(results: Path, reference: Path = REFERENCE) -> Sources:
+    """The user's matrices, each beside its reference, then the references of which no run is."""
+    problems: list[str] = []
+    own = _runs(results / MATRICES, store_of(results), problems)
+    references: dict[Key, Run] = {}
+    for folder in sorted(path for path in reference.glob("*") if (path / MATRICES).is_dir()):
+        store = Store(folder / STAGES, read_only=[PRETRAINED])
+        references |= _runs(folder / MATRICES, store, problems)
+    sections = [Shown(own[key], False, references.get(key)) for key in _ordered(own)]
+    alone = [key for key in _ordered(references) if key not in own]
+    sections += [Shown(references[key], True, None) for key in alone]
+    return Sources(tuple(sections), tuple(problems))
+
+
+def _runs(folder: Path, store: Store, problems: list[str]) -> dict[Key, Run]:
+    records = Records(store)
+    launched, unread = launches(folder.parent)
+    problems += unread
+    runs: dict[Key, Run] = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            matrix = decode(path.read_bytes(), Matrix)
+            plan(matrix.cells())
+        except BAD_FILE as error:
+            problems.append(f"{path.name} is no matrix that can be read: {reason(error)}")
+            continue
+        own = [one for one in launched if (one.matrix, one.scale) == (matrix.name, matrix.scale)]
+        run = Run(matrix, records, tuple(own), _is_ours(matrix.name))
+        if run.key in runs:
+            problems.append(f"{path.name} describes {' at scale '.join(run.key)} a second time")
+            continue
+        runs[run.key] = run
+    return runs
+
+
+def _is_ours(name: str) -> bool:
+    return (Path(benchmarks.__file__).parent / f"{name}.py").exists()
+
+
+def _ordered(keys: Iterable[Key]) -> list[Key]:
+    return sorted(keys, key=lambda key: (key[0], SCALES.index(key[1])))

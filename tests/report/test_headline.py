@@ -1,0 +1,67 @@
+"""The first screen: a row a setting, with numbers that can be checked by hand."""
+
+import math
+
+import pytest
+
+from report.analysis.headline import difference_rows, headline
+from report.build import collect
+from report.page.overview import overview
+from report.reading.sources import REFERENCE
+from tests.support.report_records import FP, KD, QAT, QKD, matrix, write_run
+
+TOP1S = {"qkd": (72.0, 72.4), "qat": (70.0, 71.0), "kd": (73.0, 73.0)}
+
+
+def told(tmp_path, scale="laptop", methods=(FP, QKD, QAT, KD)):
+    toy = matrix(methods=methods, seeds=(0, 1), scale=scale)
+    values = {
+        (name, seed): value
+        for name, own in TOP1S.items()
+        for seed, value in enumerate(own)
+        if name in {method.name for method in methods}
+    }
+    write_run(tmp_path / "results", toy, values)
+    return collect(tmp_path / "results", tmp_path / "none").sections
+
+
+def test_a_row_has_what_qkd_is_to_beat_and_its_differences(tmp_path):
+    (row,) = headline(told(tmp_path))
+    assert {name: row.methods[name].mean for name in ("qkd", "qat", "kd")} == pytest.approx(
+        {"qkd": 72.2, "qat": 70.5, "kd": 73.0}
+    )
+    differences = {second: one.paired.mean for second, one in row.contrasts.items()}
+    assert differences == pytest.approx({"kd": -0.8, "qat": 1.7})
+    history = told(tmp_path)[0].cells.query("method == 'qkd'")["records"].iloc[0].cell.history
+    trained_on = history.data.train_images - history.data.held_out
+    passes = history.steps / (trained_on // history.recipe.batch)
+    assert row.steps == history.steps
+    assert row.share == pytest.approx(passes / QKD.epochs)
+
+
+@pytest.mark.parametrize(
+    ("scale", "methods"), [("smoke", (FP, QKD, QAT, KD)), ("laptop", (FP, QAT, KD))]
+)
+def test_smoke_runs_and_runs_without_qkd_have_no_row(tmp_path, scale, methods):
+    sections = told(tmp_path, scale, methods)
+    assert headline(sections) == []
+    assert difference_rows([]).empty
+    assert overview(sections, {}).headline is None
+    assert overview(sections, {}).figures == ()
+
+
+def test_of_two_matrices_with_one_setting_the_one_with_more_seeds_is_shown():
+    rows = headline(collect(REFERENCE / "none", REFERENCE).sections)
+    settings = [(row.setting, row.steps) for row in rows]
+    assert len(set(settings)) == len(settings) == 3  # the rivals' setting is the ablation's
+    assert [row.methods["qkd"].n for row in rows] == [3, 3, 5]
+    assert [row.share for row in rows] == sorted((row.share for row in rows), reverse=True)
+    assert all(0 < row.share < 0.03 for row in rows)
+    assert all(math.isfinite(row.full_precision.loss) for row in rows)
+
+
+def test_the_difference_of_a_row_is_that_of_its_cells():
+    for row in headline(collect(REFERENCE / "none", REFERENCE).sections):
+        ours, theirs = row.methods["qkd"].top1s, row.methods["kd"].top1s
+        by_hand = [ours[seed] - theirs[seed] for seed in sorted(ours)]
+        assert row.contrasts["kd"].paired.mean == pytest.approx(sum(by_hand) / len(by_hand))
