@@ -8,11 +8,11 @@ from qkd.data.batches import evaluation_batches
 from qkd.data.photos.files import Part
 from qkd.measures.audit import audit
 from qkd.measures.evaluate import Answers
-from qkd.measures.integer import prove
+from qkd.measures.proof import prove
 from qkd.spec import Data
 
 AUDITED = 128
-BATCH = 25  # few, so that float64 activations stay in a core's cache
+BATCH = 16  # few, so that float64 activations stay in a core's cache
 
 
 def evidence(network: nn.Module, images: Part, data: Data, tested: Answers) -> dict[str, Any]:

@@ -12,13 +12,9 @@ The reference is the fake-quantized network in float64. In float32 a value on a 
 fall on either side, and the difference cascades: that agreement is recorded, and proves nothing.
 """
 
-import copy
-import time
-from collections.abc import Iterable
 from typing import cast
 
 import torch
-from msgspec.structs import replace
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
@@ -26,7 +22,6 @@ from qkd.quantizers.codes import TOLERANCE, Codes
 from qkd.quantizers.layers import QuantizedConv2d, QuantizedLinear
 from qkd.quantizers.quantizer import Quantizer
 from qkd.quantizers.signs import trace
-from qkd.records.schema import Proof
 
 INT32 = 2**31
 # Every whole number up to here is a float32, so that sums below it are exact in any order.
@@ -61,6 +56,7 @@ class IntegerLayer(nn.Module):
     """
 
     factor: Tensor
+    scale: Tensor
     shift: Tensor
     weight: Tensor
 
@@ -71,14 +67,16 @@ class IntegerLayer(nn.Module):
         norm: nn.BatchNorm2d | None = None,
     ) -> None:
         super().__init__()
-        self.layer = layer
+        self.layer, self.norm = layer, norm
         codes = cast(Quantizer, layer.weight_quantizer).codes(layer.weight)
         integers, scale = _without_offset(name, codes)
-        factor, shift = _normalisation(layer, norm)
+        bias = integers.new_zeros(len(integers)) if layer.bias is None else layer.bias.detach()
+        factor, shift = normalisation(bias, norm)
         shape = (-1, 1, 1) if isinstance(layer, QuantizedConv2d) else (-1,)
         self.register_buffer("weight", integers)
+        self.register_buffer("scale", scale)
         self.register_buffer("factor", (factor * scale).view(shape))
-        self.register_buffer("shift", shift.view(shape))
+        self.register_buffer("shift", shift.clone().view(shape))
         self.sees_pixels = isinstance(layer.input_quantizer, nn.Identity)
         self.number = torch.float64 if self.sees_pixels else self._number(name)
         self.is_checked = False
@@ -116,7 +114,10 @@ class IntegerLayer(nn.Module):
         return sums
 
     def _computed(self, integers: Tensor, number: torch.dtype) -> Tensor:
-        integers, weight = integers.to(number), self.weight.to(number)
+        return self.product(integers.to(number), self.weight.to(number))
+
+    def product(self, integers: Tensor, weight: Tensor) -> Tensor:
+        """The layer's own convolution or product, without the bias, in the type of both."""
         if isinstance(self.layer, QuantizedConv2d):
             convolved: Tensor = self.layer._conv_forward(integers, weight, None)
             return convolved
@@ -139,12 +140,9 @@ def _without_offset(name: str, codes: Codes) -> tuple[Tensor, Tensor]:
     return 2 * codes.integers + halves.round(), codes.scale / 2
 
 
-def _normalisation(
-    layer: QuantizedConv2d | QuantizedLinear, norm: nn.BatchNorm2d | None
-) -> tuple[Tensor, Tensor]:
-    """Factor and shift per output channel of the bias and the batch norm, in float64."""
-    one = layer.weight.new_ones(layer.weight.shape[0])
-    bias = torch.zeros_like(one) if layer.bias is None else layer.bias.detach()
+def normalisation(bias: Tensor, norm: nn.BatchNorm2d | None) -> tuple[Tensor, Tensor]:
+    """Factor and shift per output channel of a bias (channels) and the batch norm after it."""
+    one = torch.ones_like(bias)
     if norm is None:
         return one, bias
     mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
@@ -195,49 +193,3 @@ def _norm_after(node: fx.Node, whole: fx.GraphModule) -> fx.Node | None:
     if type(norm) not in (nn.BatchNorm2d, nn.SyncBatchNorm):
         return None
     return user if cast(nn.BatchNorm2d, norm).running_mean is not None else None
-
-
-def prove(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], float32: Tensor) -> Proof:
-    """Runs the network as integers on all images; returns the proof.
-
-    Args:
-        network: quantized; it is left as it is.
-        batches: images, float32 (batch, channels, height, width), and labels.
-        float32: the network's own predictions for the same images: int64 (images).
-
-    Raises:
-        NoProof: see `IntegerLayer`.
-        ValueError: it cannot be traced.
-    """
-    began = time.monotonic()
-    reference = copy.deepcopy(network).double().to(memory_format=torch.contiguous_format).eval()
-    proof = compared(as_integers(reference), reference, batches, float32)
-    return replace(proof, seconds=time.monotonic() - began)
-
-
-@torch.inference_mode()
-def compared(
-    integer: nn.Module,
-    reference: nn.Module,
-    batches: Iterable[tuple[Tensor, Tensor]],
-    float32: Tensor,
-) -> Proof:
-    """The predictions of both networks, and the given ones, set beside each other."""
-    counts, images = [0, 0, 0, 0], 0
-    for pixels, labels in batches:
-        exact = pixels.double()
-        expected = reference(exact).argmax(1)
-        # Faster for the float32 convolutions, slower for the float64 ones
-        found = integer(exact.to(memory_format=torch.channels_last)).argmax(1)
-        given = float32[images : images + len(labels)].to(found.device)
-        pairs = [(found, expected), (found, given), (found, labels), (expected, labels)]
-        equal = torch.stack([(a == b).sum() for a, b in pairs]).tolist()
-        counts = [count + more for count, more in zip(counts, equal, strict=True)]
-        images += len(labels)
-    return Proof(
-        agreement=counts[0] / images,
-        agreement_float32=counts[1] / images,
-        top1=100 * counts[2] / images,
-        top1_reference=100 * counts[3] / images,
-        images=images,
-    )

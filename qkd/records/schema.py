@@ -135,7 +135,11 @@ class LayerAudit(Content, kw_only=True):
 
 class Proof(Content, kw_only=True):
     """The network of integers beside the fake-quantized one in float64, the reference; agreements
-    are shares of the images, top-1s in percent. They must follow from counts of images."""
+    are shares of the images, top-1s in percent. They must follow from counts of images.
+
+    ``images_certain``: of how many the answer of both is certain by a bound
+    (`qkd.measures.certain`). On the others both ran in float64, in records of older code on all.
+    """
 
     agreement: Share
     agreement_float32: Share
@@ -143,9 +147,12 @@ class Proof(Content, kw_only=True):
     top1_reference: Percent
     images: Count
     seconds: NotNegative = 0.0
+    images_certain: Amount = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.images_certain > self.images:
+            raise ValueError(f"{self.images_certain} of {self.images} images are certain")
         for share in (self.agreement, self.agreement_float32, self.top1 / 100,
                       self.top1_reference / 100):  # fmt: skip
             if not math.isclose(share * self.images, round(share * self.images), abs_tol=1e-6):

@@ -10,8 +10,9 @@ from torchvision.ops import StochasticDepth
 from qkd.measures.audit import audit
 from qkd.measures.cost import as_packed, cost
 from qkd.measures.evaluate import answers
-from qkd.measures.integer import IntegerLayer, as_integers, prove
+from qkd.measures.integer import IntegerLayer, as_integers
 from qkd.measures.macs import layer_macs
+from qkd.measures.proof import prove
 from qkd.models import imagenet
 from qkd.quantizers.packed import read, write
 from qkd.quantizers.quantize import quantize, quantized_layers, set_intervals
