@@ -6,19 +6,24 @@ Frames and analysis of a matrix are one call, `section`; its figures are drawn w
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.repeatability.figures import FOLDER as REPEATABILITY
+from benchmarks.repeatability.figures import Repeatability
+from benchmarks.speed.figures import FOLDER as SPEED
+from benchmarks.speed.figures import MachineSpeed
 from qkd.records.files import write_atomically
 from report.analysis.sections import Section, section
 from report.page.files import ARCHIVE, FRAMES_FILE, archive, cells_csv, frames, summary_csv
 from report.page.honesty import honesty
 from report.page.overview import overview
 from report.page.render import Page, render
+from report.page.repeatability import repeatability_view
 from report.page.section import SectionView, section_view
 from report.page.speed import speed_view
+from report.reading.machines import measured
 from report.reading.paper import About, ClaimedNumber, PaperError, paper_file, read_paper
 from report.reading.readings import Readings, read
 from report.reading.records import BAD_FILE, reason
 from report.reading.sources import REFERENCE, Run, Shown, find
-from report.reading.speeds import speeds
 
 
 class Report(NamedTuple):
@@ -37,12 +42,16 @@ def build(results: Path, output: Path, reference: Path = REFERENCE) -> Report:
     """
     report = collect(results, reference)
     problems = list(report.problems)
-    measured = [speed_view(one, f"speed-{n}") for n, one in enumerate(speeds(results, problems))]
+    speeds = measured(MachineSpeed, SPEED, results, problems)
+    repeated = measured(Repeatability, REPEATABILITY, results, problems)
     views, unusable = _views(report, output.parent.resolve())
     page = Page(
         overview=overview([view.section for view in views], report.paper),
         sections=views,
-        speed=measured,
+        speed=[speed_view(one, f"speed-{n}") for n, one in enumerate(speeds)],
+        repeatability=[
+            repeatability_view(one, f"repeatability-{n}") for n, one in enumerate(repeated)
+        ],
         honesty=honesty(report.sections),
         problems=[*report.problems, *unusable, *problems[len(report.problems) :]],
     )
@@ -91,7 +100,13 @@ def _section(
     readings = _readings(shown.run, problems)
     try:
         if readings:
-            return section(readings, paper, reference, is_reference=shown.is_reference)
+            return section(
+                readings,
+                paper,
+                reference,
+                is_reference=shown.is_reference,
+                committed=shown.committed,
+            )
     except BAD_FILE as error:
         problems.append(_unusable(shown.run, error))
     return None

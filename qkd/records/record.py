@@ -95,7 +95,7 @@ class Record:
         """One of the record's JSON files. Raises BadRecord."""
         try:
             content = json.loads(path.read_bytes(), parse_constant=_refuse)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise BadRecord(f"{path}: {error}") from error
         if not isinstance(content, dict):
             raise BadRecord(f"{path}: not a JSON object")
@@ -148,7 +148,7 @@ class Record:
             try:
                 content = json.loads(text, parse_constant=_refuse)
                 lines.append(msgspec.convert(content, Line))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise BadRecord(f"{self.metrics_file}, line {number}: {error}") from error
         return lines
 

@@ -25,13 +25,15 @@ class Group(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A matrix at a scale; ``against`` is what it is set beside."""
+    """A matrix at a scale; ``against`` is what it is set beside, ``committed`` says in lines
+    whether its bits are the committed run's."""
 
     readings: Readings
     cells: pd.DataFrame
     methods: pd.DataFrame
     is_reference: bool
     against: Against | None
+    committed: tuple[str, ...]
     groups: tuple[Group, ...]
 
     @property
@@ -51,6 +53,7 @@ def section(
     reference: Readings | None = None,
     *,
     is_reference: bool = False,
+    committed: tuple[str, ...] = (),
 ) -> Section:
     """Of a run, set beside the committed reference where there is one. Raises what is in BAD_FILE
     where the records cannot be put together."""
@@ -62,6 +65,7 @@ def section(
         own,
         is_reference,
         _against(own, reference, paper) if reference else None,
+        committed,
         tuple(_groups(readings, frame, own)),
     )
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from benchmarks.committed import place_in_words
 from benchmarks.matrix import Cell
 from benchmarks.plan import Plan, cost
 from qkd.records.schema import Environment, LeftOut, Result
@@ -27,7 +28,8 @@ class CellRow(NamedTuple):
     of the teacher in its last state, ``teacher_before`` in its first. ``macs`` are those of
     training it alone; 0 where not known. ``seconds`` are of its whole path, the pre-training aside.
     ``is_proven``: it needs no integer proof, or has one that holds. ``stage`` is its last stage's
-    digest. ``records`` holds all that was read.
+    digest. ``arithmetic`` says whose roundings the numbers have. ``records`` holds all that was
+    read.
     """
 
     matrix: str
@@ -70,6 +72,7 @@ class CellRow(NamedTuple):
     device: str
     processor: str
     torch: str
+    arithmetic: str
     commit: str
     stage: str
     records: CellRecords
@@ -136,10 +139,18 @@ def _rows(readings: Readings) -> Iterator[CellRow]:
             device=environment.device,
             processor=environment.device_name,
             torch=environment.torch,
+            arithmetic=arithmetic(environment),
             commit=environment.commit,
             stage=cell.history.digest,
             records=records,
         )
+
+
+def arithmetic(environment: Environment) -> str:
+    """Whose roundings a cell's numbers have: equal for cells that may be compared bit by bit."""
+    if all(place.portable for place in environment.places or (environment,)):
+        return f"PORTABLE=1, torch {environment.torch}"
+    return place_in_words(environment)
 
 
 def _failed_and_after(planned: Plan, stages: dict[str, Outcome]) -> set[str]:

@@ -14,7 +14,7 @@ from qkd.spec import History, Learner
 from qkd.spec.value import DIGEST_LENGTH
 from report.analysis.sections import Section
 from report.analysis.statistics import noise_band
-from report.frames.cells import CellRow, left_out
+from report.frames.cells import CellRow, arithmetic, left_out
 from report.frames.layers import LayerRow, layers_of
 from report.frames.tidy import rows
 from report.page import words
@@ -248,6 +248,7 @@ def _environment(outcome: Outcome) -> list[str]:
     known = [
         f"torch {environment.torch}" if environment.torch else "",
         hardware(outcome),
+        f"arithmetic: {arithmetic(environment)}" if environment.device else "",
         f"host {environment.host}" if environment.host else "",
         f"commit {environment.commit[:12]}{changes}" if environment.commit else "commit unknown",
     ]

@@ -13,6 +13,7 @@ from report.page import takeaway, words
 from report.page.honesty import Honesty
 from report.page.integers import learned_text
 from report.page.overview import Overview
+from report.page.repeatability import RepeatabilityView
 from report.page.section import SectionView
 from report.page.speed import MachineView
 from report.page.table import Table
@@ -27,6 +28,7 @@ class Page(NamedTuple):
     overview: Overview
     sections: Sequence[SectionView]
     speed: Sequence[MachineView]
+    repeatability: Sequence[RepeatabilityView]
     honesty: Honesty
     problems: Sequence[str]
 

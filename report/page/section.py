@@ -54,6 +54,7 @@ class SettingView(NamedTuple):
     weights: Picture | None
     problem: str
     undrawn: str
+    arithmetic: str
 
 
 class LengthView(NamedTuple):
@@ -135,7 +136,18 @@ def _setting_view(group: Group, name: str, *, is_drawn: bool) -> SettingView:
         weights=weights,
         problem=problem,
         undrawn="" if is_drawn else words.UNDRAWN.format(MOST_DRAWN),
+        arithmetic=_arithmetic(group),
     )
+
+
+def _arithmetic(group: Group) -> str:
+    """That cells which are compared were rounded differently; empty where all were alike."""
+    trained = group.cells[group.cells["top1"].notna() & (group.cells["steps"] > 0)]
+    counts = trained["arithmetic"].value_counts(sort=False)
+    if len(counts) < 2:
+        return ""
+    kinds = "; ".join(f"{count} cells: {text}" for text, count in counts.items())
+    return words.ARITHMETIC.format(kinds)
 
 
 def _drawn(group: Group, name: str) -> dict[str, Picture]:

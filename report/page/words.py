@@ -31,6 +31,16 @@ HEADLINE_FIGURE = (
     "What QKD gains over plain KD and over plain QAT, against the length of training: mean and "
     "95 % interval. The grey band is half a point to each side."
 )
+REPEATABILITY = (
+    "The same cell trained again: under another instruction set of the same processor with the "
+    "same seed, or under another seed. Where the first moves as much as the second, one run is one "
+    "draw: a paper that reports one run has reported a draw, and so has one that pairs methods by "
+    "their seed on processors of different kinds. PORTABLE=1 takes the first away."
+)
+ARITHMETIC = (
+    "Cells that are compared here were rounded differently: {}. At few bits that moves a number as "
+    "much as another seed does: nothing is paired by it."
+)
 COMMITTED = "committed reference"
 LEGEND = (
     ("supported", "the claim's test decides for it in some setting, and against it in none"),

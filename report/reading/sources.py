@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import benchmarks
+from benchmarks.committed import committed, compare, in_words
 from benchmarks.matrix import Matrix
 from benchmarks.plan import plan
 from qkd.records.launches import launches
@@ -39,11 +40,12 @@ class Run(NamedTuple):
 
 class Shown(NamedTuple):
     """A section of the page: a run, whether it is the reference itself, else what it is set
-    beside."""
+    beside. ``committed`` are the lines that say whether its bits are the committed run's."""
 
     run: Run
     is_reference: bool
     reference: Run | None
+    committed: tuple[str, ...] = ()
 
 
 class Sources(NamedTuple):
@@ -56,12 +58,22 @@ class Sources(NamedTuple):
 def find(results: Path, reference: Path = REFERENCE) -> Sources:
     """The user's matrices, each beside its reference, then the references of which no run is."""
     problems: list[str] = []
-    own = _runs(results / MATRICES, store_of(results), problems)
+    mine = store_of(results)
+    own = _runs(results / MATRICES, mine, problems)
     references: dict[Key, Run] = {}
     for folder in sorted(path for path in reference.glob("*") if (path / MATRICES).is_dir()):
         store = Store(folder / STAGES, read_only=[PRETRAINED])
         references |= _runs(folder / MATRICES, store, problems)
-    sections = [Shown(own[key], False, references.get(key)) for key in _ordered(own)]
+    theirs = committed(reference)
+    sections = [
+        Shown(
+            own[key],
+            False,
+            references.get(key),
+            tuple(in_words(compare(own[key].matrix.cells(), mine, theirs))),
+        )
+        for key in _ordered(own)
+    ]
     alone = [key for key in _ordered(references) if key not in own]
     sections += [Shown(references[key], True, None) for key in alone]
     return Sources(tuple(sections), tuple(problems))

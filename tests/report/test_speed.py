@@ -9,7 +9,7 @@ from qkd.spec.value import encode
 from report.build import build
 from report.page.speed import COLUMNS, speed_view
 from report.page.table import table
-from report.reading.speeds import speeds
+from report.reading.machines import measured
 
 MACHINE = Machine(
     name="toy", processor="Toy <b>7</b>", device="cpu", cores=2, threads=1, torch="2.0",
@@ -24,6 +24,10 @@ SPEED = MachineSpeed(
     growth=(Point(axis="width", value="4", ratio=0.5), Point(axis="width", value="8", ratio=1.0)),
     skipped={"peers": "not installed"},
 )
+
+
+def speeds(results, problems, committed):
+    return measured(MachineSpeed, "speed", results, problems, committed)
 
 
 def written(folder, speed=SPEED, name="toy.json"):
@@ -50,7 +54,7 @@ def test_goals_met_and_missed_are_said_with_the_gap(tmp_path):
 
 def test_ones_own_file_hides_the_committed_one_of_its_name(tmp_path):
     own = written(tmp_path / "own", replace(SPEED, machine=replace(MACHINE, processor="Mine")))
-    committed = written(tmp_path / "committed") / "speed"
+    committed = written(tmp_path / "committed")
     written(tmp_path / "committed", name="other.json")
     titles = [one.machine.processor for one in speeds(own, [], committed)]
     assert titles == ["Mine", "Toy <b>7</b>"]

@@ -101,7 +101,7 @@ def test_a_stage_file_that_cannot_be_read_is_a_bad_record(record, damage):
         record.stage()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"a": NaN}', '{"a": -Infinity}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "[" * 100_000, '{"a": NaN}', '{"a": -Infinity}'])
 def test_a_json_file_that_cannot_be_read_is_a_bad_record(record, text):
     record.result_file.write_text(text)
     with pytest.raises(BadRecord, match=r"result\.json"):
