@@ -39,7 +39,7 @@ help:
 ## make doctor             says what is missing and what mends it
 ## make speed              how fast training is here, against float and other libraries (20 min)
 ## make picture            the picture of the README, from the committed references (needs chromium)
-## make repeatability      is another instruction set another seed? trains cells under each (TIME)
+## make repeatability      is another instruction set another seed? trains cells under each (half an hour)
 ## make peers              install the other libraries that make speed measures beside ours
 ## make setup              install into .venv (every other target does it where needed)
 ## make test, make lint    pytest; ruff, mypy and import-linter

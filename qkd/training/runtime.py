@@ -1,6 +1,8 @@
 """Where and how a stage runs: recorded, never part of a history (torch-free)."""
 
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Literal
 
 import msgspec
@@ -55,6 +57,21 @@ class Runtime(Value, kw_only=True):
                 "PORTABLE=1 is for one thread of a CPU, not compiled: leave COMPILE, THREADS and "
                 "a CUDA device out"
             )
+
+
+@contextmanager
+def starting_with(variables: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for the processes started within; what a user has set stays."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update({name: value for name, value in variables.items() if not before[name]})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def cores() -> int:

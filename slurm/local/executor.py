@@ -7,8 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -21,7 +20,7 @@ from qkd.records.record import Store, store_of
 from qkd.spec import Stage
 from qkd.spec.value import decode, encode
 from qkd.training.portable import VARIABLES, NotPortable, obstacles
-from qkd.training.runtime import ALLOCATOR, Runtime
+from qkd.training.runtime import ALLOCATOR, Runtime, starting_with
 
 STOP_SECONDS = 60.0
 
@@ -52,7 +51,7 @@ class LocalExecutor:
         self._results = results
         self._runtime = runtime = _settled(runtime)
         self._variables = {**ALLOCATOR, **(VARIABLES if runtime.portable else {})}
-        with _environment(self._variables):
+        with starting_with(self._variables):
             self._workers = [self._start(index) for index in range(jobs)]
 
     def __enter__(self) -> "LocalExecutor":
@@ -96,7 +95,7 @@ class LocalExecutor:
             worker.process.join()
             if worker.digest is not None:
                 found.append(Event("lost", worker.digest, _death(worker.process.exitcode)))
-            with _environment(self._variables):
+            with starting_with(self._variables):
                 self._workers[index] = self._start(index)
         return found
 
@@ -131,21 +130,6 @@ def _settled(runtime: Runtime) -> Runtime:
         return runtime
     found = obstacles(runtime.threads, runtime.compile, runtime.device == "cpu")
     return msgspec.structs.replace(runtime, portable=next(found, None) is None)
-
-
-@contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Environment variables for the processes started within."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update({name: value for name, value in variables.items() if not before[name]})
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _death(exit_code: int | None) -> str:

@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.speed import side_by_side
+from benchmarks.speed import portable, side_by_side
 from benchmarks.speed.__main__ import _told
 from benchmarks.speed.figures import Figure, Machine, MachineSpeed, Point, judged
 from benchmarks.speed.growth import _cells
 from benchmarks.speed.machine import machine_of
+from benchmarks.speed.portable import portable_steps
 from benchmarks.speed.records import _of_launch, _of_stages
 from benchmarks.speed.steps import CASES, LAPTOP, Case, kept_bytes, lean, quantized, step_of
 from benchmarks.speed.timing import WARM_UP, Times, in_turn
@@ -20,11 +21,13 @@ from qkd.quantizers.interval import IntervalQuantizer
 from qkd.records.launches import FILE, launches, note
 from qkd.records.schema import Launch
 from qkd.spec.value import decode, encode, validated
+from qkd.training.portable import obstacles
 from qkd.training.runtime import Runtime, cores
 from slurm.planning.estimate import Gpu, gpu_hours
 from slurm.planning.workers import workers_of
 
 CPU = torch.device("cpu")
+OBSTACLE = next(obstacles(on_cpu=True, environment={}), "")
 SMALL = LAPTOP._replace(shape=(4, 1, 16, 16))
 
 
@@ -102,6 +105,19 @@ def test_every_measured_network_is_quantized_to_four_bits(case):
 def test_processes_side_by_side_are_counted(monkeypatch):
     monkeypatch.setattr(side_by_side, "SECONDS", 0.5)
     assert side_by_side._throughput(2, 1, "cpu") > 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(OBSTACLE != "", reason=OBSTACLE)
+def test_the_price_of_portable_is_that_of_two_processes_in_turn():
+    (figure,) = portable_steps(((LAPTOP, None, 1e9),), rounds=2)
+    assert figure.ratio > 0
+    assert figure.note.startswith("AVX2 against ")
+    assert figure.met is True
+    with portable.Stepping(LAPTOP, None, {}) as step:
+        step._process.kill()
+        with pytest.raises(RuntimeError, match="ended, or hangs"):
+            step()
 
 
 def test_the_best_arrangement_is_that_of_the_highest_throughput(monkeypatch):

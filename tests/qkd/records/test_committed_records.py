@@ -8,6 +8,8 @@ import pytest
 
 from benchmarks.matrix import Matrix
 from qkd.imports import FACTORIES, LOSSES, QUANTIZERS, READERS, resolve
+from qkd.records.record import Record
+from qkd.records.schema import Environment, Result
 from qkd.spec import Stage
 from qkd.spec.value import decode
 
@@ -21,6 +23,14 @@ def test_every_committed_stage_is_named_by_its_digest():
     named = {path: decode(path.read_bytes(), Stage).history.digest for path in STAGES}
     assert len(named) >= 243
     assert {p.parent.name: d for p, d in named.items() if not p.parent.name.endswith(f"-{d}")} == {}
+
+
+def test_every_committed_environment_and_result_is_still_read():
+    for path in STAGES:
+        record = Record(path.parent)
+        known = record.read(record.environment_file, Environment)
+        assert known.torch
+        assert record.read(record.result_file, Result).student.images
 
 
 def test_every_cell_of_a_committed_matrix_ends_in_a_committed_stage():

@@ -2,6 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
+from benchmarks.settings import from_environment
+from qkd.training.portable import obstacles
+from qkd.training.processor import processor
+from slurm.doctor import arithmetic
+from slurm.planning.arithmetic import Arithmetic
 from tests.support.launching import launch
 
 
@@ -10,6 +17,35 @@ def test_all_is_well_on_a_machine_that_can_run(tmp_path: Path) -> None:
     assert code == 0, output
     assert "all is well" in output
     assert "640 training and 160 test images" in output
+
+
+def test_it_says_what_the_processor_is_and_whether_portable_holds(tmp_path: Path) -> None:
+    known = processor()
+    for value in ("0", "1"):
+        obstacle = next(obstacles(environment={}), "") if value == "1" else ""
+        code, output = launch("doctor", tmp_path, tmp_path, PORTABLE=value)
+        assert code == bool(obstacle), output
+        text = " ".join(output.replace("\u2502", " ").split())
+        assert known.name in text
+        assert f"family {known.family}" in text or known.family is None
+        assert f"PORTABLE={value} (as asked for)" in text or obstacle in text
+        assert obstacle or value == "0" or "torch AVX2, oneDNN Intel AVX2" in text
+
+
+def test_a_torch_that_passes_over_the_variables_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = from_environment({"QKD_SCALE": "smoke"})
+    monkeypatch.setattr(arithmetic, "arithmetic", lambda _: Arithmetic(True, "by default"))
+    for taken, mended in (
+        (("AVX2", "Intel AVX2", "3"), False),
+        (("AVX2", "Intel AVX2", "None"), False),
+        (("AVX512", "Intel AVX2", "3"), True),
+        (("AVX2", "Intel AVX2 with Intel DL Boost", "3"), True),
+        (("AVX2", "?", "3"), True),
+        (("AVX2", "Intel AVX2", "1"), True),
+    ):
+        monkeypatch.setattr(arithmetic, "taken", lambda _, taken=taken: taken)
+        *_, found = arithmetic.arithmetic_here(settings)
+        assert bool(found.mend) is mended, taken
 
 
 def test_an_unwritable_folder_and_missing_data_are_found(tmp_path: Path) -> None:
