@@ -28,6 +28,8 @@ class Runtime(Value, kw_only=True):
     the gradients of its share of a batch, where memory is short; batch norms then see a part at a
     time. ``rank_seconds`` is how long ranks wait for each other. ``loaders`` is how many processes
     decode images that stay files (0: the training process itself), which changes no number.
+    ``unproven`` are the digests of stages in which nothing ends that is measured: they end with
+    their bit audit, and without an integer proof.
     """
 
     data: str = "data"
@@ -42,6 +44,7 @@ class Runtime(Value, kw_only=True):
     loaders: Annotated[int, msgspec.Meta(ge=0)] = 0
     matrix_file: str = ""
     job: str = ""
+    unproven: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
