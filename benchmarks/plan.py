@@ -22,12 +22,16 @@ class _Edge:
 
 
 class Planned(NamedTuple):
-    """A stage, the digests that it waits for, and its cost in multiply-accumulates."""
+    """A stage, the digests that it waits for, and its cost in multiply-accumulates.
+
+    ``is_end``: a cell of the matrix ends in it.
+    """
 
     stage: Stage
     digest: str
     parents: tuple[str, ...]
     macs: int
+    is_end: bool = False
 
 
 class Plan(NamedTuple):
@@ -66,6 +70,8 @@ def plan(cells: Iterable[Cell], wanted: Iterable[Cell] | None = None) -> Plan:
     for root in _trees(paths):
         for edge in root.values():
             _add_tree(stages, edge, {}, macs)
+    ends = {cell.history.digest for cell in every}
+    stages = {key: planned._replace(is_end=key in ends) for key, planned in stages.items()}
     ordered = _with_parents([cell.history.digest for cell in every], stages)
     return _leading_to(every if wanted is None else wanted, ordered)
 

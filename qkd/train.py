@@ -23,6 +23,7 @@ from qkd.spec import NUMERICS, History, Recipe, Stage
 from qkd.spec.value import decode, validated
 from qkd.training import distributed, environment, portable
 from qkd.training.begin import ParentMissing
+from qkd.training.late import prove_late
 from qkd.training.loop import Progress, Stopped, Training
 from qkd.training.ready import take_in
 from qkd.training.recorder import log
@@ -53,6 +54,8 @@ def run_stage(
 ) -> None:
     """Trains the stage into its record; returns at once if it is done.
 
+    A stage that is done without its integer proof is proven, unless ``runtime.unproven`` has it.
+
     Of several ranks (see `distributed`) each calls it, and each returns or raises when the stage
     has come to its end. ``on_progress`` is called on rank 0 only; ``should_stop`` stops all
     where it says so on one.
@@ -74,15 +77,17 @@ def run_stage(
         opened = distributed.from_first(lambda: _opened(stage, store, runtime, held))
         if opened is None:
             return
-        path, token = opened
+        path, token, is_late = opened
         record = Record(path)
         hold = Hold(record.lock_file, token)
         leads = distributed.leads()
         try:
-            if stage.steps:
+            if is_late and leads:
+                prove_late(stage, record, runtime, hold)
+            elif stage.steps and not is_late:
                 tell = on_progress if leads else _ignore
                 Training(stage, store, record, runtime, hold).run(tell, should_stop)
-            elif leads:
+            elif leads and not is_late:
                 take_in(stage, record, runtime, hold)
         except (Stopped, LockLost, ParentMissing, KeyboardInterrupt):
             raise
@@ -94,20 +99,23 @@ def run_stage(
 
 def _opened(
     stage: Stage, store: Store, runtime: Runtime, held: contextlib.ExitStack
-) -> tuple[Path, str] | None:
-    """The record's folder, made ready, and its lock's token; None where the stage is done.
+) -> tuple[Path, str, bool] | None:
+    """The record's folder, made ready, its lock's token, and whether it is done but for its proof;
+    None where the stage is done.
 
     ``held`` gives the lock back.
     """
     store.refresh()
-    if _is_complete(store.record(stage.history)):
+    if _is_complete(stage, store, runtime):
         return None
     _require_own_numerics(stage.history)
     record = store.record_to_write(stage.history)
     record.path.mkdir(parents=True, exist_ok=True)
     lock = held.enter_context(Lock(record.lock_file, runtime.job))
-    if _is_complete(record):
+    if _is_complete(stage, store, runtime):
         return None
+    if _is_done(record):
+        return record.path, lock.token, True
     if record.state() == State.FAILED:
         raise StageFailed(f"{record.path} failed before: see {record.failed_file}, make retry")
     # Done, but its weights were cleaned away: not done while they are trained again.
@@ -115,7 +123,7 @@ def _opened(
     for part in record.path.glob(".*.part"):
         if not part.name.startswith(".lock."):
             part.unlink(missing_ok=True)
-    return record.path, lock.token
+    return record.path, lock.token, False
 
 
 def _fail(record: Record, hold: Hold, error: Exception) -> NoReturn:
@@ -189,8 +197,15 @@ def _require_own_numerics(history: History) -> None:
         )
 
 
-def _is_complete(record: Record) -> bool:
-    """Done, and with the weights that a later stage needs."""
+def _is_complete(stage: Stage, store: Store, runtime: Runtime) -> bool:
+    """Done, and with what is asked of it: its proof, and the weights that a later stage needs."""
+    history = stage.history
+    if not _is_done(store.record(history)):
+        return False
+    return history.digest in runtime.unproven or not store.lacks_proof(history)
+
+
+def _is_done(record: Record) -> bool:
     return record.state() == State.DONE and record.checkpoint_file.exists()
 
 

@@ -32,6 +32,13 @@ class BadRecord(ValueError):
     """A record that cannot be read: truncated, edited by hand, or of another version."""
 
 
+class _Proven(msgspec.Struct):
+    """Of a result, what alone is read of many."""
+
+    integer: msgspec.Raw | None = None
+    integer_refused: str = ""
+
+
 class _File:
     """The path of one of a record's files, made where it is asked for: of most records of a large
     plan one is."""
@@ -216,6 +223,18 @@ class Store:
             return record.read(record.result_file, Result)
         except BadRecord:
             return None
+
+    def lacks_proof(self, history: History) -> bool:
+        """Whether an integer proof of a stage that is done was left out, and can still be made."""
+        record = self.record(history)
+        if history.student.quantization is None or record.path.parent != self.root:
+            return False
+        try:
+            found = msgspec.json.decode(record.result_file.read_bytes(), type=_Proven)
+        except (OSError, msgspec.MsgspecError):
+            return False
+        asked = found.integer is not None or found.integer_refused
+        return not asked and record.checkpoint_file.exists()
 
     def record_to_write(self, history: History) -> Record:
         """The record in the writable root, where a stage is trained again if need be."""

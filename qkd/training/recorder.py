@@ -12,7 +12,7 @@ from qkd.data.batches import evaluation_batches
 from qkd.data.photos.files import LeftOutCounter, Part
 from qkd.measures.cost import cost_or_reason
 from qkd.measures.evaluate import Answers, answers
-from qkd.measures.evidence import evidence
+from qkd.measures.evidence import audited, proven
 from qkd.measures.histograms import keep_after, keep_before
 from qkd.quantizers.quantize import interval_parameters
 from qkd.records.lock import Hold
@@ -154,7 +154,9 @@ class Recorder:
         steps = self.history.steps
         tested = self._answers(sides.student, test, steps)
         missed = len(test.labels) - tested.accuracy.images
-        proofs = evidence(network, test, self.history.data, tested) if self._is_quantized else {}
+        proofs = audited(network, test, self.history.data) if self._is_quantized else {}
+        if self._is_quantized and self.history.digest not in self.runtime.unproven:
+            proofs |= proven(network, test, self.history.data, tested)
         return Result(
             steps=steps,
             trained_steps=self.stage.steps,

@@ -32,6 +32,8 @@ class Runtime(Value, kw_only=True):
     decode images that stay files (0: the training process itself), which changes no number.
     ``portable`` is PORTABLE=1 (`qkd.training.portable`), whose variables this process began with;
     None: whoever starts the process is to take it where it can hold.
+    ``unproven`` are the digests of stages in which nothing ends that is measured: they end with
+    their bit audit, and without an integer proof.
     """
 
     data: str = "data"
@@ -47,6 +49,7 @@ class Runtime(Value, kw_only=True):
     loaders: Annotated[int, msgspec.Meta(ge=0)] = 0
     matrix_file: str = ""
     job: str = ""
+    unproven: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -23,7 +23,7 @@ from slurm.planning.statuses import Status
 from slurm.planning.work import Work, read_data, runtime_of
 
 SUBMISSION = "submission"
-TO_SEND = (Status.MISSING, Status.ELSEWHERE)
+TO_SEND = (Status.MISSING, Status.UNPROVEN, Status.ELSEWHERE)
 IN_QUEUE = (Status.PENDING, Status.HELD, Status.RUNNING)
 
 
@@ -198,7 +198,8 @@ def _own(work: Work, key: str) -> Record:
 def _function(work: Work, given: Profile, unit: Unit) -> StageJob:
     records = tuple(_own(work, key).path.name for key in unit.stages)
     results = str(work.settings.results.resolve())
-    return StageJob(results, records, runtime_of(work.settings), given.lost_nodes)
+    runtime = runtime_of(work.settings, [work.plan.stages[key] for key in unit.stages])
+    return StageJob(results, records, runtime, given.lost_nodes)
 
 
 def _matrix(work: Work) -> tuple[str, str]:

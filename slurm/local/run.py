@@ -61,9 +61,10 @@ def _train(work: Work) -> Schedule:
     jobs = workers(settings)
     (settings.results / STAGES).mkdir(parents=True, exist_ok=True)
     speed = speed_of(work.plan, work.store)
+    runtime = runtime_of(settings, work.plan.stages.values())
     with (
         Display(work.plan, jobs, speed) as display,
-        LocalExecutor(jobs, settings.results, runtime_of(settings)) as executor,
+        LocalExecutor(jobs, settings.results, runtime) as executor,
     ):
         schedule = Schedule(work.plan, work.store, executor, display.listen)
         display.watch(schedule)

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
-from benchmarks.plan import Plan
+from benchmarks.plan import Plan, Planned
 from qkd.records.record import Record, State, Store
 from qkd.spec import Stage
 from slurm.local.executor import Event
-from slurm.planning.statuses import Status, is_stuck, statuses, weights_of
+from slurm.planning.statuses import Status, is_stuck, is_unproven, statuses, weights_of
 
 POLL_SECONDS = 1.0
 LOST_RETRIES = 1
@@ -49,6 +49,7 @@ class Schedule:
     ) -> None:
         self._plan, self._store, self._executor, self._listen = plan, store, executor, listen
         self.status = statuses(plan, store)
+        self._trained_before: set[str] = set()
         self.reasons: dict[str, str] = {}
         self.trained: set[str] = set()
         self._lost: Counter[str] = Counter()
@@ -66,7 +67,7 @@ class Schedule:
             self._block()
 
     def _open(self) -> bool:
-        going_on = (Status.MISSING, Status.RUNNING, Status.ELSEWHERE)
+        going_on = (Status.MISSING, Status.UNPROVEN, Status.RUNNING, Status.ELSEWHERE)
         return any(status in going_on for status in self.status.values())
 
     def _start_ready(self) -> None:
@@ -77,7 +78,11 @@ class Schedule:
             planned = self._plan.stages[digest]
             ready = all(self.status[parent] == Status.DONE for parent in planned.parents)
             late_enough = self._not_before.get(digest, 0.0) <= now
-            if self.status[digest] == Status.MISSING and ready and late_enough:
+            unproven = self.status[digest] == Status.UNPROVEN
+            ready = unproven or (self.status[digest] == Status.MISSING and ready)
+            if ready and late_enough:
+                if unproven:
+                    self._trained_before.add(digest)
                 self._executor.submit(planned.stage)
                 self.status[digest] = Status.RUNNING
 
@@ -85,7 +90,8 @@ class Schedule:
         if event.kind == "done":
             self._store.refresh()
             self.status[event.digest] = Status.DONE
-            self.trained.add(event.digest)
+            if event.digest not in self._trained_before:
+                self.trained.add(event.digest)
         elif event.kind == "failed":
             self._fail(event)
         elif event.kind == "lost":
@@ -130,8 +136,13 @@ class Schedule:
             elif state == State.RUNNING:
                 self.status[digest] = Status.ELSEWHERE
             elif status == Status.ELSEWHERE:
-                done = state == State.DONE and weights_of(self._plan.stages[digest], self._store)
-                self.status[digest] = Status.DONE if done else Status.MISSING
+                self.status[digest] = self._after(self._plan.stages[digest], state)
+
+    def _after(self, planned: Planned, state: State) -> Status:
+        """What a stage has come to that another launch was at work on."""
+        if state != State.DONE or not weights_of(planned, self._store):
+            return Status.MISSING
+        return Status.UNPROVEN if is_unproven(planned, self._store) else Status.DONE
 
     def _record(self, digest: str) -> Record:
         return self._store.record(self._plan.stages[digest].stage.history)

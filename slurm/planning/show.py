@@ -15,7 +15,8 @@ from slurm.planning.workers import workers
 def show_plan(work: Work) -> None:
     """Prints what would run, and what it costs with and without sharing."""
     found = statuses(work.plan, work.store)
-    todo = [p for key, p in work.plan.stages.items() if found[key] != Status.DONE]
+    trained = (Status.DONE, Status.UNPROVEN)
+    todo = [p for key, p in work.plan.stages.items() if found[key] not in trained]
     speed = speed_of(work.plan, work.store)
     title = printable(f"{work.matrix.label.title} (SCALE={work.settings.scale})")
     table = Table(title=Text(title))
@@ -27,13 +28,16 @@ def show_plan(work: Work) -> None:
     total = work.plan.macs or 1
     for phase, keys in phases.items():
         members = [work.plan.stages[key] for key in keys]
-        done = sum(found[key] == Status.DONE for key in keys)
-        steps = sum(p.stage.steps for p in members if found[p.digest] != Status.DONE)
+        done = sum(found[key] in trained for key in keys)
+        steps = sum(p.stage.steps for p in members if found[p.digest] not in trained)
         share = sum(p.macs for p in members) / total
         table.add_row(phase, str(len(keys)), str(done), f"{steps:,}", f"{100 * share:.0f} %")
     Console().print(table)
     macs = sum(planned.macs for planned in todo)
     print(f"cells: {len(work.plan.cell_stages)}; stages: {len(found)}, to do: {len(todo)}")
+    unproven = sum(status == Status.UNPROVEN for status in found.values())
+    if unproven:
+        print(f"done without an integer proof: {unproven}, to be proven from their checkpoints")
     print(
         f"cost with sharing: {work.plan.macs:.3g} multiply-accumulates, "
         f"without: {work.plan.unshared_macs:.3g} (sharing saves "

@@ -16,13 +16,17 @@ class Status(StrEnum):
     PENDING = "pending"
     HELD = "held"
     UNSEEN = "unseen"
+    UNPROVEN = "unproven"
     MISSING = "missing"
     FAILED = "failed"
     BLOCKED = "blocked"
 
 
 def statuses(plan: Plan, store: Store) -> dict[str, Status]:
-    """The status of every stage of the plan, read off the records; parents stand first."""
+    """The status of every stage of the plan, read off the records; parents stand first.
+
+    Unproven is one that is done, but without the integer proof that a cell which ends in it needs.
+    """
     words = {
         State.DONE: Status.DONE,
         State.FAILED: Status.FAILED,
@@ -35,7 +39,14 @@ def statuses(plan: Plan, store: Store) -> dict[str, Status]:
     for digest, planned in plan.stages.items():
         if found[digest] == Status.MISSING and is_stuck(planned, found):
             found[digest] = Status.BLOCKED
+        if found[digest] == Status.DONE and is_unproven(planned, store):
+            found[digest] = Status.UNPROVEN
     return found
+
+
+def is_unproven(planned: Planned, store: Store) -> bool:
+    """Whether a cell ends in a stage that was done where none did, and can still be proven."""
+    return planned.is_end and store.lacks_proof(planned.stage.history)
 
 
 def is_stuck(planned: Planned, found: dict[str, Status]) -> bool:

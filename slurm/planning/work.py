@@ -1,10 +1,11 @@
 """What a command is about: a matrix, its plan, its records."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.matrix import Matrix, select
-from benchmarks.plan import Plan, plan
+from benchmarks.plan import Plan, Planned, plan
 from benchmarks.settings import Settings, SettingsError
 from qkd.records.record import Record, Store, store_of
 from qkd.records.schema import Failure
@@ -57,8 +58,8 @@ def read_data(work: Work) -> None:
         load(data, work.settings.data)
 
 
-def runtime_of(settings: Settings) -> Runtime:
-    """How stages are to be trained, wherever that is: the paths are absolute."""
+def runtime_of(settings: Settings, stages: Iterable[Planned]) -> Runtime:
+    """How these stages are to be trained, wherever that is: the paths are absolute."""
     matrix_file = str(Path(settings.matrix).resolve()) if is_file(settings.matrix) else ""
     return Runtime(
         data=str(settings.data.resolve()),
@@ -69,6 +70,7 @@ def runtime_of(settings: Settings) -> Runtime:
         loaders=settings.loaders,
         micro_batches=settings.micro_batches,
         matrix_file=matrix_file,
+        unproven=tuple(planned.digest for planned in stages if not planned.is_end),
     )
 
 

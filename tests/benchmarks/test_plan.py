@@ -31,6 +31,15 @@ def test_every_cells_last_state_is_in_the_plan(scale):
         assert whole.stages[key].stage.history == cell.history
 
 
+def test_a_stage_is_an_end_where_a_cell_ends_in_it(scale):
+    cells, made = CELLS[scale], WHOLE[scale]
+    ends = {cell.history.digest for cell in cells if not cell.skipped}
+    assert {key for key, planned in made.stages.items() if planned.is_end} == ends
+    assert 0 < len(ends) < len(made.stages)
+    # Of the whole matrix, whichever cells are wanted.
+    assert all(planned == made.stages[key] for key, planned in made.of(cells[:1]).stages.items())
+
+
 def test_parents_come_before_their_children(scale):
     seen = set()
     for key, planned in WHOLE[scale].stages.items():

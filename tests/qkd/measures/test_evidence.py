@@ -15,7 +15,7 @@ from qkd.data.standard import SYNTHETIC
 from qkd.imports import load_file
 from qkd.measures.audit import AuditFailed
 from qkd.measures.evaluate import answers
-from qkd.measures.evidence import evidence
+from qkd.measures.evidence import audited, proven
 from qkd.models.resnet_cifar import resnet
 from qkd.phases import SELF_STUDY
 from qkd.quantizers.interval import IntervalQuantizer
@@ -82,8 +82,8 @@ def test_a_network_that_cannot_be_proven_keeps_its_result_which_says_why(runtime
     network = quantize(Narrow(), small.W2A2)
     set_intervals(network, torch.rand(8, 1, 16, 16), small.W2A2)
     tested = answers(network, evaluation_batches(test, SYNTHETIC, CPU))
-    found = evidence(network, test, SYNTHETIC, tested)
-    assert [row.layer for row in found["audit"]] == ["first", "last"]
+    assert [row.layer for row in audited(network, test, SYNTHETIC)["audit"]] == ["first", "last"]
+    found = proven(network, test, SYNTHETIC, tested)
     assert found["integer_refused"].startswith("RuntimeError: ")
     assert "integer" not in found
 
@@ -140,10 +140,9 @@ def test_a_bad_quantizer_of_ones_own_is_named_before_training(
 def test_an_audit_that_fails_at_the_end_is_no_result(runtime):
     test = load(SYNTHETIC, Path(runtime.data)).test
     network = quantize(resnet(8, 4, 1, 10), small.W2A2)
-    tested = answers(network, evaluation_batches(test, SYNTHETIC, CPU))
     network.layer1[0].conv1.weight_quantizer = _Believed(8, True)
     with pytest.raises(AuditFailed, match=r"weights of layer1\.0\.conv1 gave \d+ distinct values"):
-        evidence(network, test, SYNTHETIC, tested)
+        audited(network, test, SYNTHETIC)
 
 
 class _Believed(IntervalQuantizer):

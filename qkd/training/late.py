@@ -1,0 +1,38 @@
+"""The integer proof of a stage that was trained without one."""
+
+from pathlib import Path
+
+import msgspec
+
+from qkd.data.batches import evaluation_batches
+from qkd.data.cache import load
+from qkd.measures.evaluate import answers
+from qkd.measures.evidence import proven
+from qkd.records.lock import Hold
+from qkd.records.record import Record
+from qkd.records.schema import Result
+from qkd.spec import Stage
+from qkd.training import checkpoint, environment
+from qkd.training.begin import build
+from qkd.training.recorder import log
+from qkd.training.runtime import Runtime
+
+
+def prove_late(stage: Stage, record: Record, runtime: Runtime, lock: Hold) -> None:
+    """Proves the student of the record's checkpoint, and adds that to its result alone.
+
+    Raises BadRecord, BadCheckpoint or DataError.
+    """
+    history = stage.history
+    result = record.read(record.result_file, Result)
+    saved = checkpoint.load(record.checkpoint_file, history.digest, result.checkpoint_sha256)
+    device = environment.set_up(runtime)
+    network = build(history.student, history.seed, "weights", device)
+    network.load_state_dict(saved["student"]["network"])
+    test = load(history.data, Path(runtime.data), runtime.loaders).test
+    tested = answers(network, evaluation_batches(test, history.data, device))
+    proof = proven(network, test, history.data, tested)
+    log(record, "proven from its checkpoint")
+    lock.check()
+    record.write(record.result_file, msgspec.structs.replace(result, **proof))
+    record.failed_file.unlink(missing_ok=True)
