@@ -7,9 +7,9 @@ from pathlib import Path
 from benchmarks.matrix import Matrix
 from benchmarks.plan import plan
 from benchmarks.speed.figures import Figure, judged
-from qkd.records.launches import launches
+from qkd.records.launches import Launch, launches
 from qkd.records.record import PRETRAINED, STAGES, Store
-from qkd.records.schema import Launch, Result
+from qkd.records.schema import Result
 from qkd.spec.value import decode
 
 LAUNCH_GOAL = 1.10

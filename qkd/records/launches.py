@@ -4,12 +4,39 @@
 
 import time
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
-from qkd.records.schema import Launch
+from qkd.records.schema import Content
+from qkd.spec.value import Count, NotNegative
 
 FILE = "launches.jsonl"
+TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
+
+
+class Launch(Content, kw_only=True):
+    """A line of launches.jsonl: one launch on one machine, which began at ``time`` (UTC). Seconds:
+    of the clock, of training steps, of integer proofs.
+
+    ``whole``: it trained all that the matrix has to train but the networks it begins with, from
+    nothing, so that its clock and its stages' seconds tell of the same work.
+    """
+
+    matrix: str
+    scale: str
+    time: Annotated[str, msgspec.Meta(pattern=TIME)]
+    workers: Count
+    stages: int = 0
+    whole: bool = True
+    wall_seconds: NotNegative
+    training_seconds: NotNegative = 0.0
+    proof_seconds: NotNegative = 0.0
+
+    @property
+    def date(self) -> str:
+        """The day on which it began."""
+        return self.time[:10]
 
 
 def note(results: Path, launch: Launch) -> None:

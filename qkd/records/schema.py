@@ -5,14 +5,16 @@ fields have a default, and what this code does not know is passed over.
 """
 
 import math
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-import numpy
-import numpy.typing
 
 from qkd.spec import BitCount
 from qkd.spec.value import Count, NotNegative, Value
+
+if TYPE_CHECKING:
+    import numpy
+    import numpy.typing
 
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -50,16 +52,20 @@ class Accuracy(Content, kw_only=True):
         """Raises ValueError where the bits are not those of ``correct1`` of ``images``."""
         if len(correct) != -(-self.images // 8):
             raise ValueError(f"correct has {len(correct)} bytes for {self.images} images")
-        bits = numpy.unpackbits(numpy.frombuffer(correct, numpy.uint8))
-        if bits[self.images :].any():
+        bits, spare = int.from_bytes(correct), 8 * len(correct) - self.images
+        if bits & ((1 << spare) - 1):
             raise ValueError(f"correct has a bit beyond the {self.images} images")
-        if int(bits.sum()) != self.correct1:
-            raise ValueError(f"correct has {bits.sum()} bits set, but {self.correct1} are right")
+        if bits.bit_count() != self.correct1:
+            raise ValueError(
+                f"correct has {bits.bit_count()} bits set, but {self.correct1} are right"
+            )
 
     def right(self) -> "numpy.typing.NDArray[numpy.bool_] | None":
         """Whether each image (images,) is right; None where it was not recorded."""
         if self.correct is None:
             return None
+        import numpy  # which a login node that plans has no need of
+
         bits = numpy.unpackbits(numpy.frombuffer(self.correct, numpy.uint8), count=self.images)
         return bits.astype(bool)
 
@@ -291,30 +297,3 @@ class Failure(Content, kw_only=True):
     message: str = ""
     trace: str = ""
     time: float = 0.0
-
-
-TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
-
-
-class Launch(Content, kw_only=True):
-    """A line of launches.jsonl: one launch on one machine, which began at ``time`` (UTC). Seconds:
-    of the clock, of training steps, of integer proofs.
-
-    ``whole``: it trained all that the matrix has to train but the networks it begins with, from
-    nothing, so that its clock and its stages' seconds tell of the same work.
-    """
-
-    matrix: str
-    scale: str
-    time: Annotated[str, msgspec.Meta(pattern=TIME)]
-    workers: Count
-    stages: int = 0
-    whole: bool = True
-    wall_seconds: NotNegative
-    training_seconds: NotNegative = 0.0
-    proof_seconds: NotNegative = 0.0
-
-    @property
-    def date(self) -> str:
-        """The day on which it began."""
-        return self.time[:10]

@@ -8,9 +8,8 @@ import benchmarks
 from benchmarks.committed import committed, compare, in_words
 from benchmarks.matrix import Matrix
 from benchmarks.plan import plan
-from qkd.records.launches import launches
+from qkd.records.launches import Launch, launches
 from qkd.records.record import PRETRAINED, STAGES, Store, store_of
-from qkd.records.schema import Launch
 from qkd.spec.value import decode
 from report.reading.records import BAD_FILE, Records, reason
 

@@ -5,9 +5,8 @@ from collections import Counter
 
 from benchmarks.committed import committed, compare, in_words
 from qkd.records.files import printable
-from qkd.records.launches import note, now
+from qkd.records.launches import Launch, note, now
 from qkd.records.record import STAGES
-from qkd.records.schema import Launch
 from qkd.spec.value import digest as digest_of
 from slurm.local.schedule import Schedule
 from slurm.planning.estimate import speed_of

@@ -18,8 +18,8 @@ from benchmarks.speed.records import _of_launch, _of_stages
 from benchmarks.speed.steps import CASES, LAPTOP, Case, kept_bytes, lean, quantized, step_of
 from benchmarks.speed.timing import WARM_UP, Times, in_turn
 from qkd.quantizers.interval import IntervalQuantizer
-from qkd.records.launches import FILE, launches, note
-from qkd.records.schema import Launch
+from qkd.records.launches import FILE, Launch, launches, note
+from qkd.records.schema import Accuracy, HeldOut, Proof, Result
 from qkd.spec.value import decode, encode, validated
 from qkd.training.portable import obstacles
 from qkd.training.runtime import Runtime, cores
@@ -149,6 +149,13 @@ def test_sharing_never_costs_more_and_saves_more_the_more_methods_there_are():
     assert saved[-1] > 0
 
 
+def result(**fields):
+    accuracy = Accuracy(correct1=1, images=2, top1=50.0)
+    return Result(
+        steps=1, student=accuracy, held_out=HeldOut(top1=None), images_per_second=1.0, **fields
+    )  # fmt: skip
+
+
 LAUNCH = Launch(
     matrix="ablation", scale="laptop", time="2026-01-02T03:04:05Z", workers=2, stages=3,
     wall_seconds=66.0, training_seconds=100.0, proof_seconds=20.0,
@@ -156,13 +163,15 @@ LAUNCH = Launch(
 
 
 def test_a_launch_is_noted_and_read_back_past_damaged_lines(tmp_path):
-    assert launches(tmp_path) == []
+    assert launches(tmp_path) == ([], [])
     note(tmp_path, LAUNCH)
     with (tmp_path / FILE).open("a") as file:
         file.write('{"matrix": 3}\n{"half')
         file.write("\n")
     note(tmp_path, msgspec.structs.replace(LAUNCH, stages=5))
-    assert [launch.stages for launch in launches(tmp_path)] == [3, 5]
+    found, problems = launches(tmp_path)
+    assert [launch.stages for launch in found] == [3, 5]
+    assert [problem.split(",")[1] for problem in problems] == [" line 2", " line 3"]
 
 
 def test_a_launchs_overhead_by_hand():
@@ -172,11 +181,14 @@ def test_a_launchs_overhead_by_hand():
 
 
 def test_a_stages_overhead_by_hand_leaves_short_ones_out():
+    proof = Proof(
+        agreement=1.0, agreement_float32=1.0, top1=50.0, top1_reference=50.0, images=2, seconds=6.0
+    )  # fmt: skip
     results = [
-        {"wall_seconds": 100.0, "seconds": 90.0, "integer": {"seconds": 6.0}},
-        {"wall_seconds": 59.0, "seconds": 1.0},
-        {"seconds": 90.0},
-        {},
+        result(wall_seconds=100.0, seconds=90.0, integer=proof),
+        result(wall_seconds=59.0, seconds=1.0),
+        result(seconds=90.0),
+        None,
     ]
     (figure,) = _of_stages(results)
     assert figure.ratio == pytest.approx(0.04)

@@ -150,11 +150,12 @@ def sides(stage, root, runtime):
             begin.set_intervals = begin.checkpoint.load = None  # what it may not do: it is told
         record = store.record_to_write(stage.history)
         training = Training(stage, store, record, runtime, Hold(record.lock_file, ""))
-        states = [state(training.student)]
+        student = training.sides.student
+        states = [state(student)]
         for _ in range(3):
             training._one_step()
-        states.append(state(training.student))
-    return states, {name: floor.item() for name, floor in training.student.floors.items()}
+        states.append(state(student))
+    return states, {name: floor.item() for name, floor in student.floors.items()}
 
 
 def state(side):

@@ -232,7 +232,7 @@ def test_a_failure_of_rank_0_after_the_last_step_is_everybodys(trained, runtime,
     store = small.beginning(trained, tmp_path, *parents(stage))
     ends = ranks.together(run, stage, store.root, runtime)
     assert [end.raised for end in ends] == ["StageFailed", "StageFailed"]
-    assert all("NotFinite: rank 0: the student's loss on images" in end.text for end in ends)
+    assert all("NotFinite: rank 0: student: the loss on images" in end.text for end in ends)
     assert store.record(stage.history).state() == State.FAILED
 
 
