@@ -9,7 +9,7 @@ from qkd.measures.audit import AuditFailed, audit
 from qkd.quantizers.interval import IntervalQuantizer
 from qkd.quantizers.quantize import quantize, quantized_layers
 from qkd.spec import Bits, Quantization
-from tests.qkd.measures.test_integer_networks import PATHS, Unusual, images_of, network_of
+from tests.support.quantized import PATHS, Unusual, images_of, network_of
 
 W2A2 = Quantization(bits=Bits(weight=2, activation=2))
 
