@@ -34,6 +34,7 @@ from qkd.measures.integer import IntegerLayer
 from qkd.measures.products import laid_out, product_of
 from qkd.quantizers.quantizer import Quantizer, ScaledQuantizer
 
+WIDE, NARROW = torch.float64, torch.float32
 TABLE = 2**21  # sums times channels, at most, of what is tried for a layer
 # Each of one exact operation an element: every machine computes them alike.
 _ELEMENTWISE = {
@@ -52,13 +53,16 @@ class Edges:
     def __init__(self, quantizer: Quantizer, inputs: Bound, like: Tensor) -> None:
         self.quantizer = quantizer
         _, scale, offset, lowest, highest = quantizer.codes(like.new_zeros(1))
+        others = quantizer.codes(like.new_full((2,), 3.0))
         largest = max(-lowest, highest)
-        apart = inputs.error / float(scale) + 2.0**-50 * largest
-        self.limit = 0.5 - apart
+        steps = inputs.error / float(scale) if scale > 0 else float("inf")
+        self.limit = 0.5 - steps - 2.0**-50 * largest
         self.shift = inputs.error + 4 * ROUNDING * inputs.size
         self.rounding = 16 * ROUNDING * (float(scale) * largest + abs(float(offset or 0.0)))
         if not (self.limit > 0 and self.shift < float("inf")):
             raise Unbounded(f"a step of {float(scale)} is not above what two ways differ by")
+        if others[1:] != (scale, offset, lowest, highest):
+            raise Unbounded(f"the levels of a {type(quantizer).__name__} depend on its input")
         kind = type(quantizer)
         self.is_plain = (
             isinstance(quantizer, ScaledQuantizer)
@@ -128,7 +132,8 @@ class CertainLayer(nn.Module):
         codes = edges.quantizer.codes(whole.weight.new_zeros(1))
         self.offset, self.factor = codes.offset, codes.scale * whole.factor
         self.product = product_of(whole, codes.lowest, codes.highest)
-        self._shifts: dict[torch.Size, Tensor] = {}
+        self._factors = {number: self.factor.to(number) for number in (WIDE, NARROW)}
+        self._shifts: dict[tuple[torch.Size, torch.dtype], Tensor] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         """The layer's output, in float64 or, where narrow, float32."""
@@ -142,19 +147,19 @@ class CertainLayer(nn.Module):
 
     def scaled(self, sums: Tensor, x: Tensor) -> Tensor:
         """What follows the sums for inputs x; the sums are written over."""
-        number = torch.float32 if self.is_narrow else torch.float64
-        sums, factor, shift = sums.to(number), self.factor.to(number), self._shift(x).to(number)
-        return sums.mul_(factor).add_(shift)
+        number = NARROW if self.is_narrow else WIDE
+        return sums.to(number).mul_(self._factors[number]).add_(self._shift(x, number))
 
-    def _shift(self, x: Tensor) -> Tensor:
+    def _shift(self, x: Tensor, number: torch.dtype) -> Tensor:
         """The shift, which varies along the border where codes have an offset."""
-        if self.offset is None:
-            return self.whole.shift
-        if x.shape[1:] not in self._shifts:
-            ones = self.whole.sums(torch.ones_like(x[:1], dtype=torch.float64))
-            border = self.offset * self.whole.factor * ones
-            self._shifts[x.shape[1:]] = self.whole.shift + border
-        return self._shifts[x.shape[1:]]
+        key = x.shape[1:], number
+        if key not in self._shifts:
+            shift = self.whole.shift
+            if self.offset is not None:
+                ones = self.whole.sums(torch.ones_like(x[:1], dtype=WIDE))
+                shift = shift + self.offset * self.whole.factor * ones
+            self._shifts[key] = shift.to(number)
+        return self._shifts[key]
 
     def all_sums(self, edges: Edges) -> Tensor | None:
         """Every sum that the layer can have, float64 (sums, channels, ...); None: too many."""

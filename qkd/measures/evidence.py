@@ -14,7 +14,7 @@ from qkd.measures.proof import prove
 from qkd.spec import Data
 
 AUDITED = 128
-BATCH = 16  # few, so that float64 activations stay in a core's cache
+BATCH = 25  # few, so that float64 activations stay in a core's cache
 
 
 def audited(network: nn.Module, images: Part, data: Data) -> dict[str, Any]:

@@ -239,6 +239,24 @@ class Stepped(Quantizer):
         return self.inner(x + self.apart)
 
 
+class Dynamic(IntervalQuantizer):
+    """Its interval is the largest input."""
+
+    def scale(self, x):
+        return x.abs().max(), super().scale(x)[1]
+
+
+@pytest.mark.parametrize("interval", [-1.0, 0.0, float("nan"), 1e-12])
+def test_levels_that_depend_on_the_input_or_lie_too_close_are_refused(interval):
+    like = torch.zeros((), dtype=torch.float64)
+    with pytest.raises(Unbounded):
+        Edges(Dynamic(2, False).double(), Bound(1.0, 1e-9), like)
+    quantizer = IntervalQuantizer(2, False).double().requires_grad_(False)
+    quantizer.interval.fill_(interval)
+    with pytest.raises(Unbounded, match="is not above what two ways differ by"):
+        Edges(quantizer, Bound(1.0, 1e-9), like)
+
+
 @pytest.mark.parametrize(("apart", "doubt"), [(0.0, [False, True]), (0.01, [True, True])])
 def test_a_forward_of_its_own_is_asked_on_both_sides(apart, doubt):
     edges = Edges(Stepped(apart), Bound(1.0, 1e-9), torch.zeros((), dtype=torch.float64))

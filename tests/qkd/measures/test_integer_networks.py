@@ -2,6 +2,7 @@
 
 import copy
 
+import msgspec
 import pytest
 import torch
 from msgspec.structs import astuple
@@ -12,6 +13,7 @@ from qkd.measures.evaluate import answers
 from qkd.measures.integer import IntegerLayer, NoProof, as_integers
 from qkd.measures.proof import compared, prove
 from qkd.quantizers.quantize import quantize, set_intervals
+from qkd.records.schema import Proof
 from qkd.spec import INTERVAL, Bits, Quantization
 from tests.support.quantized import (
     NETWORKS,
@@ -126,3 +128,11 @@ def test_a_layer_whose_sums_leave_int32_is_named():
     set_intervals(network, images_of(2), quantization)
     with pytest.raises(NoProof, match="a sum of layer 3 may reach 2266950000, which int32 cannot"):
         prove(network.eval(), batches_of(2), torch.zeros(2, dtype=torch.int64))
+
+
+def test_a_proof_of_older_code_was_made_on_every_image_in_float64():
+    old = {"agreement": 1.0, "agreement_float32": 1.0, "top1": 50.0, "top1_reference": 50.0}
+    assert msgspec.convert({**old, "images": 8}, Proof).images_certain == 0
+    assert msgspec.convert({**old, "images": 8, "images_certain": 8}, Proof).images_certain == 8
+    with pytest.raises(ValueError, match="9 of 8 images are certain"):
+        msgspec.convert({**old, "images": 8, "images_certain": 9}, Proof)
