@@ -50,8 +50,8 @@ def test_the_queue_tells_each_element_and_why_it_waits(slurm):
     first = slurm.submit("sleep 600", "--job-name=a|b $c")
     second = slurm.submit("true", "--array=1,3", f"--dependency=afterok:{first}")
     slurm.wait(first, "RUNNING")
-    until(lambda: {row["reason"] for row in slurm.cluster.queue()} == {"None", "Dependency"})
-    rows = {row["id"]: row for row in slurm.cluster.queue()}
+    until(lambda: {row["reason"] for row in slurm.queue()} == {"None", "Dependency"})
+    rows = {row["id"]: row for row in slurm.queue()}
     assert set(rows) == {first, f"{second}_1", f"{second}_3"}
     assert rows[first]["name"] == "a|b $c"
     assert rows[first]["nodes"] in slurm.nodes
@@ -61,7 +61,7 @@ def test_the_queue_tells_each_element_and_why_it_waits(slurm):
 def test_a_killed_node_s_job_ends_on_another(slurm, tmp_path):
     job = slurm.submit(TWICE, cwd=tmp_path)
     until((tmp_path / "began").exists)
-    (lost,) = (row["nodes"] for row in slurm.cluster.queue())
+    (lost,) = (row["nodes"] for row in slurm.queue())
     slurm.kill_node(lost)
     assert not list(local_slurm.processes(slurm.folder, lost))
     slurm.wait(job, "COMPLETED")
@@ -116,7 +116,7 @@ def test_an_array_over_its_largest_size_is_refused(slurm):
     with pytest.raises(RuntimeError, match="Invalid job array specification"):
         slurm.submit("true", "--array=0-16")
     slurm.submit("sleep 600", "--array=0-15")
-    assert len(slurm.cluster.queue()) == 16
+    assert len(slurm.queue()) == 16
 
 
 def test_a_node_and_a_controller_that_are_down_are_brought_back(slurm):
@@ -126,7 +126,7 @@ def test_a_node_and_a_controller_that_are_down_are_brought_back(slurm):
         slurm.kill_node(node)
     slurm.kill_controller()
     slurm.tidy()
-    assert slurm.cluster.queue() == []
+    assert slurm.queue() == []
     assert slurm.is_idle()
 
 
