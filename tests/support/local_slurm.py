@@ -6,7 +6,7 @@ so that several may run at once. Each process carries the folder in its environm
 that mark is ever signalled. A keeper ends them all as soon as the process that started them is
 gone, however it went. By hand, a shell or a command in a cluster's environment:
 
-    python tests/local_slurm.py [COMMAND [ARGUMENT ...]]
+    python -m tests.support.local_slurm [COMMAND [ARGUMENT ...]]
 """
 
 import os
@@ -22,7 +22,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.support import local_slurm_conf
+if not __package__:  # run by its path, from any folder
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from tests.support import local_slurm_conf  # noqa: E402
 
 # Each program that is started, and the Debian package that has it.
 PROGRAMS = {
