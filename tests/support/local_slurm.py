@@ -24,7 +24,7 @@ from pathlib import Path
 
 if not __package__:  # run by its path, from any folder
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from tests.support import local_slurm_conf  # noqa: E402
+from tests.support import local_slurm_conf
 
 # Each program that is started, and the Debian package that has it.
 PROGRAMS = {
