@@ -65,10 +65,15 @@ def compare(cells: Iterable[Cell], ours: Store, theirs: Store) -> Comparison:
         by_weights = bool(result.weights_sha256 and known.weights_sha256)
         found.append(
             Compared(
-                cell, _same(result, known, by_weights), by_weights, result, known,
-                _environment(own), _environment(other),
+                cell,
+                _same(result, known, by_weights),
+                by_weights,
+                result,
+                known,
+                _environment(own),
+                _environment(other),
             )
-        )  # fmt: skip
+        )
     return Comparison(found, lacking)
 
 

@@ -54,9 +54,14 @@ def resnet_layers(
 
 # Of each group: expansion, channels at width 1, blocks, stride of the first.
 _MOBILENET_GROUPS = (
-    (1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2),
+    (1, 16, 1, 1),
+    (6, 24, 2, 1),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
     (6, 320, 1, 1),
-)  # fmt: skip
+)
 
 
 def mobilenet_layers(width: float, channels: int, classes: int, size: int = 32) -> Iterator[Layer]:

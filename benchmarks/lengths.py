@@ -25,9 +25,15 @@ TUNED = {"qkd": 1.0, "kd": 1.0, "qat": 3.0}
 # The methods, each with the tuned one whose factor it takes: QKD's parts and variants take QKD's,
 # so that they differ from it in nothing else.
 LIKE = {
-    "qkd": "qkd", "ss+cs": "qkd", "ss+tu": "qkd", "cs+tu": "qkd", "qkd-ce": "qkd",
-    "kd": "kd", "qat": "qat", "qat-cost": "qat",
-}  # fmt: skip
+    "qkd": "qkd",
+    "ss+cs": "qkd",
+    "ss+tu": "qkd",
+    "cs+tu": "qkd",
+    "qkd-ce": "qkd",
+    "kd": "kd",
+    "qat": "qat",
+    "qat-cost": "qat",
+}
 
 
 def matrix(scale: ScaleName, seeds: tuple[int, ...]) -> Matrix:
@@ -133,8 +139,10 @@ LABELS: dict[ScaleName, Label] = {
         title="Two lengths of training, smoke scale",
         question=_QUESTION,
         cost="a few minutes on two cores",
-        deviations=("synthetic images, 80 and 20 steps, the rates that were tuned at laptop scale: "
-                    "it shows that the machinery runs, and nothing else",),
+        deviations=(
+            "synthetic images, 80 and 20 steps, the rates that were tuned at laptop scale: "
+            "it shows that the machinery runs, and nothing else",
+        ),
     ),
     "laptop": Label(
         title="Two lengths of training on CIFAR-10, laptop scale",
@@ -158,4 +166,4 @@ LABELS: dict[ScaleName, Label] = {
             "the whole length is the 200 epochs of the paper, the quarter 50",
         ),
     ),
-}  # fmt: skip
+}

@@ -42,9 +42,16 @@ def cifar_mobilenet(width: float, channels: int, classes: int, size: int) -> Pri
 
 
 def pretraining(
-    network: Network, data: Data, *, steps: int, log_every: int, batch: int, seed: int = 0,
-    learning_rate: float = 0.1, weight_decay: float = 5e-4,
-) -> History:  # fmt: skip
+    network: Network,
+    data: Data,
+    *,
+    steps: int,
+    log_every: int,
+    batch: int,
+    seed: int = 0,
+    learning_rate: float = 0.1,
+    weight_decay: float = 5e-4,
+) -> History:
     """The history of a network trained by its labels alone, from random weights.
 
     Learning rate and weight decay: assumed (see qkd.marks).
@@ -79,9 +86,16 @@ def from_file(network: Network, data: Data, weights: Weights) -> History:
 
 
 def pretrained_pair(
-    student: Priced, teacher: Priced, data: Data, *, steps: int, log_every: int, batch: int,
-    seed: int = 0, weights: Mapping[str, Weights] = NONE_READY,
-) -> Pair:  # fmt: skip
+    student: Priced,
+    teacher: Priced,
+    data: Data,
+    *,
+    steps: int,
+    log_every: int,
+    batch: int,
+    seed: int = 0,
+    weights: Mapping[str, Weights] = NONE_READY,
+) -> Pair:
     """A pair whose networks both begin pre-trained for ``steps`` steps, with one seed.
 
     Those that ``weights`` has by name begin with ready weights instead.

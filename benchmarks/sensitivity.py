@@ -53,31 +53,52 @@ def variants() -> tuple[Method, ...]:
     """QKD with one value changed at a time."""
     base = qkd()
     return (
-        replace(base, name="qkd-minmax", initial_interval="minmax",
-                note="initial intervals by the largest value instead of the least squared error"),
-        replace(base, name="qkd-full-levels", quantizer="qkd.variants:FullWeightLevels",
-                note="weights on all four levels instead of three symmetric ones"),
-        replace(base, name="qkd-scaled-gradient", quantizer="qkd.variants:ScaledGradient",
-                note="the intervals' gradients scaled as LSQ scales them"),
-        replace(base, name="qkd-by-phase", schedule="phase",
-                note="a cosine over each phase instead of one over the run"),
+        replace(
+            base,
+            name="qkd-minmax",
+            initial_interval="minmax",
+            note="initial intervals by the largest value instead of the least squared error",
+        ),
+        replace(
+            base,
+            name="qkd-full-levels",
+            quantizer="qkd.variants:FullWeightLevels",
+            note="weights on all four levels instead of three symmetric ones",
+        ),
+        replace(
+            base,
+            name="qkd-scaled-gradient",
+            quantizer="qkd.variants:ScaledGradient",
+            note="the intervals' gradients scaled as LSQ scales them",
+        ),
+        replace(
+            base,
+            name="qkd-by-phase",
+            schedule="phase",
+            note="a cosine over each phase instead of one over the run",
+        ),
         varied("qkd-half", "both loss terms at weight one half", labels=0.5, kl=0.5),
         varied("qkd-kl0.5", "the KL terms alone at weight one half", kl=0.5),
         varied("qkd-t1", "temperature 1 instead of 2", temperature=1.0),
         varied("qkd-t4", "temperature 4 instead of 2", temperature=4.0),
-        varied("qkd-teacher-rate0.1", "the teacher learns at a tenth of the rate",
-               teacher_rate=0.1),
-        varied("qkd-teacher-rate0.0001", "the teacher learns at a rate of 1e-6",
-               teacher_rate=1e-4),
-        varied("qkd-teacher-kl0.1", "the student's pull on the teacher at a tenth",
-               teacher_kl=0.1),
-    )  # fmt: skip
+        varied(
+            "qkd-teacher-rate0.1", "the teacher learns at a tenth of the rate", teacher_rate=0.1
+        ),
+        varied("qkd-teacher-rate0.0001", "the teacher learns at a rate of 1e-6", teacher_rate=1e-4),
+        varied("qkd-teacher-kl0.1", "the student's pull on the teacher at a tenth", teacher_kl=0.1),
+    )
 
 
 def varied(
-    name: str, note: str, *, labels: float = 1.0, kl: float = 1.0, temperature: float = 2.0,
-    teacher_rate: float = 1.0, teacher_kl: float | None = None,
-) -> Method:  # fmt: skip
+    name: str,
+    note: str,
+    *,
+    labels: float = 1.0,
+    kl: float = 1.0,
+    temperature: float = 2.0,
+    teacher_rate: float = 1.0,
+    teacher_kl: float | None = None,
+) -> Method:
     """QKD with other loss terms or another teacher's learning rate; at the defaults QKD itself.
 
     ``labels`` and ``kl`` are the weights of the two terms, after self-studying; ``teacher_kl`` that

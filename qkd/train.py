@@ -237,11 +237,17 @@ def _train(arguments: argparse.Namespace, say: Callable[[object], None]) -> None
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     runtime = Runtime(
-        data=arguments.data, device=arguments.device, threads=arguments.threads,
-        compile=arguments.compile, lean=arguments.lean, portable=arguments.portable,
-        micro_batches=arguments.micro_batches, rank_seconds=arguments.rank_seconds,
-        loaders=arguments.loaders, matrix_file=arguments.matrix_file,
-    )  # fmt: skip
+        data=arguments.data,
+        device=arguments.device,
+        threads=arguments.threads,
+        compile=arguments.compile,
+        lean=arguments.lean,
+        portable=arguments.portable,
+        micro_batches=arguments.micro_batches,
+        rank_seconds=arguments.rank_seconds,
+        loaders=arguments.loaders,
+        matrix_file=arguments.matrix_file,
+    )
     stage = decode(arguments.stage.read_bytes(), Stage)
     store = store_of(arguments.results)
     run_stage(stage, store, validated(runtime), say, stopping.is_set)

@@ -40,8 +40,12 @@ def test_make_alone_prints_help_that_names_every_target() -> None:
 def test_every_variable_is_handed_over_and_explained() -> None:
     handed = subprocess.run(
         ["make", "--print-data-base", "--question", "help"],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
-    ).stdout  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    ).stdout
     told = make().stdout.partition("Variables:")[2]
     for name in VARIABLES:
         assert f"\nQKD_{name} := " in handed, name

@@ -69,11 +69,15 @@ def measure(settings: Settings) -> int:
     history = cells[0].history
     result = validated(
         Repeatability(
-            machine=machine, cell=f"{history.student.network.name} on {history.data.name}",
-            steps=history.steps, images=len(found[0].predictions), runs=runs, pairs=pairs,
+            machine=machine,
+            cell=f"{history.student.network.name} on {history.data.name}",
+            steps=history.steps,
+            images=len(found[0].predictions),
+            runs=runs,
+            pairs=pairs,
             rows=tuple(rows_of(runs, pairs)),
         )
-    )  # fmt: skip
+    )
     path = folder.with_suffix(".json")
     write_atomically(path, encode(result))
     _show(result)
@@ -128,10 +132,13 @@ def _train(task: Task) -> Trained:
 
 def _run(task: Task, trained: Trained) -> Run:
     return Run(
-        bits=label_of(task.cell), instructions=task.instructions,
-        capability=trained.place.capability, seed=task.cell.seed, top1=trained.top1,
+        bits=label_of(task.cell),
+        instructions=task.instructions,
+        capability=trained.place.capability,
+        seed=task.cell.seed,
+        top1=trained.top1,
         weights_sha256=trained.weights_sha256,
-    )  # fmt: skip
+    )
 
 
 def _pair(found: list[Trained], first: int, second: int) -> Pair:
@@ -159,9 +166,13 @@ def _show(result: Repeatability) -> None:
 def _rows(result: Repeatability) -> Iterator[tuple[str, ...]]:
     for row in result.rows:
         yield (
-            row.bits, row.between, str(row.pairs), f"{100 * row.differing:.2f} %",
-            f"{row.top1_rms:.2f} points", f"{100 * row.distance:.2f} %",
-        )  # fmt: skip
+            row.bits,
+            row.between,
+            str(row.pairs),
+            f"{100 * row.differing:.2f} %",
+            f"{row.top1_rms:.2f} points",
+            f"{100 * row.distance:.2f} %",
+        )
 
 
 if __name__ == "__main__":

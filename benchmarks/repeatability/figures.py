@@ -110,11 +110,13 @@ def rows_of(runs: tuple[Run, ...], pairs: Iterable[Pair]) -> Iterator[Row]:
             if found:
                 squares = [(runs[p.first].top1 - runs[p.second].top1) ** 2 for p in found]
                 yield Row(
-                    bits=bits, between=kind, pairs=len(found),
+                    bits=bits,
+                    between=kind,
+                    pairs=len(found),
                     differing=_mean([pair.differing for pair in found]),
                     top1_rms=math.sqrt(_mean(squares)),
                     distance=_mean([pair.distance for pair in found]),
-                )  # fmt: skip
+                )
 
 
 def _mean(values: list[float]) -> float:

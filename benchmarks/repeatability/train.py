@@ -54,17 +54,23 @@ def train(settings: Settings, digest: str) -> Trained:
     student = student_at_start(stage, store_of(settings.results), batches, device)
     for step in range(history.steps):
         train_step(
-            student, None, *batches.batch(step),
-            recipe=history.recipe, seed=history.draws, step=step,
-        )  # fmt: skip
+            student,
+            None,
+            *batches.batch(step),
+            recipe=history.recipe,
+            seed=history.draws,
+            step=step,
+        )
     student.require_finite(history.steps)
     found = answers(student.network, evaluation_batches(split.test, history.data, device))
     parameters = [p.detach().reshape(-1) for p in student.network.parameters()]
     return Trained(
-        environment.place(runtime, device), found.accuracy.top1,
+        environment.place(runtime, device),
+        found.accuracy.top1,
         weights_sha256(student.network.state_dict()),
-        found.predictions.numpy().astype(numpy.uint8), torch.cat(parameters).numpy(),
-    )  # fmt: skip
+        found.predictions.numpy().astype(numpy.uint8),
+        torch.cat(parameters).numpy(),
+    )
 
 
 def keep(trained: Trained, path: Path) -> None:
@@ -80,9 +86,12 @@ def kept(path: Path) -> Trained | None:
     try:
         with numpy.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             trained = Trained(
-                decode(str(file["place"]).encode(), Place), float(file["top1"]),
-                str(file["weights_sha256"]), file["predictions"], file["weights"],
-            )  # fmt: skip
+                decode(str(file["place"]).encode(), Place),
+                float(file["top1"]),
+                str(file["weights_sha256"]),
+                file["predictions"],
+                file["weights"],
+            )
     except Exception:  # a damaged file raises what it makes zipfile, zlib and numpy raise
         return None
     return trained if _without_set(trained.place) == _here() else None

@@ -48,11 +48,13 @@ def main() -> int:
     figures = tuple(one for one in found if isinstance(one, Figure))
     speed = validated(
         MachineSpeed(
-            machine=machine_of(runtime, device), figures=figures,
+            machine=machine_of(runtime, device),
+            figures=figures,
             growth=tuple(one for one in found if isinstance(one, Point)),
-            workers=best_of(figures, device), skipped=skipped,
+            workers=best_of(figures, device),
+            skipped=skipped,
         )
-    )  # fmt: skip
+    )
     path = settings.results / FOLDER / f"{speed.machine.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, encode(speed))

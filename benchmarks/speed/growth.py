@@ -37,9 +37,13 @@ def growth(device: torch.device) -> Iterator[Point]:
 
 
 def _step(
-    device: torch.device, *, width: int = WIDTH, depth: int = DEPTH, batch: int = BATCH,
+    device: torch.device,
+    *,
+    width: int = WIDTH,
+    depth: int = DEPTH,
+    batch: int = BATCH,
     bits: int = BITS,
-) -> Step:  # fmt: skip
+) -> Step:
     case = Case("ResNet", lambda: resnet(depth, width, 1), (batch, 1, 28, 28), 10)
     network = quantized(case, device, bits=Bits(weight=bits, activation=bits))
     return step_of(network, case, device)

@@ -16,8 +16,17 @@ def machine_of(runtime: Runtime, device: torch.device) -> Machine:
     count = cores()
     words = re.sub(r"[^a-z0-9]+", "-", f"{known.device_name} {count} cores".lower()).strip("-")
     return Machine(
-        name=words[:60], processor=known.device_name, vendor=known.vendor, family=known.family,
-        model=known.model, stepping=known.stepping, device=known.device, cores=count,
-        threads=runtime.threads, torch=known.torch, commit=known.commit,
-        dirty=known.dirty, date=time.strftime("%Y-%m-%d", time.gmtime()),
-    )  # fmt: skip
+        name=words[:60],
+        processor=known.device_name,
+        vendor=known.vendor,
+        family=known.family,
+        model=known.model,
+        stepping=known.stepping,
+        device=known.device,
+        cores=count,
+        threads=runtime.threads,
+        torch=known.torch,
+        commit=known.commit,
+        dirty=known.dirty,
+        date=time.strftime("%Y-%m-%d", time.gmtime()),
+    )

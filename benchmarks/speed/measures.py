@@ -59,11 +59,13 @@ def lean_steps(device: torch.device) -> Iterator[Figure]:
             number = kept_bytes(network, case, device)
             yield judged(
                 Figure(
-                    group="memory for the backward pass", name=f"{case.name}, {name}",
-                    ratio=number / kept, goal=goal,
+                    group="memory for the backward pass",
+                    name=f"{case.name}, {name}",
+                    ratio=number / kept,
+                    goal=goal,
                     note=f"{number / 2**20:.0f} MiB for {kept / 2**20:.0f}",
                 )
-            )  # fmt: skip
+            )
         base = step_of(network_of(case, device), case, device)
         other = step_of(lean(quantized(case, device)), case, device)
         yield in_turn(base, other).figure("quantized step", f"{case.name}, interval, LEAN=1")
@@ -145,9 +147,13 @@ def _next_batch(batches: TrainingBatches, steps: Iterator[int]) -> object:
 
 def _cifar_like() -> Data:
     return Data(
-        name="noise", reader="qkd.data.synthetic:read", train_images=50_000, classes=10,
-        mean=(0.5,) * 3, std=(0.25,) * 3,
-    )  # fmt: skip
+        name="noise",
+        reader="qkd.data.synthetic:read",
+        train_images=50_000,
+        classes=10,
+        mean=(0.5,) * 3,
+        std=(0.25,) * 3,
+    )
 
 
 def _noise(data: Data, case: Case) -> Images:

@@ -45,7 +45,9 @@ def _of_launch(launch: Launch) -> Figure:
     ratio = launch.wall_seconds / work
     return judged(
         Figure(
-            group="launch", name="wall time, against the stages' compute / workers", ratio=ratio,
+            group="launch",
+            name="wall time, against the stages' compute / workers",
+            ratio=ratio,
             goal=LAUNCH_GOAL,
             note=(
                 f"{launch.stages} stages, {launch.workers} workers, {launch.wall_seconds:.0f} s; "
@@ -53,7 +55,7 @@ def _of_launch(launch: Launch) -> Figure:
                 f"{launch.proof_seconds:.0f} s of one core ({launch.time})"
             ),
         )
-    )  # fmt: skip
+    )
 
 
 def _of_stages(results: Iterable[Result | None]) -> Iterator[Figure]:
@@ -70,11 +72,15 @@ def _of_stages(results: Iterable[Result | None]) -> Iterator[Figure]:
         low, middle, high = _quartiles(shares)
         yield judged(
             Figure(
-                group="launch", name="of a stage of a minute or more: not compute",
-                ratio=middle, low=low, high=high, goal=STAGE_GOAL,
+                group="launch",
+                name="of a stage of a minute or more: not compute",
+                ratio=middle,
+                low=low,
+                high=high,
+                goal=STAGE_GOAL,
                 note=f"{len(shares)} stages; loading, evaluation, checkpoints",
             )
-        )  # fmt: skip
+        )
 
 
 def _quartiles(values: list[float]) -> list[float]:

@@ -39,9 +39,12 @@ def side_by_side(device: torch.device) -> Iterator[Figure]:
         plural = "es" if processes > 1 else ""
         words = f"{processes} process{plural} of {threads} thread{'s'[: threads - 1]}"
         yield Figure(
-            group=GROUP, name=words, ratio=speed / alone, better="higher",
+            group=GROUP,
+            name=words,
+            ratio=speed / alone,
+            better="higher",
             note=f"{speed:.0f} images/s together",
-        )  # fmt: skip
+        )
 
 
 def best_of(figures: Sequence[Figure], device: torch.device) -> int:

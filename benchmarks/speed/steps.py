@@ -18,9 +18,12 @@ from qkd.training.step import Side, interval_floors, optimiser_of, train_step
 W4A4 = Bits(weight=4, activation=4)
 # Small rates: the images are noise, and what is timed must not end in infinities.
 RECIPE = Recipe(
-    horizon=10_000, log_every=1, learning_rate=1e-4,
-    weight_interval_learning_rate=1e-6, activation_interval_learning_rate=1e-6,
-)  # fmt: skip
+    horizon=10_000,
+    log_every=1,
+    learning_rate=1e-4,
+    weight_interval_learning_rate=1e-6,
+    activation_interval_learning_rate=1e-6,
+)
 
 
 class Case(NamedTuple):

@@ -26,17 +26,27 @@ class Times(NamedTuple):
         return [other / base for base, other in zip(self.base, self.other, strict=True)]
 
     def figure(
-        self, group: str, name: str, goal: float | None = None, note: str = "",
+        self,
+        group: str,
+        name: str,
+        goal: float | None = None,
+        note: str = "",
         better: Literal["lower", "higher"] = "lower",
-    ) -> Figure:  # fmt: skip
+    ) -> Figure:
         """The ratio as a figure."""
         low, middle, high = statistics.quantiles(self.ratios, n=4, method="inclusive")
         return judged(
             Figure(
-                group=group, name=name, ratio=middle, low=low, high=high, goal=goal, note=note,
+                group=group,
+                name=name,
+                ratio=middle,
+                low=low,
+                high=high,
+                goal=goal,
+                note=note,
                 better=better,
             )
-        )  # fmt: skip
+        )
 
 
 def in_turn(base: Callable[[], object], other: Callable[[], object], rounds: int = ROUNDS) -> Times:

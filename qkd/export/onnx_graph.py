@@ -47,10 +47,15 @@ def onnx_bytes(network: nn.Module, shape: tuple[int, int, int]) -> bytes:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # those of torch's exporter, about itself
             program = torch.onnx.export(
-                network, (torch.zeros(2, *shape),), dynamo=True, verbose=False,
-                opset_version=OPSET, input_names=[INPUT], output_names=[OUTPUT],
+                network,
+                (torch.zeros(2, *shape),),
+                dynamo=True,
+                verbose=False,
+                opset_version=OPSET,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
-            )  # fmt: skip
+            )
         assert program is not None  # noqa: S101 (dynamo's exporter always returns one)
         model: Any = program.model_proto
         _forget_where_it_was_made(model)

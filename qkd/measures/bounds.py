@@ -208,17 +208,44 @@ def _layer(call: _Call) -> Bound:
 
 _Rule = Callable[[_Call], Bound]
 _KEEPS: set[Any] = {
-    nn.ReLU, nn.ReLU6, nn.Identity, nn.Dropout, nn.Dropout2d, nn.Flatten, nn.MaxPool2d,
-    nn.AdaptiveMaxPool2d, nn.ZeroPad2d,
-    torch.relu, torch.relu_, torch.flatten, torch.reshape, torch.transpose, torch.permute,
-    functional.relu, functional.relu_, functional.relu6, functional.max_pool2d,
-    functional.adaptive_max_pool2d, operator.getitem,
-    "relu", "relu_", "flatten", "reshape", "view", "contiguous", "transpose", "permute",
-}  # fmt: skip
+    nn.ReLU,
+    nn.ReLU6,
+    nn.Identity,
+    nn.Dropout,
+    nn.Dropout2d,
+    nn.Flatten,
+    nn.MaxPool2d,
+    nn.AdaptiveMaxPool2d,
+    nn.ZeroPad2d,
+    torch.relu,
+    torch.relu_,
+    torch.flatten,
+    torch.reshape,
+    torch.transpose,
+    torch.permute,
+    functional.relu,
+    functional.relu_,
+    functional.relu6,
+    functional.max_pool2d,
+    functional.adaptive_max_pool2d,
+    operator.getitem,
+    "relu",
+    "relu_",
+    "flatten",
+    "reshape",
+    "view",
+    "contiguous",
+    "transpose",
+    "permute",
+}
 _MEANS: set[Any] = {
-    nn.AvgPool2d, nn.AdaptiveAvgPool2d, functional.avg_pool2d, functional.adaptive_avg_pool2d,
-    torch.mean, "mean",
-}  # fmt: skip
+    nn.AvgPool2d,
+    nn.AdaptiveAvgPool2d,
+    functional.avg_pool2d,
+    functional.adaptive_avg_pool2d,
+    torch.mean,
+    "mean",
+}
 _SUMS: set[Any] = {operator.add, operator.iadd, torch.add, "add", "add_"}
 _PRODUCTS: set[Any] = {operator.mul, operator.imul, torch.mul, "mul", "mul_"}
 _IN_PLACE: set[Any] = {operator.iadd, operator.imul, "add_", "mul_"}

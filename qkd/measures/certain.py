@@ -38,8 +38,14 @@ WIDE, NARROW = torch.float64, torch.float32
 TABLE = 2**21  # sums times channels, at most, of what is tried for a layer
 # Each of one exact operation an element: every machine computes them alike.
 _ELEMENTWISE = {
-    nn.ReLU, nn.ReLU6, nn.Identity, functional.relu, functional.relu6, torch.relu, "relu",
-}  # fmt: skip
+    nn.ReLU,
+    nn.ReLU6,
+    nn.Identity,
+    functional.relu,
+    functional.relu6,
+    torch.relu,
+    "relu",
+}
 
 
 class Edges:

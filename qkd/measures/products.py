@@ -71,9 +71,21 @@ class _Bytes:
         # By int16, as torch's own way from float32 to uint8 takes four times as long.
         whole = laid_out(codes.to(torch.int16).to(torch.uint8))
         sums: Tensor = onednn.qconv2d_pointwise(
-            whole, 1.0, 0, self.packed[shape], self.ones, self.zeros, None,
-            *where, 1.0, 0, torch.float32, "none", [], "",
-        )  # fmt: skip
+            whole,
+            1.0,
+            0,
+            self.packed[shape],
+            self.ones,
+            self.zeros,
+            None,
+            *where,
+            1.0,
+            0,
+            torch.float32,
+            "none",
+            [],
+            "",
+        )
         return sums
 
 

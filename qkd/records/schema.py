@@ -159,8 +159,12 @@ class Proof(Content, kw_only=True):
         super().__post_init__()
         if self.images_certain > self.images:
             raise ValueError(f"{self.images_certain} of {self.images} images are certain")
-        for share in (self.agreement, self.agreement_float32, self.top1 / 100,
-                      self.top1_reference / 100):  # fmt: skip
+        for share in (
+            self.agreement,
+            self.agreement_float32,
+            self.top1 / 100,
+            self.top1_reference / 100,
+        ):
             if not math.isclose(share * self.images, round(share * self.images), abs_tol=1e-6):
                 raise ValueError(f"{share} of {self.images} images is no whole number of them")
         apart = abs(self.top1 - self.top1_reference) / 100

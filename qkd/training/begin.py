@@ -115,9 +115,13 @@ def _teacher(network: nn.Module, stage: Stage) -> Side:
         precision = recipe.frozen_teacher_precision or recipe.precision
         return Side("teacher", network, precision=precision)
     return Side(
-        "teacher", network, optimiser_of(network, recipe), phase.teacher,
-        learning_rate_factor=phase.teacher_learning_rate, precision=recipe.precision,
-    )  # fmt: skip
+        "teacher",
+        network,
+        optimiser_of(network, recipe),
+        phase.teacher,
+        learning_rate_factor=phase.teacher_learning_rate,
+        precision=recipe.precision,
+    )
 
 
 def restored(name: str, network: nn.Module, state: dict[str, Any], stage: Stage) -> Side:

@@ -77,9 +77,15 @@ class Training:
         )
         past = own or _checkpoint_before(stage, store)
         self.recorder = Recorder(
-            stage, record, lock, self.runtime,
-            parts=parts, places=places, images=images, began=began,
-        )  # fmt: skip
+            stage,
+            record,
+            lock,
+            self.runtime,
+            parts=parts,
+            places=places,
+            images=images,
+            began=began,
+        )
         self.recorder.restore(own, past)
         self.step = own["step"] if own else self.history.steps - stage.steps
         self.sides = _sides(stage, store, own, self.batches, device)
@@ -117,10 +123,14 @@ class Training:
         """The loss terms of one step, meant over the ranks."""
         images, labels = self.batches.batch(self.step, distributed.share(self.recipe.batch))
         values = train_step(
-            *self.sides, images, labels,
-            recipe=self.recipe, seed=self.history.draws, step=self.step,
+            *self.sides,
+            images,
+            labels,
+            recipe=self.recipe,
+            seed=self.history.draws,
+            step=self.step,
             micro_batches=self.runtime.micro_batches,
-        )  # fmt: skip
+        )
         self.step += 1
         return distributed.mean_of(values)
 

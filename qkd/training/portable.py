@@ -26,9 +26,12 @@ class NotPortable(ValueError):
 
 
 def obstacles(
-    threads: int = 1, compiled: bool = False, on_cpu: bool = False, here: bool = True,
+    threads: int = 1,
+    compiled: bool = False,
+    on_cpu: bool = False,
+    here: bool = True,
     environment: Mapping[str, str] = os.environ,
-) -> Iterator[str]:  # fmt: skip
+) -> Iterator[str]:
     """What keeps PORTABLE=1 from holding in processes that start here, each in a few words.
 
     Args:

@@ -164,9 +164,16 @@ def interval_floors(network: nn.Module) -> dict[str, Tensor]:
 
 
 def train_step(
-    student: Side, teacher: Side | None, images: Tensor, labels: Tensor, *,
-    recipe: Recipe, seed: int, step: int, micro_batches: int = 1,
-) -> dict[str, Tensor]:  # fmt: skip
+    student: Side,
+    teacher: Side | None,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    recipe: Recipe,
+    seed: int,
+    step: int,
+    micro_batches: int = 1,
+) -> dict[str, Tensor]:
     """One step of the student, and of the teacher where it learns, from the same forward passes.
 
     Each side's gradient stops at the other's logits. A loss term is a mean over the images, so that
@@ -204,9 +211,14 @@ def train_step(
 
 
 def _gradients(
-    student: Side, teacher: Side | None, images: Tensor, labels: Tensor, *,
-    draw: tuple[int, int, int], share: float,
-) -> dict[str, Tensor]:  # fmt: skip
+    student: Side,
+    teacher: Side | None,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    draw: tuple[int, int, int],
+    share: float,
+) -> dict[str, Tensor]:
     """Both sides' gradients by a part of the batch; ``draw``: seed, step and part, for dropout."""
     student_logits = student.forward(images, *draw)
     teacher_logits = teacher.forward(images, *draw) if teacher else None

@@ -106,14 +106,19 @@ def ticks(low: float, high: float, most: int = 8) -> list[float]:
 def rules(axes: Axes, x: Sequence[float] = (), y: Sequence[float] = ()) -> None:
     """Lines of a grid across the axes, as one path for each direction."""
     for places, transform, horizontal in (
-        (x, axes.get_xaxis_transform(), False), (y, axes.get_yaxis_transform(), True),
-    ):  # fmt: skip
+        (x, axes.get_xaxis_transform(), False),
+        (y, axes.get_yaxis_transform(), True),
+    ):
         if len(places):
             path = [place for place in places for _ in range(3)], [0, 1, math.nan] * len(places)
             axes.plot(
-                *(path[::-1] if horizontal else path), transform=transform, color=RULE,
-                linewidth=0.6, zorder=0.5, clip_on=False,
-            )  # fmt: skip
+                *(path[::-1] if horizontal else path),
+                transform=transform,
+                color=RULE,
+                linewidth=0.6,
+                zorder=0.5,
+                clip_on=False,
+            )
 
 
 def around(frame: pd.DataFrame, *values: pd.Series, room: float = 0.5) -> tuple[float, float]:

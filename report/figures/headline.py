@@ -76,12 +76,23 @@ def _panel(axes: Axes, own: pd.DataFrame, shares: pd.Series, looks: dict[str, Lo
     colors = [looks[setting]["color"] for setting in known["setting"]]
     axes.vlines(known["place"], known["low"], known["high"], color=colors, linewidth=1.6, zorder=3)
     sns.lineplot(
-        own, x="place", y="mean", hue="setting", style="setting", estimator=None, errorbar=None,
+        own,
+        x="place",
+        y="mean",
+        hue="setting",
+        style="setting",
+        estimator=None,
+        errorbar=None,
         palette={setting: look["color"] for setting, look in looks.items()},
         markers={setting: look["marker"] for setting, look in looks.items()},
-        dashes=False, markersize=7, markeredgecolor=PAPER, linewidth=0.8, legend=False, zorder=4,
+        dashes=False,
+        markersize=7,
+        markeredgecolor=PAPER,
+        linewidth=0.8,
+        legend=False,
+        zorder=4,
         ax=axes,
-    )  # fmt: skip
+    )
     axes.set(xlabel="", ylabel="")
 
 
@@ -100,9 +111,14 @@ def _lengths(axes: Axes, shares: pd.Series) -> None:
     )
     if shares.max() < EMPTY:
         axes.text(
-            (shares.max() * APART) ** 0.5, 0.9, "not run", transform=above, size=8, color=MUTED,
+            (shares.max() * APART) ** 0.5,
+            0.9,
+            "not run",
+            transform=above,
+            size=8,
+            color=MUTED,
             ha="center",
-        )  # fmt: skip
+        )
 
 
 def _beside(shares: pd.Series) -> pd.Series:

@@ -56,6 +56,11 @@ def _panel(axes: Axes, own: pd.DataFrame, steps: pd.Series) -> None:
     known = own.dropna(subset=["low", "high"])
     axes.vlines(known["steps"], known["low"], known["high"], color=STUDENT, linewidth=1.6, zorder=3)
     axes.plot(
-        own["steps"], own["mean"], "D", color=STUDENT, markersize=6, zorder=4,
+        own["steps"],
+        own["mean"],
+        "D",
+        color=STUDENT,
+        markersize=6,
+        zorder=4,
         markerfacecolor=STUDENT if own["fixed"].all() else PAPER,
-    )  # fmt: skip
+    )

@@ -21,22 +21,39 @@ class Panels(sns.FacetGrid):  # type: ignore[misc]  # seaborn has no types
     with this page's margins and one text for all axes of a kind. To be made within `style`."""
 
     def __init__(
-        self, frame: pd.DataFrame, of: str, below: str, beside: str, *,
-        columns: int = COLUMNS, width: float = WIDTH, panel: float = PANEL, bottom: float = BOTTOM,
-    ) -> None:  # fmt: skip
+        self,
+        frame: pd.DataFrame,
+        of: str,
+        below: str,
+        beside: str,
+        *,
+        columns: int = COLUMNS,
+        width: float = WIDTH,
+        panel: float = PANEL,
+        bottom: float = BOTTOM,
+    ) -> None:
         names = list(frame[of].unique())
         rows = -(-len(names) // columns)
         height = TOP + bottom + rows * (panel + GAP) - GAP
         super().__init__(
-            frame, col=of, col_order=names, col_wrap=columns, sharex=False, despine=False,
+            frame,
+            col=of,
+            col_order=names,
+            col_wrap=columns,
+            sharex=False,
+            despine=False,
             subplot_kws=NO_TICKS,
-        )  # fmt: skip
+        )
         plt.close(self.figure)  # it is nobody's window
         self.figure.set_size_inches(width, height)
         self.figure.subplots_adjust(
-            left=LEFT / width, right=1 - RIGHT / width, wspace=0.12,
-            bottom=bottom / height, top=1 - TOP / height, hspace=GAP / panel,
-        )  # fmt: skip
+            left=LEFT / width,
+            right=1 - RIGHT / width,
+            wspace=0.12,
+            bottom=bottom / height,
+            top=1 - TOP / height,
+            hspace=GAP / panel,
+        )
         self.columns = columns
         self.figure.text(LEFT / width, (bottom - 0.47) / height, below, color=MUTED)
         middle = (bottom + height - TOP) / 2 / height
@@ -68,8 +85,18 @@ class Panels(sns.FacetGrid):  # type: ignore[misc]  # seaborn has no types
             # A space, for matplotlib takes a name that begins with a line as none.
             texts = [f" {shortened(name, 40)}" for name in lines]
             self.figure.legend(
-                shown, texts, ncols=-(-len(lines) // rows), handlelength=1.8, handletextpad=0.3,
-                columnspacing=1.5, labelcolor=MUTED, borderaxespad=0, borderpad=0.2,
-                **({"loc": "lower right"} if rows == 1 else
-                   {"loc": "lower left", "bbox_to_anchor": (margin, 0)}),
-            )  # fmt: skip
+                shown,
+                texts,
+                ncols=-(-len(lines) // rows),
+                handlelength=1.8,
+                handletextpad=0.3,
+                columnspacing=1.5,
+                labelcolor=MUTED,
+                borderaxespad=0,
+                borderpad=0.2,
+                **(
+                    {"loc": "lower right"}
+                    if rows == 1
+                    else {"loc": "lower left", "bbox_to_anchor": (margin, 0)}
+                ),
+            )

@@ -86,9 +86,16 @@ def _rows(labels: pd.Series, names: pd.Series, values: pd.Series) -> tuple[Figur
     places = names.map({label: place for place, label in enumerate(labels)})
     if len(values):
         sns.stripplot(
-            x=values.astype(float), y=places, orient="h", native_scale=True, jitter=False,
-            color=MUTED, size=4, linewidth=0, ax=axes,
-        )  # fmt: skip
+            x=values.astype(float),
+            y=places,
+            orient="h",
+            native_scale=True,
+            jitter=False,
+            color=MUTED,
+            size=4,
+            linewidth=0,
+            ax=axes,
+        )
     texts = [shortened(label, MOST_LETTERS) for label in labels]
     axes.set_yticks(range(len(labels)), texts, color=INK, size=10)
     axes.set_ylim(len(labels) - 0.5, -0.5)
@@ -103,9 +110,14 @@ def _means(axes: Axes, shown: pd.DataFrame, *, hollow: bool) -> None:
     ends = shown.loc[known, ["low", "high"]].astype(float)
     axes.hlines(places[known], ends["low"], ends["high"], color=STUDENT, linewidth=1.6, zorder=3)
     axes.plot(
-        shown["mean"].astype(float), places, "D", color=STUDENT, markersize=6, zorder=4,
+        shown["mean"].astype(float),
+        places,
+        "D",
+        color=STUDENT,
+        markersize=6,
+        zorder=4,
         markerfacecolor=PAPER if hollow else STUDENT,
-    )  # fmt: skip
+    )
 
 
 def _finished(axes: Axes, label: str) -> None:
@@ -130,19 +142,31 @@ def pareto(points: pd.DataFrame, measure: Measure, name: str) -> Markup | None:
         axes.set_xscale("log")
         axes.plot(best["cost"], best["mean"], color=STUDENT, linewidth=1, drawstyle="steps-post")
         for some, color, marker, face, size in (
-            (others, MUTED, "o", PAPER, 4), (best, STUDENT, "D", STUDENT, 6),
-        ):  # fmt: skip
+            (others, MUTED, "o", PAPER, 4),
+            (best, STUDENT, "D", STUDENT, 6),
+        ):
             known = some.dropna(subset=["low", "high"])
             axes.vlines(known["cost"], known["low"], known["high"], color=color, linewidth=0.8)
             axes.plot(
-                some["cost"], some["mean"], marker, color=color, markersize=size,
-                markerfacecolor=face, zorder=3,
-            )  # fmt: skip
+                some["cost"],
+                some["mean"],
+                marker,
+                color=color,
+                markersize=size,
+                markerfacecolor=face,
+                zorder=3,
+            )
         for _, point in best.iterrows():
             axes.annotate(
-                shortened(point["label"], MOST_LETTERS), (point["cost"], point["mean"]), (-6, 4),
-                textcoords="offset points", size=8, ha="right", va="bottom", zorder=4,
-            )  # fmt: skip
+                shortened(point["label"], MOST_LETTERS),
+                (point["cost"], point["mean"]),
+                (-6, 4),
+                textcoords="offset points",
+                size=8,
+                ha="right",
+                va="bottom",
+                zorder=4,
+            )
         costs = apart(list(points["cost"]))
         axes.set_xticks(costs, [measure.text(cost) for cost in costs])
         axes.set_xticks([], minor=True)

@@ -128,9 +128,15 @@ def _phases(axes: Axes, borders: pd.DataFrame, last: int) -> None:
         borders["step"].shift(fill_value=0), borders["step"], borders["phase"], strict=True
     ):
         axes.text(
-            (begin + end) / 2, 1.02, shortened(SHORT.get(phase, phase)), transform=above, size=8,
-            color=MUTED, ha="center", va="bottom",
-        )  # fmt: skip
+            (begin + end) / 2,
+            1.02,
+            shortened(SHORT.get(phase, phase)),
+            transform=above,
+            size=8,
+            color=MUTED,
+            ha="center",
+            va="bottom",
+        )
     ends = borders["step"].repeat(3), [0, 1, float("nan")] * len(borders)
     axes.plot(*ends, transform=above, color=MUTED, linewidth=0.7, linestyle=DOTTED, clip_on=False)
 
@@ -154,11 +160,19 @@ def learning_rates(curves: pd.DataFrame, name: str) -> Markup | None:
         for _, line in teacher.groupby("methods", sort=False):
             _line(axes, line, OF_TEACHER | {"linewidth": 4})
         sns.lineplot(
-            student, x="step", y="value", style="methods", estimator=None, errorbar=None,
-            color=STUDENT, linewidth=1.4, legend=False, ax=axes,
+            student,
+            x="step",
+            y="value",
+            style="methods",
+            estimator=None,
+            errorbar=None,
+            color=STUDENT,
+            linewidth=1.4,
+            legend=False,
+            ax=axes,
             dashes=["", *((1 + 3 * place, 1) for place in range(1, count))],
             markers=False,
-        )  # fmt: skip
+        )
         texts = [f" {shorten(methods, MOST_LETTERS)}" for methods in student["methods"].unique()]
         figure.legend(axes.lines[-count:], texts, loc="outside lower left", ncols=1)
         axes.set_xlim(left=0)

@@ -68,9 +68,14 @@ def _panel(axes: Axes, bins: pd.DataFrame) -> None:
     axes.set_xticks([-1, 0, 1])
     above = axes.get_xaxis_transform()
     axes.plot(
-        [-1, -1, float("nan"), 1, 1], [0, 1, float("nan"), 0, 1], transform=above, color=MUTED,
-        linewidth=0.7, linestyle=DOTTED, clip_on=False,
-    )  # fmt: skip
+        [-1, -1, float("nan"), 1, 1],
+        [0, 1, float("nan"), 0, 1],
+        transform=above,
+        color=MUTED,
+        linewidth=0.7,
+        linestyle=DOTTED,
+        clip_on=False,
+    )
 
 
 def _closed(edges: list[float]) -> list[float]:

@@ -61,9 +61,18 @@ def layers_of(row: CellRow) -> Iterator[LayerRow]:
         for tensor, one in (("weights", layer.weights), ("inputs", layer.activations)):
             if one is not None:
                 yield LayerRow(
-                    row.method, row.seed, row.stage, layer.layer, tensor, one.bits, one.signed,
-                    one.levels, one.levels_declared, 100 * one.clipped, one.learned,
-                )  # fmt: skip
+                    row.method,
+                    row.seed,
+                    row.stage,
+                    layer.layer,
+                    tensor,
+                    one.bits,
+                    one.signed,
+                    one.levels,
+                    one.levels_declared,
+                    100 * one.clipped,
+                    one.learned,
+                )
 
 
 def bins(found: Histograms) -> pd.DataFrame:

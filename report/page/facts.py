@@ -28,8 +28,11 @@ def facts(section: Section) -> Facts:
     readings, cells = section.readings, section.cells
     outcomes = list(readings.stages.values())
     results = [one.result for one in outcomes if one.result]
-    begun = [readings.stages[one.digest].result for one in readings.plan.stages.values()
-             if one.stage.history.student.start is None]  # fmt: skip
+    begun = [
+        readings.stages[one.digest].result
+        for one in readings.plan.stages.values()
+        if one.stage.history.student.start is None
+    ]
     total = sum(one.seconds for one in results)
     before = sum(one.seconds for one in begun if one)
     environments = [one.environment for one in outcomes if one.environment]

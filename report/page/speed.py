@@ -72,11 +72,14 @@ def speed_view(speed: MachineSpeed, name: str) -> MachineView:
         facts=", ".join(facts),
         tables=tuple(
             table(
-                f"{name}-{place}", f"Speed: {title}", COLUMNS, figures,
+                f"{name}-{place}",
+                f"Speed: {title}",
+                COLUMNS,
+                figures,
                 lead=f"{title[:1].upper()}{title[1:]}",
             )
             for place, (title, figures) in enumerate(groups.items())
         ),
         growth=growth(points, f"{name}-growth"),
         skipped=tuple(f"{what}: {why}" for what, why in speed.skipped.items()),
-    )  # fmt: skip
+    )

@@ -18,11 +18,28 @@ FILE = Path(__file__).resolve().parents[1] / "cluster.toml"
 WITHOUT_FILE = "slurm"
 REPORT = "report"
 # Options of sbatch that other keys set, or that the launcher needs for the order and names of jobs.
-OURS = frozenset({
-    "account", "array", "constraint", "cpus-per-task", "dependency", "error", "gpus-per-node",
-    "job-name", "kill-on-invalid-dep", "mem", "nodes", "ntasks-per-node", "open-mode", "output",
-    "partition", "qos", "signal", "time",
-})  # fmt: skip
+OURS = frozenset(
+    {
+        "account",
+        "array",
+        "constraint",
+        "cpus-per-task",
+        "dependency",
+        "error",
+        "gpus-per-node",
+        "job-name",
+        "kill-on-invalid-dep",
+        "mem",
+        "nodes",
+        "ntasks-per-node",
+        "open-mode",
+        "output",
+        "partition",
+        "qos",
+        "signal",
+        "time",
+    }
+)
 NotNegativeCount = Annotated[int, msgspec.Meta(ge=0)]
 
 

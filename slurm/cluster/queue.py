@@ -153,9 +153,14 @@ def _asked(*command: str, patience: float = PATIENCE_SECONDS) -> str:
     while True:
         try:
             return subprocess.run(  # noqa: S603 (fixed commands, no shell)
-                command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                check=True, timeout=TIMEOUT_SECONDS,
-            ).stdout  # fmt: skip
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=TIMEOUT_SECONDS,
+            ).stdout
         except FileNotFoundError as error:
             raise QueueUnknown(
                 f"there is no {command[0]} here: run this where SLURM's commands are (a login "

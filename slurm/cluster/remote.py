@@ -144,9 +144,14 @@ def _waves(work: Work, given: Profile, found: dict[str, Standing], longest: int)
 
 
 def _send(
-    work: Work, planned: Iterable[Wave], found: dict[str, Standing], *,
-    given: Profile, here: Cluster, lock: Lock,
-) -> list[Sent]:  # fmt: skip
+    work: Work,
+    planned: Iterable[Wave],
+    found: dict[str, Standing],
+    *,
+    given: Profile,
+    here: Cluster,
+    lock: Lock,
+) -> list[Sent]:
     """Sends the waves one after another; a stage's job is kept beside it at once."""
     folder = _jobs(work) / secrets.token_hex(3)
     sent: list[Sent] = []
@@ -183,10 +188,14 @@ def _last(
 def _keep(work: Work, order: Order, here: Cluster, job: str = "") -> None:
     for index, unit in enumerate(order.wave.units):
         note = Note(
-            name=order.name, element=index if len(order.wave.units) > 1 else -1, job=job,
-            matrix=work.matrix.name, scale=work.matrix.scale, cluster=here.name,
+            name=order.name,
+            element=index if len(order.wave.units) > 1 else -1,
+            job=job,
+            matrix=work.matrix.name,
+            scale=work.matrix.scale,
+            cluster=here.name,
             folder=str(order.folder),
-        )  # fmt: skip
+        )
         for key in unit.stages:
             write_note(_own(work, key), note)
 

@@ -17,9 +17,11 @@ from slurm.cluster.waves import Wave
 DEAF = """sh -c 'trap "" USR2 TERM; exec "$0" "$@"'"""
 # Variables of the user's environment that hold where the profile leaves the key out.
 BY_DEFAULT = {
-    "partition": "SBATCH_PARTITION", "account": "SBATCH_ACCOUNT", "qos": "SBATCH_QOS",
+    "partition": "SBATCH_PARTITION",
+    "account": "SBATCH_ACCOUNT",
+    "qos": "SBATCH_QOS",
     "constraint": "SBATCH_CONSTRAINT",
-}  # fmt: skip
+}
 
 
 class Sent(NamedTuple):

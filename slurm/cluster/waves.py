@@ -147,9 +147,11 @@ def _chunked(groups: list[list[int]], longest: int) -> list[list[int]]:
 
 
 def _dependencies(
-    group: list[int], parents: list[list[int]], where: dict[int, tuple[int, int]],
+    group: list[int],
+    parents: list[list[int]],
+    where: dict[int, tuple[int, int]],
     groups: list[list[int]],
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     tied: list[int] = []
     after: list[tuple[int, int]] = []
     whole: set[int] = set()

@@ -51,9 +51,13 @@ def taken(variables: Mapping[str, str]) -> tuple[str, str, str]:
     """
     environment = {**os.environ, **variables, "ONEDNN_VERBOSE": "1"}
     done = subprocess.run(  # noqa: S603 (fixed arguments)
-        [sys.executable, "-c", ASK], env=environment, capture_output=True, text=True,
-        timeout=SECONDS, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", ASK],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
     if done.returncode:
         raise RuntimeError(f"torch cannot be asked: {done.stderr.strip()[-200:]}")
     onednn = ONEDNN.search(done.stdout)

@@ -146,5 +146,10 @@ def _matrix(settings: Settings) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Check, ...] = (
-    _python, _packages, _device, arithmetic_here, _folders, _matrix,
-)  # fmt: skip
+    _python,
+    _packages,
+    _device,
+    arithmetic_here,
+    _folders,
+    _matrix,
+)

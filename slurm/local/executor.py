@@ -191,9 +191,13 @@ def _train(
 
     digest = stage.history.digest
     kinds = {
-        StageFailed: "failed", Locked: "locked", LockLost: "locked", Stopped: "stopped",
-        RankLost: "lost", RanksApart: "lost",
-    }  # fmt: skip
+        StageFailed: "failed",
+        Locked: "locked",
+        LockLost: "locked",
+        Stopped: "stopped",
+        RankLost: "lost",
+        RanksApart: "lost",
+    }
     try:
         run_stage(stage, store, runtime, tell, should_stop)
     except tuple(kinds) as error:

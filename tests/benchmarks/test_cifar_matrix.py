@@ -91,8 +91,12 @@ def test_the_rivals_run_only_where_they_are_asked_for():
 def test_equal_networks_are_pre_trained_once():
     starts = [p.stage for p in plan(CELLS).stages.values() if not p.parents]
     assert sorted(s.history.student.network.name for s in starts if s.history.data == CIFAR10) == [
-        "mobilenetv2", "mobilenetv2-width0.5", "resnet20", "resnet32", "resnet56",
-    ]  # fmt: skip
+        "mobilenetv2",
+        "mobilenetv2-width0.5",
+        "resnet20",
+        "resnet32",
+        "resnet56",
+    ]
     assert len(starts) == 10
 
 

@@ -20,22 +20,28 @@ CELLS = [
     if cell.method.name in ("qat", "kd", "qkd")
 ]
 HERE = Environment(
-    torch="2.14.1", device_name="Intel X", family=6, model=207, capability="AVX2", portable=True,
+    torch="2.14.1",
+    device_name="Intel X",
+    family=6,
+    model=207,
+    capability="AVX2",
+    portable=True,
     threads=1,
-)  # fmt: skip
+)
 THERE = msgspec.structs.replace(HERE, device_name="AMD Y", family=25, model=None)
 
 
 def result(correct=(True, True, False, True), **changes):
     bits = numpy.array(correct)
     accuracy = Accuracy(
-        correct1=int(bits.sum()), images=len(bits), top1=100 * float(bits.mean()), loss=0.5,
+        correct1=int(bits.sum()),
+        images=len(bits),
+        top1=100 * float(bits.mean()),
+        loss=0.5,
         correct=numpy.packbits(bits).tobytes(),
-    )  # fmt: skip
+    )
     known = {"student": accuracy, "weights_sha256": "a" * 64, **changes}
-    return Result(
-        steps=20, held_out=HeldOut(top1=None), seconds=1, images_per_second=1, **known
-    )  # fmt: skip
+    return Result(steps=20, held_out=HeldOut(top1=None), seconds=1, images_per_second=1, **known)
 
 
 def store(folder, results, environment, cells=CELLS):
@@ -145,8 +151,14 @@ def test_the_committed_runs_are_found_and_are_not_compared_with_themselves():
 
 def test_a_launch_ends_with_the_comparison(tmp_path, monkeypatch, capsys):
     results = tmp_path / "results"
-    given = {"SCALE": "smoke", "SEEDS": "0,1", "ONLY": "method=qat,kd,qkd", "PORTABLE": "0",
-             "RESULTS": str(results), "DATA": str(tmp_path)}  # fmt: skip
+    given = {
+        "SCALE": "smoke",
+        "SEEDS": "0,1",
+        "ONLY": "method=qat,kd,qkd",
+        "PORTABLE": "0",
+        "RESULTS": str(results),
+        "DATA": str(tmp_path),
+    }
     work = prepare(from_environment({f"QKD_{name}": value for name, value in given.items()}))
     cells = [cell for cell, _ in work.plan.cell_stages]
     theirs = store(tmp_path / "b", {}, HERE, cells)

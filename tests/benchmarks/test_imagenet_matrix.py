@@ -124,8 +124,9 @@ def test_networks_begin_with_published_weights_that_need_no_file():
     for cell in USUAL:
         pair = cell.pair
         for network, start in (
-            (pair.student, pair.student_start), (pair.teacher, pair.teacher_start),
-        ):  # fmt: skip
+            (pair.student, pair.student_start),
+            (pair.teacher, pair.teacher_start),
+        ):
             assert start.student.weights == WEIGHTS[network.name]
             assert start.steps == 0
     stages = plan(CELLS, USUAL).stages.values()
@@ -248,8 +249,11 @@ def test_from_photos_to_a_report_on_one_machine(tmp_path, photos):
     report(results, page)
     assert done(page) == [("mobilenet_v2", "resnet34", "qkd")]
     # What the plan says of its disk is what the run leaves there.
-    work = prepare(settings(MATRIX="imagenet", SCALE="smoke", ONLY=only, DATA=str(photos),
-                            RESULTS=str(results)))  # fmt: skip
+    work = prepare(
+        settings(
+            MATRIX="imagenet", SCALE="smoke", ONLY=only, DATA=str(photos), RESULTS=str(results)
+        )
+    )
     left = sum(file.stat().st_size for file in results.rglob("*") if file.is_file())
     assert disk_of(work).every == pytest.approx(left, rel=0.02)
     assert "mobilenet_v2" in page.read_text()

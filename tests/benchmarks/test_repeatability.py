@@ -30,15 +30,22 @@ MACHINE = Machine(
 
 def a_run(bits, instructions, seed, top1):
     return Run(
-        bits=bits, instructions=instructions, capability="AVX2", seed=seed, top1=top1,
+        bits=bits,
+        instructions=instructions,
+        capability="AVX2",
+        seed=seed,
+        top1=top1,
         weights_sha256="",
-    )  # fmt: skip
+    )
 
 
 RUNS = (
-    a_run("W2A2", "A", 0, 80.0), a_run("W2A2", "A", 1, 83.0), a_run("W2A2", "B", 0, 84.0),
-    a_run("W2A2", "B", 1, 86.0), a_run("FP", "A", 0, 90.0),
-)  # fmt: skip
+    a_run("W2A2", "A", 0, 80.0),
+    a_run("W2A2", "A", 1, 83.0),
+    a_run("W2A2", "B", 0, 84.0),
+    a_run("W2A2", "B", 1, 86.0),
+    a_run("FP", "A", 0, 90.0),
+)
 
 
 def pairs(numbers):
@@ -132,9 +139,13 @@ def test_what_was_trained_before_is_taken_up_unless_damaged_or_of_elsewhere(tmp_
 def command(results, data, more=None, **variables):
     given = environment(results, data, JOBS="2", **variables) | (more or {})
     return subprocess.run(
-        [sys.executable, "-m", "benchmarks.repeatability"], cwd=ROOT, env=given,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", "benchmarks.repeatability"],
+        cwd=ROOT,
+        env=given,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.mark.parametrize(

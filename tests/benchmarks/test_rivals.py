@@ -41,9 +41,11 @@ def test_our_quantizers_stages_are_those_of_the_ablation(scale):
         for key, planned in of_rivals.items()
         for quantization in [planned.stage.history.student.quantization]
         if quantization is None
-        or (quantization.quantizer == INTERVAL and planned.stage.history.parts[0].phase.name
-            != "self-distillation")
-    }  # fmt: skip
+        or (
+            quantization.quantizer == INTERVAL
+            and planned.stage.history.parts[0].phase.name != "self-distillation"
+        )
+    }
     # The pre-trainings; for each of two seeds SS, the rest of QAT, CS and TU.
     assert len(ours) == 2 + 2 * 4
     assert all(of_rivals[key] == of_ablation[key] for key in ours)

@@ -59,15 +59,17 @@ EXPECTED = {
     "qkd-half": {"parts.phase.student.weight", "parts.phase.teacher.weight"},
     "qkd-kl0.5": {"parts.phase.student.weight", "parts.phase.teacher.weight"},
     "qkd-t1": {
-        "parts.phase.student.options.temperature", "parts.phase.teacher.options.temperature",
+        "parts.phase.student.options.temperature",
+        "parts.phase.teacher.options.temperature",
     },
     "qkd-t4": {
-        "parts.phase.student.options.temperature", "parts.phase.teacher.options.temperature",
+        "parts.phase.student.options.temperature",
+        "parts.phase.teacher.options.temperature",
     },
     "qkd-teacher-rate0.1": {"parts.phase.teacher_learning_rate"},
     "qkd-teacher-rate0.0001": {"parts.phase.teacher_learning_rate"},
     "qkd-teacher-kl0.1": {"parts.phase.teacher.weight"},
-}  # fmt: skip
+}
 
 
 def test_each_variant_changes_what_its_name_says_and_nothing_else():
@@ -82,8 +84,9 @@ def test_each_variant_changes_what_its_name_says_and_nothing_else():
 def test_the_first_and_last_layer_are_varied_as_bits():
     edges = [cell for cell in cells("laptop") if cell.bits.edge != 8]
     assert [(cell.bits.label, cell.method.name) for cell in edges] == [
-        ("W2A2E4", "qkd"), ("W2A2E2", "qkd"),
-    ]  # fmt: skip
+        ("W2A2E4", "qkd"),
+        ("W2A2E2", "qkd"),
+    ]
 
 
 def test_every_variants_quantizer_is_there():

@@ -153,13 +153,19 @@ def result(**fields):
     accuracy = Accuracy(correct1=1, images=2, top1=50.0)
     return Result(
         steps=1, student=accuracy, held_out=HeldOut(top1=None), images_per_second=1.0, **fields
-    )  # fmt: skip
+    )
 
 
 LAUNCH = Launch(
-    matrix="ablation", scale="laptop", time="2026-01-02T03:04:05Z", workers=2, stages=3,
-    wall_seconds=66.0, training_seconds=100.0, proof_seconds=20.0,
-)  # fmt: skip
+    matrix="ablation",
+    scale="laptop",
+    time="2026-01-02T03:04:05Z",
+    workers=2,
+    stages=3,
+    wall_seconds=66.0,
+    training_seconds=100.0,
+    proof_seconds=20.0,
+)
 
 
 def test_a_launch_is_noted_and_read_back_past_damaged_lines(tmp_path):
@@ -183,7 +189,7 @@ def test_a_launchs_overhead_by_hand():
 def test_a_stages_overhead_by_hand_leaves_short_ones_out():
     proof = Proof(
         agreement=1.0, agreement_float32=1.0, top1=50.0, top1_reference=50.0, images=2, seconds=6.0
-    )  # fmt: skip
+    )
     results = [
         result(wall_seconds=100.0, seconds=90.0, integer=proof),
         result(wall_seconds=59.0, seconds=1.0),

@@ -69,11 +69,15 @@ def test_the_images_that_decide_were_seen_by_nobody(scale):
 def test_its_seeds_are_used_nowhere_else():
     others = {
         seed
-        for defaults in (DEFAULT_SEEDS, cifar.DEFAULT_SEEDS, sensitivity.DEFAULT_SEEDS,
-                         lengths.DEFAULT_SEEDS)
+        for defaults in (
+            DEFAULT_SEEDS,
+            cifar.DEFAULT_SEEDS,
+            sensitivity.DEFAULT_SEEDS,
+            lengths.DEFAULT_SEEDS,
+        )
         for seeds in defaults.values()
         for seed in seeds
-    }  # fmt: skip
+    }
     for scale in SCALES:
         own = {tuning.pair_of(scale).student_start.seed, *tuning.DEFAULT_SEEDS[scale]}
         assert own.isdisjoint(others)

@@ -41,9 +41,9 @@ def place_of(svg, text):
 def marks(svg, fill):
     """(x, y) of the marks that are filled with a colour of the page, in their order."""
     looked = re.findall(r'<g[^>]*style="([^"]*)"[^>]*>((?:<use [^>]*/>)+)</g>', str(svg))
-    looked += [(style, use) for use, style in re.findall(
-        r'(<use [^>]*style="([^"]*)"[^>]*/>)', str(svg)
-    )]  # fmt: skip
+    looked += [
+        (style, use) for use, style in re.findall(r'(<use [^>]*style="([^"]*)"[^>]*/>)', str(svg))
+    ]
     return [
         (float(x), float(y))
         for style, uses in looked

@@ -97,22 +97,36 @@ def test_a_reference_is_not_set_beside_itself(tmp_path):
 def repeated(**changes):
     runs = tuple(
         Run(
-            bits=bits, instructions=name, capability=name, seed=seed, top1=80.0 + seed,
+            bits=bits,
+            instructions=name,
+            capability=name,
+            seed=seed,
+            top1=80.0 + seed,
             weights_sha256="",
         )
         for bits in ("W2A2", "FP")
         for name, seed in (("AVX2", 0), ("AVX2", 1), ("AVX512", 0))
-    )  # fmt: skip
+    )
     numbers = ((0, 1, 0.09), (0, 2, 0.085), (3, 4, 0.02), (3, 5, 0.001))
     pairs = tuple(Pair(first=a, second=b, differing=d, distance=0.5) for a, b, d in numbers)
     machine = Machine(
-        name="toy", processor="Toy <b>7</b>", device="cpu", cores=2, threads=1, torch="2.0",
+        name="toy",
+        processor="Toy <b>7</b>",
+        device="cpu",
+        cores=2,
+        threads=1,
+        torch="2.0",
         date="2026-01-02",
-    )  # fmt: skip
+    )
     found = Repeatability(
-        machine=machine, cell="net on data", steps=400, images=10_000, runs=runs, pairs=pairs,
+        machine=machine,
+        cell="net on data",
+        steps=400,
+        images=10_000,
+        runs=runs,
+        pairs=pairs,
         rows=tuple(rows_of(runs, pairs)),
-    )  # fmt: skip
+    )
     return replace(found, **changes)
 
 

@@ -224,8 +224,13 @@ def test_every_claimed_number_of_our_methods_is_shown_run_or_not(tmp_path, scale
     known = ["toy resnet8width4 W2A2", "qkd", "72.00", "derived", "somewhere"]
     assert first == known + (ours if scale == "paper" else not_run)
     assert second == [
-        "toy elsewhere W2A2", "qkd", "80.00", "paper", "a row of one's own", *not_run,
-    ]  # fmt: skip
+        "toy elsewhere W2A2",
+        "qkd",
+        "80.00",
+        "paper",
+        "a row of one's own",
+        *not_run,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -252,8 +257,9 @@ def test_the_first_screen_counts_the_verdicts_of_each_scale(tmp_path):
     assert len(shown.claims) == len(CLAIMS) == len({claim.name for claim in CLAIMS})
     first = shown.claims[0].verdicts
     assert [(one.verdict, one.behind) for one in first] == [
-        (NOT_TESTED, ""), (SUPPORTED, "+2.00 [1.75, 2.25]"),
-    ]  # fmt: skip
+        (NOT_TESTED, ""),
+        (SUPPORTED, "+2.00 [1.75, 2.25]"),
+    ]
 
 
 def test_the_page_opens_with_the_claims_and_leads_to_their_evidence(tmp_path):

@@ -150,8 +150,10 @@ def test_a_curve_runs_along_the_path_of_stages(tmp_path):
     assert points["loss student_cross_entropy"][1] == (2, 0.5)
     ends = borders(cells)
     assert rows(ends[ends["method"] == "qkd"], Border) == [
-        ("qkd", 3, "self-study"), ("qkd", 13, "co-study"), ("qkd", 20, "tutoring"),
-    ]  # fmt: skip
+        ("qkd", 3, "self-study"),
+        ("qkd", 13, "co-study"),
+        ("qkd", 20, "tutoring"),
+    ]
 
 
 def test_a_thinned_curve_keeps_its_ends():

@@ -270,15 +270,22 @@ def test_the_command_writes_its_files_and_imports_no_torch(tmp_path):
     places = {"QKD_RESULTS": str(tmp_path / "results"), "QKD_REPORT": str(page)}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
-        env=os.environ | places, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        env=os.environ | places,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.stderr == ""
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == str(page)
     assert "qkd" in done.stdout
     assert sorted(p.name for p in page.parent.iterdir()) == [
-        "cells.csv", "frames.zip", "index.html", "summary.csv", "takeaway.zip",
-    ]  # fmt: skip
+        "cells.csv",
+        "frames.zip",
+        "index.html",
+        "summary.csv",
+        "takeaway.zip",
+    ]
 
 
 def test_a_report_that_cannot_be_written_is_one_clear_line(tmp_path, monkeypatch, capsys):

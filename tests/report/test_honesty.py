@@ -36,9 +36,15 @@ def texts(table):
 
 def launch(**changes):
     known = {
-        "matrix": "toy", "scale": "smoke", "time": "2026-11-24T07:58:10Z", "workers": 2,
-        "stages": 4, "whole": True, "wall_seconds": 90.0, "training_seconds": 60.0,
-    }  # fmt: skip
+        "matrix": "toy",
+        "scale": "smoke",
+        "time": "2026-11-24T07:58:10Z",
+        "workers": 2,
+        "stages": 4,
+        "whole": True,
+        "wall_seconds": 90.0,
+        "training_seconds": 60.0,
+    }
     return json.dumps(known | changes) + "\n"
 
 

@@ -166,9 +166,11 @@ def test_an_audit_or_proof_edited_by_hand_is_unreadable(tmp_path, run, edit):
 
 def test_names_of_layers_and_parameters_are_no_markup(tmp_path, run):
     named = quantizer(2, True, 0.0) | {"learned": {ATTACK: -1.5}}
-    run(lambda result: result.update(
-        audit=[{"layer": ATTACK, "weights": named, "activations": None}]
-    ))  # fmt: skip
+    run(
+        lambda result: result.update(
+            audit=[{"layer": ATTACK, "weights": named, "activations": None}]
+        )
+    )
     page = built(tmp_path)[0]
     assert checked(page).scripts == 1
     assert "alert('x')" not in page

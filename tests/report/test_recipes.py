@@ -45,8 +45,9 @@ def test_a_column_is_one_line_and_then_on_the_page_and_in_the_files(page, monkey
         latex = archive.read("tables/toy-smoke-0-methods.tex").decode()
     found = {row["method"].split(" ")[0]: row for row in csv.DictReader(io.StringIO(text))}
     assert {name: row[column.title] for name, row in found.items()} == {
-        "qkd": "72.00", "qat": "70.00",
-    }  # fmt: skip
+        "qkd": "72.00",
+        "qat": "70.00",
+    }
     assert column.title.replace("%", r"\%") in latex
 
 

@@ -33,8 +33,11 @@ def drawers(tmp_path):
 @pytest.fixture
 def toy(tmp_path):
     toy = matrix(methods=(FP, QKD, QAT), seeds=(0, 1))
-    fast = replace(toy.grids[0], methods=(replace(QAT, name="fast"),),
-                   recipe=replace(toy.grids[0].recipe, learning_rate=0.5))  # fmt: skip
+    fast = replace(
+        toy.grids[0],
+        methods=(replace(QAT, name="fast"),),
+        recipe=replace(toy.grids[0].recipe, learning_rate=0.5),
+    )
     toy = replace(toy, grids=(*toy.grids, fast))
     values = {("qkd", 0): 72.0, ("qkd", 1): 71.0, ("qat", 0): 70.0, ("fast", 0): 69.0}
     write_run(tmp_path / "results", toy, values)

@@ -25,9 +25,11 @@ def write_histograms(record, draw):
         counts = [draw.randrange(1000) for _ in range(len(edges))]
         counts.append(100_000 - sum(counts))
         return {
-            "layer": f"layer{place}.0.conv1", "counts": counts, "clipped": 0.25,
+            "layer": f"layer{place}.0.conv1",
+            "counts": counts,
+            "clipped": 0.25,
             "learned": {"interval": draw.random()},
-        }  # fmt: skip
+        }
 
     moments = {moment: [weights(n) for n in range(LAYERS)] for moment in ("before", "after")}
     record.histograms_file.write_text(json.dumps({"edges": edges, **moments}))

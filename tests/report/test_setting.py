@@ -60,9 +60,11 @@ def test_grids_of_other_lengths_or_batches_stand_apart(tmp_path):
     section = collected(tmp_path, toy, top1s)
     found = rows(section.methods, MethodRow)
     assert [(one.method, one.setting[-16:]) for one in found] == [
-        ("qkd", "W2A2; horizon 20"), ("qat", "W2A2; horizon 20"),
-        ("qkd", "W2A2; horizon 40"), ("qat", "W2A2; horizon 40"),
-    ]  # fmt: skip
+        ("qkd", "W2A2; horizon 20"),
+        ("qat", "W2A2; horizon 20"),
+        ("qkd", "W2A2; horizon 40"),
+        ("qat", "W2A2; horizon 40"),
+    ]
     page = built(tmp_path)
     checked(page)
     assert page.count('aria-label="Methods"') == 2
@@ -88,8 +90,10 @@ def test_how_often_metrics_are_written_is_in_a_label_only_where_nothing_else_tel
     assert labels(quarter, whole) == ["horizon 20", "horizon 80"]
     assert labels(quarter, {**quarter, "log_every": 2}) == ["log every 5", "log every 2"]
     assert labels(quarter, whole, {**whole, "log_every": 2}) == [
-        "horizon 20, log every 5", "horizon 80, log every 20", "horizon 80, log every 2",
-    ]  # fmt: skip
+        "horizon 20, log every 5",
+        "horizon 80, log every 20",
+        "horizon 80, log every 2",
+    ]
 
 
 def test_grids_with_a_method_of_the_same_name_stand_apart():
@@ -97,8 +101,9 @@ def test_grids_with_a_method_of_the_same_name_stand_apart():
     assert toy.places() == (0, 1)
     first, second = (grid.recipe for grid in toy.grids)
     assert (first.weight_interval_learning_rate, second.weight_interval_learning_rate) == (
-        1e-4, 0.01,
-    )  # fmt: skip
+        1e-4,
+        0.01,
+    )
 
 
 def test_a_third_grid_joins_only_where_it_can_be_compared_with_both():

@@ -12,9 +12,15 @@ from report.page.table import table
 from report.reading.machines import measured
 
 MACHINE = Machine(
-    name="toy", processor="Toy <b>7</b>", device="cpu", cores=2, threads=1, torch="2.0",
-    commit="0123456789abcdef", date="2026-01-02",
-)  # fmt: skip
+    name="toy",
+    processor="Toy <b>7</b>",
+    device="cpu",
+    cores=2,
+    threads=1,
+    torch="2.0",
+    commit="0123456789abcdef",
+    date="2026-01-02",
+)
 STEP = Figure(group="quantized step", name="ResNet-20", ratio=1.1, low=1.0, high=1.2, goal=1.12)
 SLOW = replace(STEP, name="slow <script>", ratio=1.5)
 CLOSE = replace(STEP, name="close", ratio=1.123)

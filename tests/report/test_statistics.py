@@ -134,9 +134,11 @@ def test_a_welch_interval_needs_two_values_on_both_sides():
 def test_the_noise_band_of_published_examples(right, images, low, high):
     band = noise_band(right, images)
     assert band == (
-        pytest.approx(100 * right / images), pytest.approx(low, abs=0.005),
-        pytest.approx(high, abs=0.005), images,
-    )  # fmt: skip
+        pytest.approx(100 * right / images),
+        pytest.approx(low, abs=0.005),
+        pytest.approx(high, abs=0.005),
+        images,
+    )
 
 
 @given(st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))

@@ -57,42 +57,59 @@ def test_loss_terms_are_told_apart_without_colour_and_by_a_key():
     lines = curves(*(("qkd", f"loss {one}", step, 1.0 / step) for one in names for step in (1, 4)))
     drawn = loss_curves(lines, borders(("qkd", 4, "co-study")), "l")
     assert "qkd student cross entropy 0.25, student distillation 0.25, teacher" in drawn
-    assert [len(paths(drawn, "stroke-width:1.4", f"--{of}", dash)) for of, dash in (
-        ("student", "stroke-dasharray"), ("teacher", "stroke-dasharray"), ("student", "")
-    )] == [2, 2, 4]  # fmt: skip
+    assert [
+        len(paths(drawn, "stroke-width:1.4", f"--{of}", dash))
+        for of, dash in (
+            ("student", "stroke-dasharray"),
+            ("teacher", "stroke-dasharray"),
+            ("student", ""),
+        )
+    ] == [2, 2, 4]
     for name in names:
         assert place_of(drawn, f" {name.replace('_', ' ')}")
     many = [(f"loss {place}", step) for place in range(50) for step in (1, 2)]
-    crowded = loss_curves(curves(*(("qkd", one, step, 1.0) for one, step in many)),
-                          borders(("qkd", 2, "co-study")), "l")  # fmt: skip
+    crowded = loss_curves(
+        curves(*(("qkd", one, step, 1.0) for one, step in many)),
+        borders(("qkd", 2, "co-study")),
+        "l",
+    )
     assert " 49" not in [text for _, _, text in texts(crowded)]
 
 
 def intervals(**layers):
     """Curves of one method: ``layer_side=values`` at steps 1, 2, ..."""
-    return curves(*(
-        ("qkd", f"interval {name.replace('_', '.', 1)}_quantizer.interval", step, value)
-        for name, values in layers.items() for step, value in enumerate(values, 1)
-    ))  # fmt: skip
+    return curves(
+        *(
+            ("qkd", f"interval {name.replace('_', '.', 1)}_quantizer.interval", step, value)
+            for name, values in layers.items()
+            for step, value in enumerate(values, 1)
+        )
+    )
 
 
 def test_intervals_are_relative_to_their_first():
     lines = intervals(conv1_weight=(2.0, 1.0), fc_weight=(1.0, 1.5), fc_input=(4.0, 6.0))
     found = of_layers(pd.concat([lines, curves(*QKD)], ignore_index=True))
     assert found.to_numpy().tolist() == [
-        ["conv1", "weights", 1, 1.0], ["conv1", "weights", 2, 0.5],
-        ["fc", "weights", 1, 1.0], ["fc", "weights", 2, 1.5],
-        ["fc", "inputs", 1, 1.0], ["fc", "inputs", 2, 1.5],
-    ]  # fmt: skip
+        ["conv1", "weights", 1, 1.0],
+        ["conv1", "weights", 2, 0.5],
+        ["fc", "weights", 1, 1.0],
+        ["fc", "weights", 2, 1.5],
+        ["fc", "inputs", 1, 1.0],
+        ["fc", "inputs", 2, 1.5],
+    ]
     drawn = interval_curves(lines, borders(("qkd", 2, "self-study")), "i")
     assert "first logged: conv1 weights 0.50; fc weights 1.50, inputs 1.50" in drawn
 
 
 def test_of_a_quantizer_the_first_scalar_is_drawn():
-    lines = curves(*(
-        ("qkd", f"interval a.weight_quantizer.{scalar}", step, value * step)
-        for scalar, value in (("interval", 1.0), ("offset", 7.0)) for step in (1, 3)
-    ))  # fmt: skip
+    lines = curves(
+        *(
+            ("qkd", f"interval a.weight_quantizer.{scalar}", step, value * step)
+            for scalar, value in (("interval", 1.0), ("offset", 7.0))
+            for step in (1, 3)
+        )
+    )
     assert of_layers(lines)["value"].tolist() == [1.0, 3.0]
 
 
@@ -132,10 +149,11 @@ def test_weights_before_are_dashed_and_those_after_solid():
         row
         for layer in "abcdef"
         for moment, shares, clipped in (
-            ("before", (25, 25, 50, 0), 25.0), ("after", (0, 40, 60, 0), 6.25)
+            ("before", (25, 25, 50, 0), 25.0),
+            ("after", (0, 40, 60, 0), 6.25),
         )
         for row in bins(layer, moment, shares, clipped)
-    ]  # fmt: skip
+    ]
     learned = frame("layer scalar before after", ("a", "interval", 0.5, 0.25))
     drawn = weight_histograms(frame("layer moment left right share clipped", *rows), learned, "w")
     assert "a clipped 25.0 %, then 6.2 %, interval 0.5, then 0.25; c clipped" in drawn

@@ -44,10 +44,22 @@ def test_whole_ablation_from_launch_to_report(tmp_path: Path, data: Path, ablati
     assert Counter(cell["method"] for cell in cells) == {
         "fp": 1,
         **dict.fromkeys(
-            ["qkd", "ss+cs", "ss+tu", "cs+tu", "cs", "kd", "qat", "qat-cost", "qkd-ce",
-             "fp-tuned", "fp-kd"], 2,
+            [
+                "qkd",
+                "ss+cs",
+                "ss+tu",
+                "cs+tu",
+                "cs",
+                "kd",
+                "qat",
+                "qat-cost",
+                "qkd-ce",
+                "fp-tuned",
+                "fp-kd",
+            ],
+            2,
         ),
-    }  # fmt: skip
+    }
     assert all(0 < float(cell["top1"]) <= 100 for cell in cells)
     assert "<title>" in page.read_text()
 
@@ -116,16 +128,18 @@ def test_weights_that_are_gone_are_trained_again_only_if_a_child_needs_them(
     assert code == 0, output
     # The start stays, and the stretch that QKD would go on from; the end of plain QAT goes.
     assert {path.parent.name[:-17] for path in tmp_path.glob("stages/*/checkpoint.pt")} == {
-        "resnet8-width4-fp-pre-training60-s0", "resnet8-width4-w2a2-self-study3-s0",
-    }  # fmt: skip
+        "resnet8-width4-fp-pre-training60-s0",
+        "resnet8-width4-w2a2-self-study3-s0",
+    }
     for path in tmp_path.glob("stages/*/checkpoint.pt"):
         path.unlink()
     assert "all 3 stages are done" in launch("run", tmp_path, data, **first)[1]
     assert launch("run", tmp_path, data, **second)[0] == 0
     assert {path.parent.name[:-17] for path in tmp_path.glob("stages/*/checkpoint.pt")} == {
-        "resnet8-width4-fp-pre-training60-s0", "resnet14-width4-fp-pre-training60-s0",
+        "resnet8-width4-fp-pre-training60-s0",
+        "resnet14-width4-fp-pre-training60-s0",
         "resnet8-width4-w2a2-tutoring20-s0",
-    }  # fmt: skip
+    }
     found = results_of(tmp_path)
     assert {name: found[name] for name in expected} == expected
 

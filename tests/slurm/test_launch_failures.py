@@ -77,8 +77,10 @@ def test_failures_stop_what_depends_on_them_and_nothing_else(tmp_path: Path, dat
     report(results, page)
     rows = reported(page, "mine")
     assert {row["method"]: row["status"] for row in rows} == {
-        "qkd": "done", "broken": "blocked", "deadly": "blocked",
-    }  # fmt: skip
+        "qkd": "done",
+        "broken": "blocked",
+        "deadly": "blocked",
+    }
     code, output = launch("status", results, data, **variables)
     assert (code, "2 failed" in output, "2 blocked" in output) == (0, True, True), output
     code, output = launch("retry", results, data, **variables)

@@ -36,9 +36,13 @@ def test_published_records_are_read_again_and_name_no_machine(tmp_path: Path) ->
     assert publish(results, target) == 1  # the other one is not done
     copies = [path for path in target.rglob("*") if path.is_file()]
     assert {path.name for path in copies} == {
-        "stage.json", "env.json", "histograms.json", "result.json", "ablation-smoke.json",
+        "stage.json",
+        "env.json",
+        "histograms.json",
+        "result.json",
+        "ablation-smoke.json",
         "launches.jsonl",
-    }  # fmt: skip
+    }
     assert not any("secret" in path.read_text() for path in copies)
     again = Store(target / "stages").record(stages[1].history)
     assert again.stage() == stages[1]

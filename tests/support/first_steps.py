@@ -30,9 +30,12 @@ CPU = torch.device("cpu")
 STEPS = 2
 # Small rates: what is not finite would tell nothing.
 RECIPE = Recipe(
-    horizon=60, log_every=5, learning_rate=1e-3, weight_interval_learning_rate=1e-5,
+    horizon=60,
+    log_every=5,
+    learning_rate=1e-3,
+    weight_interval_learning_rate=1e-5,
     activation_interval_learning_rate=1e-5,
-)  # fmt: skip
+)
 EVERY = {"interval": INTERVAL, **QUANTIZERS}
 
 
@@ -64,10 +67,8 @@ CASES = {
     },
     # Of the sizes that are trained, but for the batch: an emulated processor is slow.
     "the laptop's": Case(small_resnet(8, 8), small_resnet(20, 8), INTERVAL, 2, 16, (1, 28, 28)),
-    "cifar's": Case(
-        lambda: resnet(20), lambda: resnet(20), QUANTIZERS["lsq"], 4, 4, (3, 32, 32)
-    ),
-}  # fmt: skip
+    "cifar's": Case(lambda: resnet(20), lambda: resnet(20), QUANTIZERS["lsq"], 4, 4, (3, 32, 32)),
+}
 
 
 class Noise:

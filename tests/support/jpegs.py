@@ -36,7 +36,14 @@ def write_photos(root, train=4, val=2, wnids=WNIDS):
 def described(train_images=12, classes=3, held_out=2, flip=True, **photos):
     """Those files as a data set, of 16 pixels."""
     return Data(
-        name="photos", reader="qkd.data.imagenet:read", train_images=train_images, classes=classes,
-        mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), held_out=held_out, pad=0, flip=flip,
+        name="photos",
+        reader="qkd.data.imagenet:read",
+        train_images=train_images,
+        classes=classes,
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+        held_out=held_out,
+        pad=0,
+        flip=flip,
         photos=Photos(**{"size": 16, "resize": 20, **photos}),
-    )  # fmt: skip
+    )

@@ -30,9 +30,14 @@ def first_steps(*emulator, names=(), variables=None):
     flag = ["--portable"] if variables is None else []
     command = [*emulator, sys.executable, "-m", "tests.support.first_steps", *flag, *names]
     done = subprocess.run(
-        command, cwd=ROOT, env=environment(VARIABLES if variables is None else variables),
-        capture_output=True, text=True, timeout=SECONDS, check=False,
-    )  # fmt: skip
+        command,
+        cwd=ROOT,
+        env=environment(VARIABLES if variables is None else variables),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     found = {}
     for line in done.stdout.splitlines():

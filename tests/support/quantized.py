@@ -22,10 +22,15 @@ class Bottleneck(nn.Module):
         wide = expansion * inputs
         self.adds = stride == 1 and inputs == outputs
         self.layers = nn.Sequential(
-            nn.Conv2d(inputs, wide, 1, bias=False), nn.BatchNorm2d(wide), nn.ReLU6(),
-            nn.Conv2d(wide, wide, 3, stride, 1, groups=wide, bias=False), nn.BatchNorm2d(wide),
-            nn.ReLU6(), nn.Conv2d(wide, outputs, 1, bias=False), nn.BatchNorm2d(outputs),
-        )  # fmt: skip
+            nn.Conv2d(inputs, wide, 1, bias=False),
+            nn.BatchNorm2d(wide),
+            nn.ReLU6(),
+            nn.Conv2d(wide, wide, 3, stride, 1, groups=wide, bias=False),
+            nn.BatchNorm2d(wide),
+            nn.ReLU6(),
+            nn.Conv2d(wide, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
 
     def forward(self, x):
         return x + self.layers(x) if self.adds else self.layers(x)
@@ -68,10 +73,16 @@ class Plain(nn.Module):
     def __init__(self):
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 8, 3, 2, 1), nn.ReLU(),
-            nn.Conv2d(8, 8, 1), nn.ReLU(inplace=True), nn.AvgPool2d(8), nn.Flatten(),
+            nn.Conv2d(1, 6, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(6, 8, 3, 2, 1),
+            nn.ReLU(),
+            nn.Conv2d(8, 8, 1),
+            nn.ReLU(inplace=True),
+            nn.AvgPool2d(8),
+            nn.Flatten(),
             nn.Linear(8, 10),
-        )  # fmt: skip
+        )
 
     def forward(self, x):
         return self.layers(x)

@@ -60,9 +60,13 @@ def accuracy(top1):
 
 def quantizer(bits, signed, clipped):
     return {
-        "bits": bits, "signed": signed, "learned": {"interval": 0.25}, "clipped": clipped,
-        "levels": 2**bits - 1, "levels_declared": 2**bits - int(signed),
-    }  # fmt: skip
+        "bits": bits,
+        "signed": signed,
+        "learned": {"interval": 0.25},
+        "clipped": clipped,
+        "levels": 2**bits - 1,
+        "levels_declared": 2**bits - int(signed),
+    }
 
 
 def layer(name, weight_bits, activation_bits):

@@ -109,10 +109,15 @@ def _keep(place: Path, folder: Path, index: Index, times: NDArray[np.int64]) -> 
         for field, array in getattr(found, part)._asdict().items()
     }
     np.savez(
-        buffer, version=VERSION, digest=index.digest, times=times,
-        root=os.path.relpath(found.root, folder), classes=np.array(found.classes),
-        beside=np.array(found.beside, str), **arrays,
-    )  # fmt: skip
+        buffer,
+        version=VERSION,
+        digest=index.digest,
+        times=times,
+        root=os.path.relpath(found.root, folder),
+        classes=np.array(found.classes),
+        beside=np.array(found.beside, str),
+        **arrays,
+    )
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(place, buffer.getvalue())

@@ -13,8 +13,17 @@ from tests.support.trees import pictures, real_cifar10, write_tree
 
 # As the official batches.meta lists them, in the order of their labels.
 CIFAR10_NAMES = [
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
-]  # fmt: skip
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+]
 CIFAR100_NAMES = [
     "apple",
     "aquarium_fish",
@@ -147,10 +156,15 @@ def write_official(folder, name, parts, monkeypatch):
         files = [file for file, _ in getattr(official, listed)]
         images, labels = (np.array_split(column, len(files)) for column in parts[part])
         entries = [
-            [file, dump(file, {"data": rows.transpose(0, 3, 1, 2).reshape(len(rows), -1),
-                               key: some.tolist()})]
+            [
+                file,
+                dump(
+                    file,
+                    {"data": rows.transpose(0, 3, 1, 2).reshape(len(rows), -1), key: some.tolist()},
+                ),
+            ]
             for file, rows, some in zip(files, images, labels, strict=True)
-        ]  # fmt: skip
+        ]
         monkeypatch.setattr(official, listed, entries)
     meta = {**official.meta}
     meta["md5"] = dump(meta["filename"], {meta["key"]: names})

@@ -14,9 +14,9 @@ from qkd.spec import Photos
 from tests.support.jpegs import photo
 
 PHOTOS = Photos(size=32, resize=40)
-draws_of_an_image = st.lists(
-    st.floats(0, 1, exclude_max=True), min_size=DRAWS, max_size=DRAWS
-).map(np.array)  # fmt: skip
+draws_of_an_image = st.lists(st.floats(0, 1, exclude_max=True), min_size=DRAWS, max_size=DRAWS).map(
+    np.array
+)
 
 
 def pixels(image):
@@ -66,8 +66,12 @@ def test_crops_are_distributed_like_torchvisions():
         ],
         float,
     )
-    for of in (lambda b: b[:, 0], lambda b: b[:, 1], lambda b: b[:, 2] * b[:, 3],
-               lambda b: np.log(b[:, 3] / b[:, 2])):  # fmt: skip
+    for of in (
+        lambda b: b[:, 0],
+        lambda b: b[:, 1],
+        lambda b: b[:, 2] * b[:, 3],
+        lambda b: np.log(b[:, 3] / b[:, 2]),
+    ):
         assert ks_2samp(of(ours), of(theirs)).pvalue > 0.01
 
 

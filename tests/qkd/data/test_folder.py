@@ -82,8 +82,9 @@ def test_progress_is_told(tree, monkeypatch, capsys):
     read(tree)
     lines = capsys.readouterr().err.splitlines()
     assert lines[:2] == [
-        f"reading {tree / 'train'}: 3 of 6 images", f"reading {tree / 'train'}: 6 of 6 images",
-    ]  # fmt: skip
+        f"reading {tree / 'train'}: 3 of 6 images",
+        f"reading {tree / 'train'}: 6 of 6 images",
+    ]
 
 
 def cut(path):
@@ -169,9 +170,13 @@ def test_what_begins_with_a_dot_is_passed_over(tree):
 
 def test_a_tree_is_a_data_set_of_ones_own(tree):
     data = Data(
-        name="mine", reader="qkd.data.folder:read", train_images=6, classes=2,
-        mean=(0.5,) * 3, std=(0.2,) * 3,
-    )  # fmt: skip
+        name="mine",
+        reader="qkd.data.folder:read",
+        train_images=6,
+        classes=2,
+        mean=(0.5,) * 3,
+        std=(0.2,) * 3,
+    )
     assert content_digest(load(data, tree)) == content_digest(read_tree(tree))
     assert sorted(path.name for path in tree.iterdir()) == ["cache", "test", "train"]
     assert len(load(data, tree).test.labels) == 4

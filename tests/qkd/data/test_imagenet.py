@@ -21,8 +21,13 @@ def write_kit(root, truth):
     kit = root / imagenet.DEVKIT / "data"
     kit.mkdir(parents=True)
     (kit / imagenet.GROUND_TRUTH).write_text("".join(f"{number}\n" for number in truth))
-    kinds = [("ILSVRC2012_ID", "O"), ("WNID", "O"), ("words", "O"), ("gloss", "O"),
-             ("num_children", "O")]  # fmt: skip
+    kinds = [
+        ("ILSVRC2012_ID", "O"),
+        ("WNID", "O"),
+        ("words", "O"),
+        ("gloss", "O"),
+        ("num_children", "O"),
+    ]
     synsets = np.array(
         [(n, w, f"{w}, so called", "", int(w == "n00")) for w, n in NUMBERS.items()], kinds
     )

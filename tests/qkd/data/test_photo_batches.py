@@ -178,8 +178,12 @@ if __name__ == "__main__":
 def test_what_is_signalled_to_all_stops_no_decoding_and_nothing_is_left_at_the_end(tree):
     done = subprocess.run(
         [sys.executable, "-c", FINISHES, str(tree)],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     with pytest.raises(ProcessLookupError):
         os.kill(int(done.stdout), 0)

@@ -199,9 +199,13 @@ def test_a_record_that_cannot_be_believed_writes_nothing(
 def test_the_command_says_what_is_wrong(tmp_path, arguments, says):
     command = [sys.executable, "-m", "qkd.export", *arguments, "--results", str(tmp_path)]
     done = subprocess.run(
-        command, cwd=ROOT, env=environment(tmp_path, tmp_path), capture_output=True, text=True,
+        command,
+        cwd=ROOT,
+        env=environment(tmp_path, tmp_path),
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr

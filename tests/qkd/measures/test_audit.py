@@ -33,22 +33,34 @@ def test_a_layer_by_hand():
     assert first == {
         "layer": "0",
         "weights": {
-            "bits": 2, "signed": True, "learned": {"interval": 1.0},
-            "levels": 1, "levels_declared": 3, "clipped": 0.0,
+            "bits": 2,
+            "signed": True,
+            "learned": {"interval": 1.0},
+            "levels": 1,
+            "levels_declared": 3,
+            "clipped": 0.0,
         },
         "activations": None,
-    }  # fmt: skip
+    }
     assert second == {
         "layer": "2",
         "weights": {
-            "bits": 2, "signed": True, "learned": {"interval": 0.5},
-            "levels": 2, "levels_declared": 3, "clipped": 0.25,
+            "bits": 2,
+            "signed": True,
+            "learned": {"interval": 0.5},
+            "levels": 2,
+            "levels_declared": 3,
+            "clipped": 0.25,
         },
         "activations": {
-            "bits": 2, "signed": False, "learned": {"interval": 3.0},
-            "levels": 3, "levels_declared": 4, "clipped": 0.25,
+            "bits": 2,
+            "signed": False,
+            "learned": {"interval": 3.0},
+            "levels": 3,
+            "levels_declared": 4,
+            "clipped": 0.25,
         },
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -143,8 +143,10 @@ def of_norm_variance(layer, norm):
 @pytest.mark.parametrize("path", PATHS)
 def test_a_network_that_is_no_longer_the_integers_is_seen(path):
     """The same, the integers staying and the network being changed."""
-    for kind, changes in (("plain", (of_weights, of_bias)),
-                          ("mobilenet", (of_norm_mean, of_norm_variance))):  # fmt: skip
+    for kind, changes in (
+        ("plain", (of_weights, of_bias)),
+        ("mobilenet", (of_norm_mean, of_norm_variance)),
+    ):
         for change in changes:
             integer = as_integers(reference_of(network_of(kind, path, bits=3)))
             layer = [m for m in integer.modules() if isinstance(m, IntegerLayer)][1]

@@ -33,8 +33,11 @@ def layer_of(layer, path=INTERVAL, weight_bits=3, bits=4, signed=False, seed=0):
 
 
 def inputs_of(layer, signed=False, seed=0, size=7):
-    shape = (3, layer.in_channels, size, size + 1) if isinstance(layer, nn.Conv2d) else (
-        3, layer.in_features)  # fmt: skip
+    shape = (
+        (3, layer.in_channels, size, size + 1)
+        if isinstance(layer, nn.Conv2d)
+        else (3, layer.in_features)
+    )
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(shape, generator=generator, dtype=torch.float64)
     return x if signed else x.relu()
@@ -66,8 +69,12 @@ def test_a_convolution_and_its_batch_norm_by_hand():
     assert integer.sums(torch.tensor([[[[0.0, 2.0], [2.0, 3.0]]]])).tolist() == [[[[1.0]]]]
     assert integer(x).tolist() == [[[[0.5 * 1.0 * 1 + 0.25]]]]
     norm = nn.BatchNorm2d(1, eps=0.0).double().eval().requires_grad_(False)
-    for tensor, value in ((norm.running_mean, 0.5), (norm.running_var, 4.0),
-                          (norm.weight, 3.0), (norm.bias, 1.0)):  # fmt: skip
+    for tensor, value in (
+        (norm.running_mean, 0.5),
+        (norm.running_var, 4.0),
+        (norm.weight, 3.0),
+        (norm.bias, 1.0),
+    ):
         tensor.fill_(value)
     # 3 (0.75 - 0.5) / 2 + 1 as one multiply-add: 0.75 times the sum of 1, and 0.625
     folded = IntegerLayer("one", layer, norm)
@@ -158,7 +165,7 @@ def int64_sums(layer, integers):
         (nn.Conv2d(16, 4, 3, padding=1, groups=2), 8, 8, torch.float32),
         (nn.Conv2d(128, 4, 3), 8, 8, torch.float64),
     ],
-)  # fmt: skip
+)
 def test_sums_are_those_of_true_integers(layer, weight_bits, bits, number):
     torch.manual_seed(0)
     layer = layer_of(layer, weight_bits=weight_bits, bits=bits)

@@ -55,10 +55,17 @@ def network(request):
     return network.eval()
 
 
-@pytest.mark.parametrize(("name", "count"), [
-    ("resnet18", 21), ("resnet34", 37), ("resnet50", 54), ("resnet101", 105),
-    ("mobilenet_v2", 53), ("efficientnet_b0", 82),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("resnet18", 21),
+        ("resnet34", 37),
+        ("resnet50", 54),
+        ("resnet101", 105),
+        ("mobilenet_v2", 53),
+        ("efficientnet_b0", 82),
+    ],
+)
 def test_every_layer_is_quantized_with_its_bits_and_its_sign(name, count):
     expected = layers(name)
     assert len(expected) == count
@@ -109,9 +116,13 @@ def test_bits_for_depthwise_convolutions_need_such_a_convolution():
 
 def test_a_first_or_last_layer_that_is_depthwise_has_the_bits_of_the_edges():
     network = nn.Sequential(
-        nn.Conv2d(2, 2, 1, groups=2), nn.ReLU(), nn.Conv2d(2, 4, 1, groups=2), nn.ReLU(),
-        nn.Conv2d(4, 4, 1, groups=2), nn.Conv2d(4, 4, 1, groups=4),
-    )  # fmt: skip
+        nn.Conv2d(2, 2, 1, groups=2),
+        nn.ReLU(),
+        nn.Conv2d(2, 4, 1, groups=2),
+        nn.ReLU(),
+        nn.Conv2d(4, 4, 1, groups=2),
+        nn.Conv2d(4, 4, 1, groups=4),
+    )
     quantize(network, Quantization(bits=Bits(weight=2, activation=3, depthwise=6)))
     bits = [layer.weight_quantizer.bits for _, layer in quantized_layers(network)]
     assert bits == [8, 6, 2, 8]  # one of two groups of two channels is not depthwise

@@ -80,9 +80,13 @@ def losses(value):
 def test_what_ranks_tell_each_other_stage_after_stage():
     ends = ranks.together(exchange)
     told = [
-        {"stage": 0, "by": 0}, True, {"a": 0.5, "b": -2.0},
-        {"stage": 1, "by": 0}, False, {"a": 1.5, "b": -2.0},
-    ]  # fmt: skip
+        {"stage": 0, "by": 0},
+        True,
+        {"a": 0.5, "b": -2.0},
+        {"stage": 1, "by": 0},
+        False,
+        {"a": 1.5, "b": -2.0},
+    ]
     assert [end.returned for end in ends] == [told, told], ends
 
 

@@ -14,8 +14,15 @@ from tests.support import small
 
 STAGE = small.stage(*small.SELF_STUDIED)
 DIGEST = STAGE.history.digest
-CLOCK = ("seconds", "wall_seconds", "images_per_second", "peak_memory_mib", "checkpoint_sha256",
-         "checkpoint_bytes", "compile_seconds")  # fmt: skip
+CLOCK = (
+    "seconds",
+    "wall_seconds",
+    "images_per_second",
+    "peak_memory_mib",
+    "checkpoint_sha256",
+    "checkpoint_bytes",
+    "compile_seconds",
+)
 
 
 @pytest.fixture

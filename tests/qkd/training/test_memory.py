@@ -20,9 +20,12 @@ GIB = 2**30
 def small_network():
     """On 1 x 8 x 8: 4 channels of 3 x 3, so 36 numbers; 36 + 4, 8 and 72 + 2 parameters."""
     return nn.Sequential(
-        nn.Conv2d(1, 4, 3, stride=2), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Flatten(),
+        nn.Conv2d(1, 4, 3, stride=2),
+        nn.BatchNorm2d(4),
+        nn.ReLU(inplace=True),
+        nn.Flatten(),
         nn.Linear(36, 2),
-    )  # fmt: skip
+    )
 
 
 def test_a_small_network_by_hand():
@@ -125,8 +128,13 @@ def test_with_the_micro_batches_that_are_asked_for_it_may_fit():
 def test_micro_batches_are_equal_parts():
     need = Need(100, 10)
     assert [micro_batches(need, 12, total) for total in (220, 219, 159, 139, 110, 109)] == [
-        1, 2, 3, 4, 12, None,
-    ]  # fmt: skip
+        1,
+        2,
+        3,
+        4,
+        12,
+        None,
+    ]
 
 
 def test_a_network_that_cannot_be_tried_is_no_reason_to_mend_anything():

@@ -39,20 +39,20 @@ def stages(folder, **change):
     pair = pretrained_pair(student, teacher, data, steps=5, log_every=5, batch=4)
     history = History(
         data=data,
-        student=Learner(
-            network=pair.student, start=pair.student_start, quantization=small.W2A2
-        ),
+        student=Learner(network=pair.student, start=pair.student_start, quantization=small.W2A2),
         recipe=Recipe(horizon=12, log_every=3, batch=4),
         seed=0,
         numerics=NUMERICS,
-    )  # fmt: skip
+    )
     own = Learner(network=pair.teacher, start=pair.teacher_start)
     studied = grown(history, SELF_STUDY, 6, own)
     co_studied = grown(studied, CO_STUDY, 6, own)
     return [
-        Stage(history=pair.student_start, steps=5), Stage(history=pair.teacher_start, steps=5),
-        Stage(history=studied, steps=6), Stage(history=co_studied, steps=6),
-    ]  # fmt: skip
+        Stage(history=pair.student_start, steps=5),
+        Stage(history=pair.teacher_start, steps=5),
+        Stage(history=studied, steps=6),
+        Stage(history=co_studied, steps=6),
+    ]
 
 
 def trained(folder, root, loaders=0, stop_after=None):

@@ -157,12 +157,27 @@ def train(folder, *arguments, **variables):
     stage = small.starts()[0]
     folder.mkdir(exist_ok=True)
     (folder / "stage.json").write_bytes(encode(stage))
-    command = [sys.executable, "-m", "qkd.train", str(folder / "stage.json"), "--results",
-               str(folder), "--data", str(folder), "--device", "cpu", *arguments]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "qkd.train",
+        str(folder / "stage.json"),
+        "--results",
+        str(folder),
+        "--data",
+        str(folder),
+        "--device",
+        "cpu",
+        *arguments,
+    ]
     return stage, subprocess.run(
-        command, cwd=ROOT, env=literals_environment(variables), capture_output=True, text=True,
+        command,
+        cwd=ROOT,
+        env=literals_environment(variables),
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
 
 
 @needs_avx2

@@ -100,13 +100,20 @@ def matrix(weights, name="resnet8-width4"):
     pair = pretrained_pair(
         cifar_resnet(8, width=4, channels=1, classes=10, size=16),
         cifar_resnet(8, width=6, channels=1, classes=10, size=16),
-        small.PAIR.data, steps=12, log_every=6, batch=16, weights={name: weights},
-    )  # fmt: skip
+        small.PAIR.data,
+        steps=12,
+        log_every=6,
+        batch=16,
+        weights={name: weights},
+    )
     methods = (qkd(), Method(name="fp", shares=(), quantizer=None))
     grid = Grid(
-        pair=pair, bits=(Bits(weight=2, activation=2),), methods=methods, seeds=(0,),
+        pair=pair,
+        bits=(Bits(weight=2, activation=2),),
+        methods=methods,
+        seeds=(0,),
         recipe=replace(small.RECIPE, horizon=20),
-    )  # fmt: skip
+    )
     return Matrix(name="ready", scale="smoke", label=Label(title="Ready"), grids=(grid,))
 
 
@@ -114,8 +121,12 @@ def test_a_plan_takes_the_weights_in_once_and_first():
     planned = plan(matrix(WEIGHTS).cells())
     stages = [p.stage for p in planned.stages.values()]
     assert sorted(s.label for s in stages) == [
-        "co-study", "pre-training", "ready-weights", "self-study", "tutoring",
-    ]  # fmt: skip
+        "co-study",
+        "pre-training",
+        "ready-weights",
+        "self-study",
+        "tutoring",
+    ]
     assert stages[0].label == "ready-weights"
     assert [cell.history == stages[0].history for cell, _ in planned.cell_stages] == [True, False]
     assert planned.stages[stages[0].history.digest].macs == 0

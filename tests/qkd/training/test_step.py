@@ -39,9 +39,12 @@ def teacher_of(phase, recipe=RECIPE):
     network = resnet(8, 6, 1, 10).to(memory_format=torch.channels_last)
     optimiser = optimiser_of(network, recipe) if phase.trains_teacher else None
     return Side(
-        "teacher", network, optimiser, phase.teacher,
+        "teacher",
+        network,
+        optimiser,
+        phase.teacher,
         learning_rate_factor=phase.teacher_learning_rate,
-    )  # fmt: skip
+    )
 
 
 def train(student, teacher, steps, recipe=RECIPE, seed=0):
@@ -152,9 +155,13 @@ def test_a_frozen_teacher_changes_in_nothing():
 
 def test_the_learning_rates_and_the_weight_decay_of_each_parameter():
     recipe = replace(
-        RECIPE, learning_rate=0.3, weight_interval_learning_rate=0.02,
-        activation_interval_learning_rate=0.001, weight_decay=0.05, momentum=0.8,
-    )  # fmt: skip
+        RECIPE,
+        learning_rate=0.3,
+        weight_interval_learning_rate=0.02,
+        activation_interval_learning_rate=0.001,
+        weight_decay=0.05,
+        momentum=0.8,
+    )
     network = student_of(SELF_STUDY).network
     optimiser = optimiser_of(network, recipe)
     names = {id(p): name for name, p in network.named_parameters()}

@@ -86,9 +86,13 @@ def test_tutoring_begins_with_the_co_studied_teacher_and_leaves_it_frozen(traine
     images = TrainingBatches(SYNTHETIC, load(SYNTHETIC, Path(runtime.data)).train, 0, 16, CPU)
     for step in range(3):
         train_step(
-            replace_terms(student, stage), teacher, *images.batch(step),
-            recipe=small.RECIPE, seed=0, step=step,
-        )  # fmt: skip
+            replace_terms(student, stage),
+            teacher,
+            *images.batch(step),
+            recipe=small.RECIPE,
+            seed=0,
+            step=step,
+        )
     assert small.same(dict(teacher.network.state_dict()), state)
     assert not teacher.network.training
     assert all(p.grad is None for p in teacher.network.parameters())
@@ -130,9 +134,14 @@ def test_a_record_holds_its_fixed_set_of_files(trained):
     for record in trained.records():
         is_quantized = record.stage().history.student.quantization is not None
         assert sorted(f.name for f in record.path.iterdir()) == [
-            "checkpoint.pt", "env.json", *["histograms.json"] * is_quantized, "log.txt",
-            "metrics.jsonl", "result.json", "stage.json",
-        ]  # fmt: skip
+            "checkpoint.pt",
+            "env.json",
+            *["histograms.json"] * is_quantized,
+            "log.txt",
+            "metrics.jsonl",
+            "result.json",
+            "stage.json",
+        ]
         result = record.read_json(record.result_file)
         sha256 = small.hashes(record.path)["checkpoint.pt"]
         assert result["checkpoint_sha256"] == sha256
@@ -162,9 +171,11 @@ def test_a_line_of_metrics_every_fifth_step_with_both_sides_in_co_study(trained)
     for line in lines:
         assert line["phase"] == "co-study"
         assert sorted(line["losses"]) == [
-            "student_cross_entropy", "student_distillation",
-            "teacher_cross_entropy", "teacher_distillation",
-        ]  # fmt: skip
+            "student_cross_entropy",
+            "student_distillation",
+            "teacher_cross_entropy",
+            "teacher_distillation",
+        ]
         # The last step of the line, counted from 0; the recipe's horizon is 60.
         rate = 0.01 * (1 + math.cos(math.pi * (line["step"] - 1) / 60)) / 2
         assert line["learning_rate"] == pytest.approx(rate, rel=1e-12)
@@ -244,9 +255,15 @@ def test_a_stage_runs_by_itself_from_its_file(trained, runtime, tmp_path):
     stages.mkdir(parents=True)
     small.beginning(trained, stages, *parents(stage))
     command = [
-        sys.executable, "-m", "qkd.train", str(trained.record(SELF_STUDIED).stage_file),
-        "--results", str(tmp_path / "results"), "--data", runtime.data,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "qkd.train",
+        str(trained.record(SELF_STUDIED).stage_file),
+        "--results",
+        str(tmp_path / "results"),
+        "--data",
+        runtime.data,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     record = Store(stages).record(SELF_STUDIED)
     assert done.stdout.splitlines()[-1] == str(record.result_file)

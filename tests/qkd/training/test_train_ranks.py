@@ -107,9 +107,14 @@ def test_two_ranks_train_all_three_phases_to_the_weights_of_one(own, tmp_path):
     assert_close(together, alone)
     for record in together:
         assert sorted(f.name for f in record.path.iterdir()) == [
-            "checkpoint.pt", "env.json", "histograms.json", "log.txt", "metrics.jsonl",
-            "result.json", "stage.json",
-        ]  # fmt: skip
+            "checkpoint.pt",
+            "env.json",
+            "histograms.json",
+            "log.txt",
+            "metrics.jsonl",
+            "result.json",
+            "stage.json",
+        ]
         environment = record.read_json(record.environment_file)
         assert (environment["ranks"], environment["parts"]) == (2, [2])
         assert record.read_json(record.result_file)["student"]["images"] == 160
@@ -222,11 +227,25 @@ def test_torchrun_trains_a_stage_and_one_rank_speaks(trained, runtime, tmp_path)
     stages.mkdir(parents=True)
     small.beginning(trained, stages, *parents(stage))
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
-        "--master-addr", "127.0.0.1", "--master-port", str(ranks.free_port()), "-m", "qkd.train",
-        str(trained.record(stage.history).stage_file), "--device", "cpu",
-        "--results", str(tmp_path / "results"), "--data", runtime.data,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-addr",
+        "127.0.0.1",
+        "--master-port",
+        str(ranks.free_port()),
+        "-m",
+        "qkd.train",
+        str(trained.record(stage.history).stage_file),
+        "--device",
+        "cpu",
+        "--results",
+        str(tmp_path / "results"),
+        "--data",
+        runtime.data,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     record = Store(stages).record(stage.history)
     assert "UserWarning" not in done.stderr

@@ -245,11 +245,25 @@ def test_sigterm_to_torchrun_saves_the_stage(trained, runtime, tmp_path):
     record = store.record(long.history)
     record.open(long)
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
-        "--master-addr", "127.0.0.1", "--master-port", str(ranks.free_port()), "-m", "qkd.train",
-        str(record.stage_file), "--device", "cpu",
-        "--results", str(tmp_path / "results"), "--data", runtime.data,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-addr",
+        "127.0.0.1",
+        "--master-port",
+        str(ranks.free_port()),
+        "-m",
+        "qkd.train",
+        str(record.stage_file),
+        "--device",
+        "cpu",
+        "--results",
+        str(tmp_path / "results"),
+        "--data",
+        runtime.data,
+    ]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:

@@ -89,10 +89,18 @@ def test_a_stage_asks_for_what_its_data_and_then_its_phase_say(tmp_path: Path) -
 
 def test_sbatch_is_told_what_the_profile_says() -> None:
     given = Profile(
-        hours=1.5, nodes=2, gpus=4, cpus=3, memory_gb=10, partition="big", account="us",
-        setup=("module load it",), container="apptainer exec it.sif", parallel=5,
+        hours=1.5,
+        nodes=2,
+        gpus=4,
+        cpus=3,
+        memory_gb=10,
+        partition="big",
+        account="us",
+        setup=("module load it",),
+        container="apptainer exec it.sif",
+        parallel=5,
         sbatch={"reservation": "a b", "exclusive": True, "requeue": False},
-    )  # fmt: skip
+    )
     unit = Unit(("a",), given, ())
     wave = Wave("tutoring", (unit, unit, unit), tied=(0,), after=((1, 2), (2, 0)))
     sent = [

@@ -64,9 +64,12 @@ def test_without_accounting_a_job_that_vanished_is_no_failure_and_is_sent_again(
     sent(launcher)
     path = f"{launcher.folder}:{launcher.cluster.environment['PATH']}"
     process = launching.start(
-        "status", launcher.results, launcher.data,
-        {**launcher.cluster.environment, "PATH": path}, **launcher.variables,
-    )  # fmt: skip
+        "status",
+        launcher.results,
+        launcher.data,
+        {**launcher.cluster.environment, "PATH": path},
+        **launcher.variables,
+    )
     code, output = launching.finish(process)
     assert code == 0, output
     assert "left the queue without a result" in output

@@ -93,8 +93,11 @@ def test_an_array_longer_than_the_cluster_takes_is_sent_in_pieces(launcher: Laun
     assert launcher.statuses(SEEDS=seeds, ONLY="method=chain") == {"held": 40}
     sent = re.findall(r"^sent (\d+): (\S+), jobs: (\d+)$", output, re.MULTILINE)
     assert [(label, int(count)) for _, label, count in sent] == [
-        ("chain-0", 16), ("chain-0", 4), ("chain-1", 16), ("chain-1", 4),
-    ]  # fmt: skip
+        ("chain-0", 16),
+        ("chain-0", 4),
+        ("chain-1", 16),
+        ("chain-1", 4),
+    ]
     tied = {j["id"]: j["dependency"] for j in launcher.cluster.queue()}
     (first, *_), (rest, *_), (after, *_), (after_rest, *_) = sent
     assert tied[f"{after}_7"].startswith(f"aftercorr:{first}_")
@@ -106,10 +109,12 @@ def test_the_login_node_needs_no_torch(launcher: Launcher, tmp_path: Path) -> No
     launcher.profile(**HELD)
     for command in ("run", "status", "plan", "cancel"):
         process = launching.start(
-            command, launcher.results, launcher.data,
+            command,
+            launcher.results,
+            launcher.data,
             {**launcher.cluster.environment, "PYTHONPATH": str(tmp_path)},
             **{**launcher.variables, "MATRIX": "ablation"},
-        )  # fmt: skip
+        )
         code, output = launching.finish(process)
         assert code == 0, output
 
@@ -119,10 +124,17 @@ def test_what_a_shell_says_of_slurm_s_commands_changes_neither_jobs_nor_answers(
 ) -> None:
     """Filters of squeue, defaults of sbatch, and the variables of a job that we run in."""
     for name, value in {
-        "SQUEUE_STATES": "RUNNING", "SACCT_FORMAT": "User", "SCANCEL_INTERACTIVE": "1",
-        "SBATCH_JOB_NAME": "mine", "SBATCH_ARRAY_INX": "0-5", "SLURM_MEM_PER_NODE": "100",
-        "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "7", "SLURM_JOB_ID": "7", "RANK": "1",
-    }.items():  # fmt: skip
+        "SQUEUE_STATES": "RUNNING",
+        "SACCT_FORMAT": "User",
+        "SCANCEL_INTERACTIVE": "1",
+        "SBATCH_JOB_NAME": "mine",
+        "SBATCH_ARRAY_INX": "0-5",
+        "SLURM_MEM_PER_NODE": "100",
+        "SLURM_ARRAY_JOB_ID": "7",
+        "SLURM_ARRAY_TASK_ID": "7",
+        "SLURM_JOB_ID": "7",
+        "RANK": "1",
+    }.items():
         monkeypatch.setenv(name, value)
     launcher.profile(**HELD)
     chosen = {"SEEDS": "0", "ONLY": "method=chain"}

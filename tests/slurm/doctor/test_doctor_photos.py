@@ -136,9 +136,13 @@ def test_the_band_is_left_once_in_a_thousand_and_could_not_be_narrower(top1, ima
 def test_the_known_accuracies_are_torchvisions():
     found = {name: known_top1(weights.name) for name, weights in WEIGHTS.items()}
     assert found == {
-        "resnet18": 69.758, "resnet34": 73.314, "resnet50": 76.13, "resnet101": 77.374,
-        "mobilenet_v2": 71.878, "efficientnet_b0": 77.692,
-    }  # fmt: skip
+        "resnet18": 69.758,
+        "resnet34": 73.314,
+        "resnet50": 76.13,
+        "resnet101": 77.374,
+        "mobilenet_v2": 71.878,
+        "efficientnet_b0": 77.692,
+    }
 
 
 def stages_of(history, classes):

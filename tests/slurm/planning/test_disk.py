@@ -54,8 +54,9 @@ def test_a_checkpoint_holds_state_and_momentum_of_what_trains_and_nothing_of_a_f
             known = {n: t for n, t in side["network"].items() if "_quantizer." not in n}
             numbers += sum(t.numel() for n, t in known.items() if "batches_tracked" not in n)
             momenta = side["optimiser"]["state"].values()
-            numbers += sum(one["momentum_buffer"].numel() for one in momenta
-                           if one["momentum_buffer"].ndim)  # fmt: skip
+            numbers += sum(
+                one["momentum_buffer"].numel() for one in momenta if one["momentum_buffer"].ndim
+            )
         assert checkpoint_bytes(stage) == 4 * numbers, stage.label
 
 
