@@ -118,7 +118,7 @@ class Record:
             return msgspec.convert(self.read_json(path), kind)
         except BadRecord:
             raise
-        except ValueError as error:
+        except (ValueError, ArithmeticError) as error:  # counts too large for a float, say
             raise BadRecord(f"{path}: {error}") from error
 
     def fail(self, error: str, message: str, trace: str = "") -> None:
@@ -155,7 +155,7 @@ class Record:
             try:
                 content = json.loads(text, parse_constant=_refuse)
                 lines.append(msgspec.convert(content, Line))
-            except (ValueError, RecursionError) as error:
+            except (ValueError, ArithmeticError, RecursionError) as error:
                 raise BadRecord(f"{self.metrics_file}, line {number}: {error}") from error
         return lines
 
