@@ -48,7 +48,7 @@ def test_our_quantizers_stages_are_those_of_the_ablation(scale):
     }
     # The pre-trainings; for each of two seeds SS, the rest of QAT, CS and TU.
     assert len(ours) == 2 + 2 * 4
-    assert all(of_rivals[key] == of_ablation[key] for key in ours)
+    assert all(of_rivals[key].stage == of_ablation[key].stage for key in ours)
 
 
 def test_only_the_learning_rates_of_what_the_rivals_learn_differ():

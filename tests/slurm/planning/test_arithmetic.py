@@ -54,7 +54,7 @@ def test_the_default_is_1_wherever_it_can_hold_but_at_paper_scale(
 ) -> None:
     chosen = settings(**given)
     assert arithmetic(chosen).portable is expected
-    assert runtime_of(chosen).portable is expected
+    assert runtime_of(chosen, ()).portable is expected
     assert in_words(chosen).startswith(f"PORTABLE={int(expected is not False)} ")
 
 
