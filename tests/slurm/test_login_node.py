@@ -18,7 +18,7 @@ from tests.support.launching import finish, start, unimportable
 
 HEAVY = ("torch", "torchvision", "numpy")
 MATRICES = [
-    # ImageNet's ids hang on where its files lie, which numpy lists: tests/test_imagenet_matrix.py.
+    # ImageNet's ids hang on where its files lie, which numpy lists: test_imagenet_matrix.py.
     *((name, "smoke", "") for name in BUILT_IN if name != "imagenet"),
     ("cifar", "paper", "dataset=cifar10 bits=w2a2 student=resnet20"),
 ]
