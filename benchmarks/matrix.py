@@ -7,9 +7,9 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 
 from benchmarks.contrasts import PHASES, Contrast
-from qkd.phases import RUN_EPOCHS
+from qkd.phases import RUN_EPOCHS, qkd
 from qkd.spec import Bits, Data, History, Learner, Method, Network, Quantization, Recipe
-from qkd.spec.history import grown
+from qkd.spec.history import grown, prefix, seeded
 from qkd.spec.value import Count, Name, Value
 
 ScaleName = Literal["smoke", "laptop", "paper"]
@@ -206,8 +206,7 @@ def _cells(grid: Grid, bits: Bits | None, method: Method, numerics: int) -> Iter
     first = history_of(grid, bits, method, 0, numerics)
     for seed in grid.seeds:
         # All seeds share the history's parts, which are then checked and digested once.
-        history = msgspec.structs.replace(first, seed=seed)
-        yield Cell(grid.pair, bits, method, seed, history, *said)
+        yield Cell(grid.pair, bits, method, seed, seeded(first, seed), *said)
 
 
 def history_of(
@@ -235,9 +234,24 @@ def history_of(
     teacher = Learner(network=pair.teacher, start=pair.teacher_start)
     if method.teacher == "self":
         teacher = Learner(network=pair.student, start=pair.student_start)
+    if method.teacher == "co-studied":
+        source = msgspec.structs.replace(
+            qkd(), quantizer=method.quantizer, initial_interval=method.initial_interval
+        )
+        studied = _co_studied(history_of(grid, bits, source, seed, numerics))
+        teacher = Learner(network=pair.teacher, start=studied, side="teacher")
     for share, length in zip(method.shares, lengths, strict=True):
         history = grown(history, share.phase, length, teacher)
     return history
+
+
+def _co_studied(history: History) -> History:
+    """The history up to the end of the last phase that trains its teacher."""
+    ends = accumulate(part.steps for part in history.parts)
+    trained = (
+        end for part, end in zip(history.parts, ends, strict=True) if part.phase.trains_teacher
+    )
+    return prefix(history, max(trained))
 
 
 def steps_of(epochs: int, recipe: Recipe) -> int:

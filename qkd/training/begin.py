@@ -65,7 +65,7 @@ def student_at_start(stage: Stage, store: Store, batches: Batches, device: torch
         state = parent_checkpoint(store, source)["student"]
         return restored("student", network, state, stage)
     if source is not None:
-        _load_float(network, parent_checkpoint(store, source)["student"]["network"])
+        _load_float(network, parent_checkpoint(store, source)[learner.side]["network"])
     if learner.quantization is not None:
         quantization = learner.quantization
         # By the whole batch on one rank: the others get its numbers, to the bit.
@@ -78,6 +78,7 @@ def student_at_start(stage: Stage, store: Store, batches: Batches, device: torch
         history.parts[-1].phase.student,
         floors=interval_floors(network),
         precision=history.recipe.precision,
+        phase_begin=history.phase_begin,
     )
 
 
@@ -104,7 +105,7 @@ def teacher_at_start(stage: Stage, store: Store, device: torch.device) -> Side |
         content = parent_checkpoint(store, source)
         if source != history.teacher.start:
             return restored("teacher", network, content["teacher"], stage)
-        network.load_state_dict(content["student"]["network"])
+        network.load_state_dict(content[history.teacher.side]["network"])
     return _teacher(network, stage)
 
 
@@ -121,6 +122,7 @@ def _teacher(network: nn.Module, stage: Stage) -> Side:
         phase.teacher,
         learning_rate_factor=phase.teacher_learning_rate,
         precision=recipe.precision,
+        phase_begin=stage.history.phase_begin,
     )
 
 
@@ -139,6 +141,7 @@ def restored(name: str, network: nn.Module, state: dict[str, Any], stage: Stage)
             floors={key: floor.to(device) for key, floor in state["floors"].items()},
             floor_hits=state["floor_hits"],
             precision=stage.history.recipe.precision,
+            phase_begin=stage.history.phase_begin,
         )
     if side.optimiser is not None and state["optimiser"] is not None:
         _load_optimiser(side.optimiser, state["optimiser"])

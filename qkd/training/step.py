@@ -23,7 +23,8 @@ class Side:
 
     ``optimiser`` is None where the network is frozen; ``floors`` holds the lowest value of each
     interval, ``floor_hits`` how often an interval was raised to it. ``precision`` is that of the
-    forward pass.
+    forward pass; ``phase_begin`` the step at which the phase begins, from which a term's weight
+    may grow.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Side:
     floors: dict[str, Tensor] = field(default_factory=dict)
     floor_hits: int | Tensor = 0
     precision: Precision = "float32"
+    phase_begin: int = 0
 
     def __post_init__(self) -> None:
         self._call: nn.Module = self.network
@@ -73,10 +75,10 @@ class Side:
         return logits.clone() if logits.is_inference() else logits
 
     def learn(
-        self, logits: Tensor, labels: Tensor, peer: Tensor | None, share: float = 1.0
+        self, logits: Tensor, labels: Tensor, peer: Tensor | None, share: float = 1.0, step: int = 0
     ) -> dict[str, Tensor]:
-        """Adds to the gradients ``share`` times those of the side's weighted loss terms; returns
-        each term's value, unweighted.
+        """Adds to the gradients ``share`` times those of the side's loss terms, weighted as they
+        are at ``step``; returns each term's value, unweighted.
         """
         values: dict[str, Tensor] = {}
         total = logits.new_zeros(())
@@ -87,7 +89,7 @@ class Side:
             value = resolve(term.loss, LOSSES)(logits, target, **term.options)
             name = f"{self.name}_{term.loss.partition(':')[2]}"
             values[f"{name}_{len(values)}" if name in values else name] = value.detach()
-            total = total + term.weight * value
+            total = total + term.weight_at(step - self.phase_begin) * value
         torch.autograd.backward(total if share == 1 else share * total)
         return values
 
@@ -223,7 +225,8 @@ def _gradients(
     student_logits = student.forward(images, *draw)
     teacher_logits = teacher.forward(images, *draw) if teacher else None
     peer = teacher_logits.detach() if teacher_logits is not None else None
-    values = student.learn(student_logits, labels, peer, share)
+    step = draw[1]
+    values = student.learn(student_logits, labels, peer, share, step)
     if teacher is not None and teacher_logits is not None and teacher.terms:
-        values |= teacher.learn(teacher_logits, labels, student_logits.detach(), share)
+        values |= teacher.learn(teacher_logits, labels, student_logits.detach(), share, step)
     return values

@@ -117,7 +117,7 @@ def _rows(readings: Readings) -> Iterator[CellRow]:
             top1=result.student.top1 if result else None,
             test_loss=result.student.loss if result else None,
             best_top1=result.held_out.top1 if result else None,
-            teacher_before=_top1(records.teacher_start) if result else None,
+            teacher_before=_teacher_before(records) if result else None,
             teacher_top1=_teacher_after(records) if result else None,
             correct=result.student.correct1 if result else None,
             images=result.student.images if result else None,
@@ -172,14 +172,19 @@ def _state(records: CellRecords, stuck: set[str]) -> tuple[Status, str]:
     return own.status, own.message
 
 
-def _top1(outcome: Outcome | None) -> float | None:
-    return outcome.result.student.top1 if outcome and outcome.result else None
+def _teacher_before(records: CellRecords) -> float | None:
+    """Of what the teacher starts as: another record's student, or its teacher."""
+    learner, start = records.cell.history.teacher, records.teacher_start
+    if learner is None or start is None or start.result is None:
+        return None
+    found = start.result.student if learner.side == "student" else start.result.teacher
+    return found.top1 if found else None
 
 
 def _teacher_after(records: CellRecords) -> float | None:
     """Of the record of the last phase that trained the teacher, else of the teacher's start."""
     if records.teacher is None:
-        return _top1(records.teacher_start)
+        return _teacher_before(records)
     result = records.teacher.result
     return result.teacher.top1 if result and result.teacher else None
 

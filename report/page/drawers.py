@@ -205,6 +205,8 @@ def in_words(history: History) -> list[str]:
 
 def _beginning(learner: Learner) -> str:
     """How a network began: pre-trained here, with ready weights, or at random."""
+    if learner.start is not None and learner.side == "teacher":
+        return f"as {learner.start.digest}, a co-studying of the same seed, left its teacher"
     weights = learner.start.student.weights if learner.start else learner.weights
     if weights is not None:
         file = weights.source.removeprefix("file:").rpartition("/")[2]
