@@ -19,7 +19,19 @@ from qkd.spec.value import decode, encode, validated
 from qkd.weights.files import sha256_of
 
 MATRICES = "matrices"
-BUILT_IN = ("ablation", "rivals", "cifar", "imagenet", "sensitivity", "tuning", "lengths")
+BUILT_IN = (
+    "ablation",
+    "rivals",
+    "cifar",
+    "imagenet",
+    "sensitivity",
+    "tuning",
+    "lengths",
+    "evidence",
+    "cifar100",
+    "mobilenet",
+    "longer",
+)
 
 
 def is_file(name: str) -> bool:

@@ -1,7 +1,7 @@
 import pytest
-from msgspec.structs import replace
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from qkd.phases import CO_STUDY, CO_STUDY_BY_LABELS, SELF_STUDY, TUTORING
 from qkd.spec import History, Learner, Phase, Stage, Term
