@@ -10,8 +10,8 @@ SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
 def real_cifar(name):
-    """Of ``cifar10`` or ``cifar100``: (images uint8 (N, 32, 32, 3), official labels) by part, and the names of the classes; None
-    where the images are not on this machine."""
+    """Of ``cifar10`` or ``cifar100``: (images uint8 (N, 32, 32, 3), official labels) by part, and
+    the names of the classes; None where the images are not on this machine."""
     unpack = SHARED / "unpack_cifar10.py"
     if not (unpack.is_file() and (SHARED / f"{name}.npz").is_file()):
         return None
