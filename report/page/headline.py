@@ -50,7 +50,11 @@ def _difference(second: str) -> Callable[[HeadlineRow], Cell]:
 
 
 def _length(row: HeadlineRow) -> str:
-    return f"{row.steps:,} steps, {100 * row.share:.2g} % of the paper's length"
+    n = row.methods[QKD].n
+    return (
+        f"{row.steps:,} steps, {100 * row.share:.2g} % of the paper's length, "
+        f"{n} seed{'s' if n > 1 else ''}"
+    )
 
 
 HEADLINE_COLUMNS: tuple[Column[HeadlineRow], ...] = (
@@ -65,7 +69,6 @@ HEADLINE_COLUMNS: tuple[Column[HeadlineRow], ...] = (
         for _, second in HEADLINE
     ),
     Column("teacher", lambda row: teacher(row.methods[QKD]), is_number=True),
-    Column("n", lambda row: str(row.methods[QKD].n), is_number=True),
 )
 
 

@@ -82,7 +82,9 @@ def _ending(compared: Compared, own: Estimate) -> str:
         return f"{word} here"
     if word != UNDECIDED:
         return word
-    text = f"{word}; the runs lean to {HIGHER if own.mean > 0 else LOWER}, {words.NO_CORRECTION}"
+    side = HIGHER if own.mean > 0 else LOWER
+    lean = side if round(own.mean, 2) else "neither side"
+    text = f"{word}; the runs lean to {lean}, {words.NO_CORRECTION}"
     if compared.power is not None:
         text += f"; the power to see {EFFECT} points was {compared.power:.2f}"
         if compared.corrected_power is not None:
@@ -96,6 +98,8 @@ def _relation(own: Estimate, second: str) -> str:
         return f"equals {second}"
     sign = 1 if own.mean >= 0 else -1
     text = f"is {HIGHER if sign > 0 else LOWER} than {second} by {abs(own.mean):.2f} points"
+    if not round(own.mean, 2):
+        text = f"equals {second} in the mean"
     low, high = own.interval()
     if low is None or high is None or not own.is_tested:
         return text

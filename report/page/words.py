@@ -22,7 +22,7 @@ SURENESS = (
     "Holm's correction (lower bounds)."
 )
 HEADLINE = (
-    "Test top-1 in percent, mean over n seeds, with half its 95 % interval; beneath it the mean "
+    "Test top-1 in percent, mean over seeds, with half its 95 % interval; beneath it the mean "
     "test loss. Float: as the student began. Differences in points with their 95 % interval, "
     "uncorrected, and the one word that follows. Teacher: its top-1 and test loss before and after "
     "co-studying. Lengths are passes over the training images, of those of the full method "
