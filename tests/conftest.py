@@ -68,7 +68,7 @@ def trained(tmp_path_factory, runtime):
 @pytest.fixture(scope="session")
 def real_cifar10(tmp_path_factory):
     """A data folder in whose cache the real CIFAR-10 is."""
-    found = trees.real_cifar10()
+    found = trees.real_cifar("cifar10")
     if found is None:
         pytest.skip("the real CIFAR-10 is not on this machine")
     parts = [

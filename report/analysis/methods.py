@@ -31,6 +31,8 @@ MEANS = [
     "best_top1",
     "teacher_before",
     "teacher_top1",
+    "teacher_loss_before",
+    "teacher_loss",
     "packed_bytes",
     "bit_operations",
 ]
@@ -78,6 +80,8 @@ class MethodRow(NamedTuple):
     best_top1: float
     teacher_before: float
     teacher_top1: float
+    teacher_loss_before: float
+    teacher_loss: float
     packed_bytes: float
     bit_operations: float
     left_out_training: float

@@ -8,7 +8,7 @@ import pandas as pd
 from benchmarks.committed import place_in_words
 from benchmarks.matrix import Cell
 from benchmarks.plan import Plan, cost
-from qkd.records.schema import Environment, LeftOut, Result
+from qkd.records.schema import Accuracy, Environment, LeftOut, Result
 from qkd.spec.value import digest
 from report.frames.settings import setting_of, stands
 from report.frames.tidy import tidy
@@ -21,7 +21,8 @@ PROVEN = 0.9999  # of the predictions, as a share: the least agreement of a netw
 
 class CellRow(NamedTuple):
     """A cell. Top-1s are in percent and None (in the frame NaN) unless the cell is done, as all
-    that follows from a result. ``test_loss`` is the cross-entropy on the test images.
+    that follows from a result. ``test_loss`` is the cross-entropy on the test images, and the
+    teacher's likewise.
 
     Cells that are compared with each other have the same ``setting``; ``recipe`` is what the cell's
     grid has of its own there, ``place`` the number of the setting's first grid. ``teacher_top1`` is
@@ -55,6 +56,8 @@ class CellRow(NamedTuple):
     best_top1: float | None
     teacher_before: float | None
     teacher_top1: float | None
+    teacher_loss_before: float | None
+    teacher_loss: float | None
     correct: float | None
     images: float | None
     phases: str
@@ -95,6 +98,8 @@ def _rows(readings: Readings) -> Iterator[CellRow]:
         parts = cell.history.parts if cell.method.shares else ()
         size, proof = (result.cost, result.integer) if result else (None, None)
         without = left_out(records) if result else None
+        before = _teacher_before(records) if result else None
+        after = _teacher_after(records) if result else None
         yield CellRow(
             matrix=matrix.name,
             scale=matrix.scale,
@@ -117,8 +122,10 @@ def _rows(readings: Readings) -> Iterator[CellRow]:
             top1=result.student.top1 if result else None,
             test_loss=result.student.loss if result else None,
             best_top1=result.held_out.top1 if result else None,
-            teacher_before=_teacher_before(records) if result else None,
-            teacher_top1=_teacher_after(records) if result else None,
+            teacher_before=before.top1 if before else None,
+            teacher_top1=after.top1 if after else None,
+            teacher_loss_before=before.loss if before else None,
+            teacher_loss=after.loss if after else None,
             correct=result.student.correct1 if result else None,
             images=result.student.images if result else None,
             phases=", ".join(
@@ -172,21 +179,20 @@ def _state(records: CellRecords, stuck: set[str]) -> tuple[Status, str]:
     return own.status, own.message
 
 
-def _teacher_before(records: CellRecords) -> float | None:
+def _teacher_before(records: CellRecords) -> Accuracy | None:
     """Of what the teacher starts as: another record's student, or its teacher."""
     learner, start = records.cell.history.teacher, records.teacher_start
     if learner is None or start is None or start.result is None:
         return None
-    found = start.result.student if learner.side == "student" else start.result.teacher
-    return found.top1 if found else None
+    return start.result.student if learner.side == "student" else start.result.teacher
 
 
-def _teacher_after(records: CellRecords) -> float | None:
+def _teacher_after(records: CellRecords) -> Accuracy | None:
     """Of the record of the last phase that trained the teacher, else of the teacher's start."""
     if records.teacher is None:
         return _teacher_before(records)
     result = records.teacher.result
-    return result.teacher.top1 if result and result.teacher else None
+    return result.teacher if result else None
 
 
 def _macs(cell: Cell) -> int:

@@ -209,7 +209,7 @@ def test_without_proofs_no_claim_is_supported_or_contradicted(tmp_path, scale):
     write_run(tmp_path / "results", toy, {(m, s): bumps[m][s] for m in bumps for s in range(4)})
 
     def contrast():
-        return compare_all(PHASES, only_section(tmp_path).cells, scale)[0]
+        return compare_all(PHASES, only_section(tmp_path).cells, scale).compared[0]
 
     assert contrast().verdict == ("supported" if scale == "paper" else "higher")
     edit_result(tmp_path / "results", cell_of(toy, "qat", 3).history, drop)
