@@ -23,7 +23,7 @@ class Side:
 
     ``optimiser`` is None where the network is frozen; ``floors`` holds the lowest value of each
     interval, ``floor_hits`` how often an interval was raised to it. ``precision`` is that of the
-    forward pass.
+    forward pass; ``read`` counts the steps whose logits came from a file (`qkd.training.kept`).
     """
 
     name: str
@@ -34,6 +34,7 @@ class Side:
     floors: dict[str, Tensor] = field(default_factory=dict)
     floor_hits: int | Tensor = 0
     precision: Precision = "float32"
+    read: int = 0
 
     def __post_init__(self) -> None:
         self._call: nn.Module = self.network
