@@ -1,6 +1,6 @@
 # QKD, reproduced. `make` alone prints this help. Needs git, make, Python 3.11 or newer with venv.
 
-VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY JOBS THREADS COMPILE LEAN PORTABLE LOADERS MICROBATCHES STAGE CLUSTER PACK DRYRUN PYTHON
+VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY JOBS THREADS COMPILE LEAN PORTABLE LOADERS MICROBATCHES LOGITS STAGE CLUSTER PACK DRYRUN PYTHON
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES) MAKECMDGOALS,$(GIVEN))
 ifneq ($(UNKNOWN),)
@@ -44,7 +44,7 @@ help:
 ## make peers              install the other libraries that make speed measures beside ours
 ## make setup              install into .venv (every other target does it where needed)
 ## make test, make lint    pytest; ruff, mypy and import-linter
-## make clean              caches; clean-checkpoints: weights no stage needs any more;
+## make clean              caches; clean-checkpoints: weights and logits no stage needs any more;
 ##                         clean-environment: .venv; clean-data: the data folder's caches;
 ##                         clean-records: all your records
 ##
@@ -58,6 +58,7 @@ help:
 ##            without a GPU, but for SCALE=paper)
 ##            LOADERS=0 (processes of each worker that decode photos ahead; 0: the worker itself)
 ##            MICROBATCHES=1 (a batch in so many equal parts, one in memory at a time: make doctor says how many)
+##            LOGITS=2 (GiB at most for logits of frozen teachers that stages share; 0: each asks its own)
 ##            STAGE= (a stage's digest, or its record's name or folder)
 ##            CLUSTER=slurm (run, plan, status, cancel on SLURM: slurm/README.md)  PACK=1 (stages a job)
 ##            DRYRUN=0|1 (show what would run, or be sent, and do nothing)

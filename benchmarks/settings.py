@@ -78,6 +78,7 @@ def _seeds(name: str, text: str) -> tuple[int, ...]:
 class Settings(NamedTuple):
     """What a command was asked for. ``seeds`` is empty where the matrix's own are meant, ``jobs``
     is 0 where the executor is to choose, ``stage`` names a record by its digest, name or folder.
+    ``logits`` is the most disk for frozen teachers' logits, in GiB.
     ``portable`` is None where it is as `slurm.planning.arithmetic` says.
     ``cluster`` is a profile's name, "" for this machine; ``pack`` the most stages of one job.
     """
@@ -96,6 +97,7 @@ class Settings(NamedTuple):
     portable: Annotated[bool | None, Variable("PORTABLE", "", _switch_or_default)]
     loaders: Annotated[int, Variable("LOADERS", "0", _number)]
     micro_batches: Annotated[int, Variable("MICROBATCHES", "1", _count)]
+    logits: Annotated[int, Variable("LOGITS", "2", _number)]
     stage: Annotated[str, Variable("STAGE", "", _text)]
     cluster: Annotated[str, Variable("CLUSTER", "", _text)]
     pack: Annotated[int, Variable("PACK", "1", _count)]

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from qkd.data.batching import Normalise, chosen, generator_of
+from qkd.data.batching import ALL, Normalise, chosen, generator_of
 from qkd.data.images import DataError, Images
-from qkd.data.photos.batches import ALL, EVALUATED, PhotoBatches, photos_to_evaluate
 from qkd.data.photos.files import Files, Part
 from qkd.spec import Data
 
@@ -42,6 +41,8 @@ def training_batches(
     """
     if isinstance(train, Images):
         return TrainingBatches(data, train, seed, batch, device)
+    from qkd.data.photos.batches import PhotoBatches  # torchvision, which packed images do not need
+
     _require_whole(data, train)
     _require_a_batch(data, batch)
     return PhotoBatches(data, train.part(trained_indices(data)), seed, batch, device)
@@ -135,6 +136,8 @@ def evaluation_batches(
     The last batch may be smaller; of photos none is larger than 100.
     """
     if isinstance(images, Files):
+        from qkd.data.photos.batches import EVALUATED, photos_to_evaluate
+
         yield from photos_to_evaluate(images, data, device, min(batch, EVALUATED))
         return
     normalise = Normalise(data, device)

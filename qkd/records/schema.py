@@ -193,6 +193,8 @@ class Result(Content, kw_only=True):
     raised to their lowest value. ``weights_sha256`` is of the student's state at the end, whatever
     its file; of the teacher's likewise where the stage trained it. Of a quantized stage there are
     an ``audit`` and a proof, or why there is none (``integer_refused``); ``cost`` likewise.
+    ``logits_read`` of the steps took a frozen teacher's logits from a file: ``seconds`` are without
+    the teacher's for these.
     """
 
     steps: Annotated[int, msgspec.Meta(ge=0)]
@@ -203,6 +205,7 @@ class Result(Content, kw_only=True):
     images_per_second: NotNegative
     wall_seconds: NotNegative | None = None
     compile_seconds: NotNegative | None = None
+    logits_read: Amount | None = None
     peak_memory_mib: NotNegative | None = None
     floor_hits: int | None = None
     checkpoint_sha256: str = ""

@@ -24,7 +24,8 @@ from qkd.training.begin import (
     student_at_start,
     teacher_at_start,
 )
-from qkd.training.recorder import Images, Recorder
+from qkd.training.kept import kept_teacher
+from qkd.training.recorder import Images, Recorder, log
 from qkd.training.runtime import Runtime
 from qkd.training.step import Sides, train_step
 
@@ -92,6 +93,15 @@ class Training:
         if own is None:
             self.recorder.keep_weights_before(self.sides.student)
         _prepare(self.sides, self.runtime, self.recipe.batch_norm == "sync")
+        teacher = kept_teacher(
+            self.sides.teacher,
+            stage,
+            store,
+            self.runtime,
+            batches=self.batches,
+            say=lambda text: log(record, text),
+        )
+        self.sides = self.sides._replace(teacher=teacher)
 
     def run(self, on_progress: Callable[[Progress], None], should_stop: Callable[[], bool]) -> None:
         """The loop: a step, a line of metrics where one is due, a save where one is due."""

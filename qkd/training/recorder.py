@@ -71,6 +71,7 @@ class Recorder:
         self.best: dict[str, Any] = {"top1": None, "step": None}
         self.seconds = self.compile_seconds = self._wall_before = 0.0
         self._began = began
+        self._read_before = 0
         self._metrics_length = 0
 
     def restore(self, own: dict[str, Any] | None, past: dict[str, Any] | None) -> None:
@@ -83,6 +84,7 @@ class Recorder:
             self.compile_seconds = own.get("compile_seconds", 0.0)
             self._wall_before = own.get("wall_seconds", 0.0)
             self._metrics_length = own["metrics_length"]
+            self._read_before = own.get("logits_read", 0)
             if "left_out" in own:
                 self.images.left_out.restore(own["left_out"])
         if self.leads:
@@ -136,6 +138,7 @@ class Recorder:
                 "compile_seconds": self.compile_seconds,
                 "metrics_length": self._metrics_length,
                 "left_out": self.images.left_out.state(),
+                "logits_read": self._read(sides),
             },
         )
 
@@ -165,6 +168,7 @@ class Recorder:
             held_out=HeldOut(**self.best),
             seconds=self.seconds,
             compile_seconds=self.compile_seconds,
+            logits_read=self._read(sides) or None,
             images_per_second=self.stage.steps * self.recipe.batch / self.seconds,
             floor_hits=int(sides.student.floor_hits),
             peak_memory_mib=_peak_memory(),
@@ -223,6 +227,10 @@ class Recorder:
     @property
     def _is_quantized(self) -> bool:
         return self.history.student.quantization is not None
+
+    def _read(self, sides: Sides) -> int:
+        """Steps so far whose frozen teacher's logits came from a file."""
+        return self._read_before + (sides.teacher.read if sides.teacher else 0)
 
     def _wall(self) -> float:
         """Seconds of the stage so far: loading, training, evaluation, saving."""

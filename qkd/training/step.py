@@ -24,7 +24,7 @@ class Side:
     ``optimiser`` is None where the network is frozen; ``floors`` holds the lowest value of each
     interval, ``floor_hits`` how often an interval was raised to it. ``precision`` is that of the
     forward pass; ``phase_begin`` the step at which the phase begins, from which a term's weight
-    may grow.
+    may grow; ``read`` counts the steps whose logits came from a file (`qkd.training.kept`).
     """
 
     name: str
@@ -36,6 +36,7 @@ class Side:
     floor_hits: int | Tensor = 0
     precision: Precision = "float32"
     phase_begin: int = 0
+    read: int = 0
 
     def __post_init__(self) -> None:
         self._call: nn.Module = self.network

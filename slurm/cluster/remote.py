@@ -17,6 +17,7 @@ from slurm.cluster.table import show, show_sent
 from slurm.cluster.units import Unit, units
 from slurm.cluster.waves import Wave, waves
 from slurm.planning import cleaning
+from slurm.planning.kept import kept
 from slurm.planning.matrices import remember
 from slurm.planning.notes import JOBS, Note, forget, note_of, write_note
 from slurm.planning.statuses import Status
@@ -154,6 +155,7 @@ def _send(
 ) -> list[Sent]:
     """Sends the waves one after another; a stage's job is kept beside it at once."""
     folder = _jobs(work) / secrets.token_hex(3)
+    keeping = kept(work).stages
     sent: list[Sent] = []
     for number, wave in enumerate(planned):
         lock.check()
@@ -164,7 +166,7 @@ def _send(
             for key in unit.stages:
                 _own(work, key).open(work.plan.stages[key].stage)
         _keep(work, order, here)
-        functions = [_function(work, given, unit) for unit in wave.units]
+        functions = [_function(work, given, unit, keeping) for unit in wave.units]
         sent.append(order.send(functions))
         _keep(work, order, here, sent[-1].job)
         print(f"sent {sent[-1].job}: {wave.label}, jobs: {len(wave.units)}", flush=True)
@@ -204,10 +206,11 @@ def _own(work: Work, key: str) -> Record:
     return work.store.record_to_write(work.plan.stages[key].stage.history)
 
 
-def _function(work: Work, given: Profile, unit: Unit) -> StageJob:
+def _function(work: Work, given: Profile, unit: Unit, keeping: Iterable[str]) -> StageJob:
     records = tuple(_own(work, key).path.name for key in unit.stages)
     results = str(work.settings.results.resolve())
-    runtime = runtime_of(work.settings, [work.plan.stages[key] for key in unit.stages])
+    stages = [work.plan.stages[key] for key in unit.stages]
+    runtime = runtime_of(work.settings, stages, keeping)
     return StageJob(results, records, runtime, given.lost_nodes)
 
 

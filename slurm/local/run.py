@@ -9,6 +9,7 @@ from qkd.records.record import STAGES
 from qkd.spec.value import digest as digest_of
 from slurm.local.schedule import Schedule
 from slurm.planning.estimate import speed_of
+from slurm.planning.kept import kept
 from slurm.planning.matrices import remember
 from slurm.planning.show import show_plan
 from slurm.planning.statuses import Status, statuses
@@ -48,7 +49,7 @@ def _train(work: Work) -> Schedule:
     jobs = workers(settings)
     (settings.results / STAGES).mkdir(parents=True, exist_ok=True)
     speed = speed_of(work.plan, work.store)
-    runtime = runtime_of(settings, work.plan.stages.values())
+    runtime = runtime_of(settings, work.plan.stages.values(), kept(work).stages)
     with (
         Display(work.plan, jobs, speed) as display,
         LocalExecutor(jobs, settings.results, runtime) as executor,

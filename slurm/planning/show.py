@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qkd.records.files import printable
-from slurm.planning import arithmetic, disk
+from slurm.planning import arithmetic, disk, kept
 from slurm.planning.estimate import A100, gpu_hours, in_words, speed_of
 from slurm.planning.statuses import Status, statuses
 from slurm.planning.work import Work
@@ -49,6 +49,7 @@ def show_plan(work: Work) -> None:
         "its peak in float32)"
     )
     print(printable(disk.in_words(work)))
+    print(printable(kept.in_words(work)))
     print(printable(arithmetic.in_words(work.settings)))
     if work.settings.cluster:
         return  # how long that takes there, its queue decides

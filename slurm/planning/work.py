@@ -58,8 +58,15 @@ def read_data(work: Work) -> None:
         load(data, work.settings.data)
 
 
-def runtime_of(settings: Settings, stages: Iterable[Planned]) -> Runtime:
-    """How these stages are to be trained, wherever that is: the paths are absolute."""
+def runtime_of(
+    settings: Settings, stages: Iterable[Planned], kept_logits: Iterable[str] = ()
+) -> Runtime:
+    """How these stages are to be trained, wherever that is: the paths are absolute.
+
+    ``kept_logits``: the digests of all stages whose frozen teacher's logits are kept.
+    """
+    stages = list(stages)
+    keeping = set(kept_logits)
     matrix_file = str(Path(settings.matrix).resolve()) if is_file(settings.matrix) else ""
     return Runtime(
         data=str(settings.data.resolve()),
@@ -71,6 +78,7 @@ def runtime_of(settings: Settings, stages: Iterable[Planned]) -> Runtime:
         micro_batches=settings.micro_batches,
         matrix_file=matrix_file,
         unproven=tuple(planned.digest for planned in stages if not planned.is_end),
+        kept_logits=tuple(planned.digest for planned in stages if planned.digest in keeping),
     )
 
 
