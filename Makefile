@@ -1,6 +1,6 @@
 # QKD, reproduced. `make` alone prints this help. Needs git, make, Python 3.11 or newer with venv.
 
-VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY JOBS THREADS COMPILE LEAN PORTABLE LOADERS MICROBATCHES LOGITS STAGE CLUSTER PACK DRYRUN PYTHON
+VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY PRECISION TEACHER_PRECISION JOBS THREADS COMPILE LEAN PORTABLE LOADERS MICROBATCHES LOGITS STAGE CLUSTER PACK DRYRUN PYTHON
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES) MAKECMDGOALS,$(GIVEN))
 ifneq ($(UNKNOWN),)
@@ -27,10 +27,10 @@ help:
 ## make ablation           the ablation matrix, then report/index.html (half an hour on two cores)
 ## make rivals             others' quantizers under plain QAT and QKD (half an hour too)
 ## make reproduce-cifar    the CIFAR matrix, its images in DATA or fetched (a night on two cores)
-## make reproduce-imagenet the ImageNet matrix at full length, its images in DATA (many GPUs)
+## make reproduce-imagenet the ImageNet matrix's headline, its images in DATA (SCALE=paper: all)
 ## make run MATRIX=...     any matrix: ablation, rivals, cifar, imagenet, sensitivity, tuning,
-##                         lengths, evidence, longer, cifar100, mobilenet, or the path of a
-##                         .py file of your own
+##                         lengths, evidence, longer, cifar100, mobilenet, rivals-today, or
+##                         the path of a .py file of your own
 ## make plan               what would run, what it costs with and without sharing, and its disk
 ## make status             what is done, running, missing, failed, blocked
 ## make retry              clear failures, so that the next run tries again
@@ -48,8 +48,11 @@ help:
 ##                         clean-environment: .venv; clean-data: the data folder's caches;
 ##                         clean-records: all your records
 ##
-## Variables: MATRIX=ablation  SCALE=smoke|laptop|paper (laptop; of ImageNet paper)  DATA=data  RESULTS=results
+## Variables: MATRIX=ablation  SCALE=smoke|laptop|headline|paper (laptop; of ImageNet headline)
+##            DATA=data  RESULTS=results
 ##            REPORT=report/index.html  SEEDS=0,1,2  ONLY='method=qkd,qat bits=w2a2'
+##            PRECISION=float32|tf32|bfloat16 (of training; default: the matrix's own)
+##            TEACHER_PRECISION=float32|tf32|bfloat16 (of a frozen teacher; default: that of training)
 ##            JOBS= (workers; default: one for each core, on a GPU the number that make speed found best)
 ##            THREADS=1 (threads of each worker, on a CPU)
 ##            COMPILE=0|1 (torch.compile, for long runs: needs a C++ compiler and Python's headers)
@@ -82,8 +85,6 @@ ablation: export QKD_MATRIX := ablation
 rivals: export QKD_MATRIX := rivals
 reproduce-cifar: export QKD_MATRIX := cifar
 reproduce-imagenet: export QKD_MATRIX := imagenet
-# There is no ImageNet on a laptop.
-reproduce-imagenet: export QKD_SCALE := $(or $(value SCALE),paper)
 ablation rivals reproduce-cifar reproduce-imagenet run: $(READY)
 	@$(LAUNCH) run; code=$$?; [ $$code -ge 2 ] || [ -n "$$QKD_CLUSTER" ] || [ "$$QKD_DRYRUN" = 1 ] || \
 	  $(RUN) -m report || code=1; exit $$code

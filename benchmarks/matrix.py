@@ -12,7 +12,7 @@ from qkd.spec import Bits, Data, History, Learner, Method, Network, Quantization
 from qkd.spec.history import grown, prefix, seeded
 from qkd.spec.value import Count, Name, Value
 
-ScaleName = Literal["smoke", "laptop", "paper"]
+ScaleName = Literal["smoke", "laptop", "headline", "paper"]
 FULL_PRECISION_BITS = 32
 
 DEFAULT_SEEDS: dict[ScaleName, tuple[int, ...]] = {
@@ -147,7 +147,8 @@ class Matrix(Value, kw_only=True):
     """The cells of a table or figure, at one scale.
 
     ``numerics`` is that of the code which trains it: the launcher sets it. ``contrasts`` are those
-    that the report shows; None: those of the phases.
+    that the report shows; None: those of the phases. ``order``: what `ONLY=` would pick, in the
+    order in which the questions are worth asking; the plan says what each adds to the cost.
     """
 
     name: Name
@@ -156,6 +157,7 @@ class Matrix(Value, kw_only=True):
     grids: tuple[Grid, ...]
     numerics: Count = 1
     contrasts: tuple[Contrast, ...] | None = None
+    order: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,11 +1,11 @@
 """Cells -> a tree of histories -> stages in order, with their cost (torch-free)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from benchmarks.matrix import Cell
-from qkd.spec import History, Stage
+from qkd.spec import History, Precision, Stage
 from qkd.spec.history import continues, parents, prefix
 from qkd.spec.value import Value, digest
 
@@ -50,9 +50,25 @@ class Plan(NamedTuple):
         """Multiply-accumulates of all stages."""
         return sum(planned.macs for planned in self.stages.values())
 
+    def chain(self, end: str) -> Iterator[Planned]:
+        """A stage and the earlier ones of the same history, the last first."""
+        return _chain(end, self.stages)
+
+    def alone(self) -> Iterator[list[Planned]]:
+        """The stages of each cell as if it were trained by itself, and each pre-training once."""
+        for history in _paths([cell for cell, _ in self.cell_stages]):
+            yield list(self.chain(history.digest))
+
     def of(self, wanted: Iterable[Cell]) -> "Plan":
         """The stages that some of the cells need, in the same order and cut as they are."""
         return _leading_to(wanted, self.stages)
+
+
+def precisions(planned: Plan) -> set[Precision]:
+    """In which the stages train, and in which frozen teachers compute."""
+    recipes = [one.stage.history.recipe for one in planned.stages.values() if one.stage.steps]
+    frozen = (recipe.frozen_teacher_precision for recipe in recipes)
+    return {recipe.precision for recipe in recipes} | {one for one in frozen if one}
 
 
 def plan(cells: Iterable[Cell], wanted: Iterable[Cell] | None = None) -> Plan:
@@ -81,17 +97,17 @@ def _leading_to(cells: Iterable[Cell], stages: dict[str, Planned]) -> Plan:
     ends = [(cell, cell.history.digest) for cell in chosen]
     needed = _with_parents([end for _, end in ends], stages)
     kept = {key: planned for key, planned in stages.items() if key in needed}
-    unshared = sum(_macs_alone(history.digest, stages) for history in _paths(chosen))
+    unshared = sum(p.macs for history in _paths(chosen) for p in _chain(history.digest, stages))
     return Plan(kept, ends, unshared)
 
 
-def _macs_alone(key: str, stages: dict[str, Planned]) -> int:
-    """The cost of a history since its start: of its last stage and the earlier ones."""
-    macs, planned = 0, stages[key]
+def _chain(key: str, stages: dict[str, Planned]) -> Iterator[Planned]:
+    """A history's stages since its start, the last first."""
+    planned = stages[key]
     while continues(planned.stage):
-        macs += planned.macs
+        yield planned
         planned = stages[planned.parents[0]]
-    return macs + planned.macs
+    yield planned
 
 
 def cost(history: History, steps: int, macs: dict[str, int]) -> int:
@@ -101,13 +117,33 @@ def cost(history: History, steps: int, macs: dict[str, int]) -> int:
     """
     student = macs.get(digest(history.student.network), 0)
     teacher = macs.get(digest(history.teacher.network), 0) if history.teacher else 0
-    total, left = 0, steps
+    count = passes(history, steps)
+    return count.student * student + (count.teacher + count.frozen) * teacher
+
+
+class Passes(NamedTuple):
+    """Forward passes of one image, three for one that is trained on: of the student, of a teacher
+    that learns, and of a frozen one.
+    """
+
+    student: int
+    teacher: int
+    frozen: int
+
+
+def passes(history: History, steps: int) -> Passes:
+    """Those of the history's last ``steps`` steps."""
+    learning = frozen = 0
+    left = steps
     for part in reversed(history.parts):
         length = min(part.steps, left)
         left -= length
-        passes = 3 if part.phase.trains_teacher else 1 if part.phase.needs_teacher else 0
-        total += length * (3 * student + passes * teacher)
-    return total * history.recipe.batch
+        if part.phase.trains_teacher:
+            learning += length
+        elif part.phase.needs_teacher:
+            frozen += length
+    batch = history.recipe.batch
+    return Passes(3 * (steps - left) * batch, 3 * learning * batch, frozen * batch)
 
 
 def _macs_of_networks(cells: list[Cell]) -> dict[str, int]:

@@ -7,11 +7,17 @@ is one line of `Settings`, and its name and its help in the Makefile.
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_type_hints
 
 from benchmarks.matrix import ScaleName
+from qkd.spec import Precision
 
 SCALES: tuple[ScaleName, ...] = get_args(ScaleName)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+# Where SCALE= says nothing: laptop, but of what no laptop can train.
+DEFAULT_SCALE = "laptop"
+DEFAULT_SCALES = {"imagenet": "headline"}
 
 
 class SettingsError(ValueError):
@@ -40,6 +46,12 @@ def _path(_name: str, text: str) -> Path:
 def _scale(name: str, text: str) -> str:
     if text not in SCALES:
         raise SettingsError(f"{name}={text} is unknown: it may be {', '.join(SCALES)}")
+    return text
+
+
+def _precision(name: str, text: str) -> str:
+    if text and text not in PRECISIONS:
+        raise SettingsError(f"{name}={text} is unknown: it may be {', '.join(PRECISIONS)}")
     return text
 
 
@@ -79,17 +91,22 @@ class Settings(NamedTuple):
     """What a command was asked for. ``seeds`` is empty where the matrix's own are meant, ``jobs``
     is 0 where the executor is to choose, ``stage`` names a record by its digest, name or folder.
     ``logits`` is the most disk for frozen teachers' logits, in GiB.
+    ``precision`` and ``teacher_precision`` are "" where the matrix's own are meant.
     ``portable`` is None where it is as `slurm.planning.arithmetic` says.
     ``cluster`` is a profile's name, "" for this machine; ``pack`` the most stages of one job.
     """
 
     matrix: Annotated[str, Variable("MATRIX", "ablation", _text)]
-    scale: Annotated[ScaleName, Variable("SCALE", "laptop", _scale)]
+    scale: Annotated[ScaleName, Variable("SCALE", "", _scale)]
     data: Annotated[Path, Variable("DATA", "data", _path)]
     results: Annotated[Path, Variable("RESULTS", "results", _path)]
     report: Annotated[Path, Variable("REPORT", "report/index.html", _path)]
     seeds: Annotated[tuple[int, ...], Variable("SEEDS", "", _seeds)]
     only: Annotated[str, Variable("ONLY", "", _text)]
+    precision: Annotated[Precision | Literal[""], Variable("PRECISION", "", _precision)]
+    teacher_precision: Annotated[
+        Precision | Literal[""], Variable("TEACHER_PRECISION", "", _precision)
+    ]
     jobs: Annotated[int, Variable("JOBS", "", _count)]
     threads: Annotated[int, Variable("THREADS", "1", _count)]
     compile: Annotated[bool, Variable("COMPILE", "0", _switch)]
@@ -120,8 +137,11 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         if name.startswith("QKD_") and name.removeprefix("QKD_") not in (*VARIABLES, "PYTHON"):
             known = ", ".join(f"QKD_{variable}" for variable in VARIABLES)
             raise SettingsError(f"unknown variable {name}: it may be {known}")
-    values = {}
-    for field, variable in FIELDS.items():
-        text = environment.get(f"QKD_{variable.name}", "").strip() or variable.default
-        values[field] = variable.read(variable.name, text)
-    return Settings(**values)
+    texts = {
+        field: environment.get(f"QKD_{variable.name}", "").strip() or variable.default
+        for field, variable in FIELDS.items()
+    }
+    texts["scale"] = texts["scale"] or DEFAULT_SCALES.get(texts["matrix"], DEFAULT_SCALE)
+    return Settings(
+        **{field: variable.read(variable.name, texts[field]) for field, variable in FIELDS.items()}
+    )

@@ -21,7 +21,7 @@ from qkd.records.record import Record, State, Store, store_of
 from qkd.records.schema import Failure
 from qkd.spec import NUMERICS, History, Recipe, Stage
 from qkd.spec.value import decode, validated
-from qkd.training import distributed, environment, portable
+from qkd.training import distributed, environment, portable, processor
 from qkd.training.begin import ParentMissing
 from qkd.training.late import prove_late
 from qkd.training.loop import Progress, Stopped, Training
@@ -249,6 +249,11 @@ def _train(arguments: argparse.Namespace, say: Callable[[object], None]) -> None
         matrix_file=arguments.matrix_file,
     )
     stage = decode(arguments.stage.read_bytes(), Stage)
+    recipe = stage.history.recipe
+    used = {recipe.precision, recipe.frozen_teacher_precision or recipe.precision}
+    on_cuda = environment.device_of(runtime).type == "cuda"
+    for line in processor.cautions(used, on_cuda, arguments.portable):
+        print(f"warning: {line}", file=sys.stderr)
     store = store_of(arguments.results)
     run_stage(stage, store, validated(runtime), say, stopping.is_set)
     say(store.record(stage.history).result_file)

@@ -14,7 +14,10 @@ from qkd.spec.methods import Phase
 from qkd.spec.networks import Network, Quantization, Weights
 from qkd.spec.value import Count, NotNegative, Positive, Value, digest
 
-Precision = Literal["float32", "bfloat16"]
+# Of training's products: float32; float32 whose factors tensor cores round to TF32 (ten bits after
+# the point; a device without them computes float32); autocast to bfloat16. Weights, losses and
+# quantizers stay in float32.
+Precision = Literal["float32", "tf32", "bfloat16"]
 
 # Raised when a change of the code alters the numbers of histories that have a start.
 # 2: a layer's two intervals share one product (qkd.quantizers.rounding); a frozen teacher's batch

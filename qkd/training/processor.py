@@ -4,9 +4,12 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+
+from qkd.spec import Precision
 
 CPUINFO = Path("/proc/cpuinfo")
 SYSCTL = "/usr/sbin/sysctl"
@@ -42,6 +45,33 @@ def instructions() -> frozenset[str]:
     facts = _facts()
     named = ("flags", "features", "leaf7_features")
     return frozenset(" ".join(facts.get(name, "") for name in named).lower().split())
+
+
+def has_bfloat16() -> bool:
+    """Whether it says that it multiplies bfloat16 by itself: x86-64's two ways, or ARM's."""
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(instructions())
+
+
+def cautions(
+    precisions: Collection[Precision], on_cuda: bool, portable: bool = False
+) -> Iterator[str]:
+    """What to know before training in these precisions here, each in a line.
+
+    Args:
+        precisions: of training, and of frozen teachers.
+        on_cuda: whether training is on a CUDA device, of which nothing is said.
+        portable: whether PORTABLE=1 holds, which leaves all instructions beyond AVX2 alone.
+    """
+    if on_cuda:
+        return
+    if "bfloat16" in precisions and (portable or not has_bfloat16()):
+        why = "PORTABLE=1 leaves a CPU's" if portable else "this CPU has no"
+        yield (
+            f"{why} bfloat16 instructions{' alone' if portable else ''}: bfloat16 is slower than "
+            "float32 here, eight times were seen"
+        )
+    if "tf32" in precisions:
+        yield "a CPU has no TF32: products are in float32, under the ids of tf32"
 
 
 @cache

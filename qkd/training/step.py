@@ -12,6 +12,7 @@ from qkd.schedules import learning_rate_factor
 from qkd.spec import Precision, Recipe, Term
 from qkd.spec.history import seed_of
 from qkd.training import distributed
+from qkd.training.precision import computing, products
 from qkd.training.window import NotFinite
 
 INTERVAL_FLOOR = 0.01
@@ -69,7 +70,7 @@ class Side:
         torch.manual_seed(seed_of(seed, stream, step))
         with (
             torch.inference_mode(self.optimiser is None),
-            torch.autocast(images.device.type, torch.bfloat16, self.precision == "bfloat16"),
+            computing(self.precision, images.device.type),
         ):
             logits: Tensor = self._call(images)
         # What was made in inference mode could not be kept for the student's gradient.
@@ -91,7 +92,8 @@ class Side:
             name = f"{self.name}_{term.loss.partition(':')[2]}"
             values[f"{name}_{len(values)}" if name in values else name] = value.detach()
             total = total + term.weight_at(step - self.phase_begin) * value
-        torch.autograd.backward(total if share == 1 else share * total)
+        with products(self.precision):
+            torch.autograd.backward(total if share == 1 else share * total)
         return values
 
     def require_finite(self, step: int) -> None:

@@ -13,6 +13,10 @@ SCALE_NOTES = {
         "short runs: it can neither confirm nor refute the paper, and its numbers are never set "
         "against the paper's."
     ),
+    "headline": (
+        "The headline: the paper's networks and images, in a quarter of the full length. Its "
+        "numbers are never set against the paper's."
+    ),
     "paper": "Full length: set against the claimed numbers where there are any.",
 }
 OVER = {"fp": "its float", "kd": "plain KD"}

@@ -15,7 +15,7 @@ from report.reading.records import BAD_FILE, Records, reason
 
 REFERENCE = PRETRAINED.parent
 MATRICES = "matrices"
-SCALES = ("paper", "laptop", "smoke")
+SCALES = ("paper", "headline", "laptop", "smoke")
 
 Key = tuple[str, str]
 

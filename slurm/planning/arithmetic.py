@@ -1,9 +1,12 @@
 """Whose arithmetic stages are trained in: PORTABLE=, and its default (torch-free)."""
 
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from benchmarks.settings import Settings
-from qkd.training.portable import NotPortable, obstacles
+from qkd.spec import Precision
+from qkd.training import processor
+from qkd.training.portable import NotPortable, cuda_devices, obstacles
 
 SCALES = ("smoke", "laptop")  # whose runs are compared with committed ones
 
@@ -32,6 +35,13 @@ def arithmetic(settings: Settings) -> Arithmetic:
     if found:
         return Arithmetic(False, f"by default: {found[0]}")
     return Arithmetic(None if settings.cluster else True, "by default")
+
+
+def cautions(settings: Settings, precisions: Collection[Precision]) -> Iterator[str]:
+    """What to know before training in these precisions; a cluster's nodes are not looked at."""
+    if not settings.cluster:
+        portable = bool(arithmetic(settings).portable)
+        yield from processor.cautions(precisions, cuda_devices() > 0, portable)
 
 
 def in_words(settings: Settings) -> str:

@@ -57,24 +57,6 @@ def _seconds(record: Record | None) -> float:
         return 0.0
 
 
-class Gpu(NamedTuple):
-    """A GPU's peak in float32 multiply-accumulates a second, and the share of it that training is
-    supposed to reach (assumed: small images reach less, and nothing here was measured on one).
-    """
-
-    name: str
-    macs_per_second: float
-    utilisation: float
-
-
-A100 = Gpu("NVIDIA A100", 19.5e12 / 2, 0.30)
-
-
-def gpu_hours(macs: float, gpu: Gpu = A100) -> float:
-    """Hours on one GPU at the supposed utilisation."""
-    return macs / (gpu.macs_per_second * gpu.utilisation) / 3600
-
-
 def in_words(seconds: float) -> str:
     """A duration as people say it: ``12 s``, ``34 min``, ``5.6 h``, ``3.1 days``."""
     if seconds < 90:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.matrix import DEFAULT_SEEDS, Grid, Matrix, select
+from benchmarks.precision import with_precision
 from benchmarks.settings import Settings, SettingsError
 from qkd.imports import load_file
 from qkd.records.files import printable, write_atomically
@@ -53,10 +54,11 @@ def build(settings: Settings, unread: bool = False) -> Matrix:
     module = _module(settings.matrix)
     if getattr(module, "matrix", None) is None:
         raise SettingsError(f"MATRIX={settings.matrix} has no function matrix(scale, seeds)")
-    seeds = settings.seeds or _of_the_user(path, lambda: _own_seeds(module, settings))
+    seeds = _of_the_user(path, lambda: _seeds(module, settings))
     matrix = _of_the_user(path, lambda: module.matrix(settings.scale, seeds))
     if not isinstance(matrix, Matrix):
         raise SettingsError(f"MATRIX={settings.matrix}: matrix() returned no Matrix")
+    matrix = with_precision(matrix, settings.precision or None, settings.teacher_precision or None)
     matrix = validated(msgspec.structs.replace(matrix, numerics=NUMERICS))
     chosen = {cell.pair.data.name for cell in select(list(matrix.cells()), settings.only)}
     unread = unread and _is_priced(matrix)
@@ -71,14 +73,23 @@ def _module(name: str) -> Any:
             raise SettingsError(f"MATRIX={name}: there is no such file")
         return _of_the_user(path, lambda: load_file(path))
     if name in BUILT_IN:
-        return import_module(f"benchmarks.{name}")
+        return import_module(f"benchmarks.{name.replace('-', '_')}")
     names = ", ".join(BUILT_IN)
     raise SettingsError(f"MATRIX={name} is unknown: it may be {names}, or the path of a .py file")
 
 
-def _own_seeds(module: Any, settings: Settings) -> tuple[int, ...]:
-    """The seeds of a scale: the module's DEFAULT_SEEDS where it has some, else those of all."""
-    return tuple(getattr(module, "DEFAULT_SEEDS", DEFAULT_SEEDS)[settings.scale])
+def _seeds(module: Any, settings: Settings) -> tuple[int, ...]:
+    """SEEDS=, else those of the scale: by the module's DEFAULT_SEEDS where it has some, else by
+    those of all. Raises SettingsError where one of our matrices has no such scale, or the seeds of
+    a user's are not known for it.
+    """
+    known = getattr(module, "DEFAULT_SEEDS", DEFAULT_SEEDS)
+    if settings.scale not in known and not (settings.seeds and is_file(settings.matrix)):
+        raise SettingsError(
+            f"MATRIX={settings.matrix} has no scale {settings.scale}: take SCALE= of "
+            f"{', '.join(known)}"
+        )
+    return settings.seeds or tuple(known[settings.scale])
 
 
 def _of_the_user(path: Path, call: Callable[[], Any]) -> Any:

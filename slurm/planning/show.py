@@ -1,12 +1,16 @@
 """What would run, and what it costs (torch-free)."""
 
+import sys
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from benchmarks.plan import precisions
 from qkd.records.files import printable
 from slurm.planning import arithmetic, disk, kept
-from slurm.planning.estimate import A100, gpu_hours, in_words, speed_of
+from slurm.planning.costs import show_hours
+from slurm.planning.estimate import in_words, speed_of
 from slurm.planning.statuses import Status, statuses
 from slurm.planning.work import Work
 from slurm.planning.workers import workers
@@ -43,14 +47,12 @@ def show_plan(work: Work) -> None:
         f"without: {work.plan.unshared_macs:.3g} (sharing saves "
         f"{100 * (1 - work.plan.macs / (work.plan.unshared_macs or 1)):.0f} %)"
     )
-    print(
-        f"on one {A100.name}: {gpu_hours(work.plan.macs):.3g} hours, without sharing "
-        f"{gpu_hours(work.plan.unshared_macs):.3g} (supposed: {100 * A100.utilisation:.0f} % of "
-        "its peak in float32)"
-    )
+    show_hours(work)
     print(printable(disk.in_words(work)))
     print(printable(kept.in_words(work)))
     print(printable(arithmetic.in_words(work.settings)))
+    for line in arithmetic.cautions(work.settings, precisions(work.plan)):
+        print(printable(f"warning: {line}"), file=sys.stderr)
     if work.settings.cluster:
         return  # how long that takes there, its queue decides
     jobs = workers(work.settings)

@@ -12,14 +12,14 @@ from qkd.training.runtime import cores
 def workers(settings: Settings) -> int:
     """JOBS=, where it is given. Else one for each core of a CPU, or for each THREADS= of them.
 
-    On GPUs one for each at the paper's scale, whose networks fill a GPU; at smaller scales as many
+    On GPUs one for each at the scales whose networks fill a GPU; at smaller ones as many
     as `make speed` found to give the highest throughput.
     """
     if settings.jobs:
         return settings.jobs
     gpus = _gpus()
     if gpus:
-        small = settings.scale != "paper"
+        small = settings.scale in ("smoke", "laptop")
         return len(gpus) * (workers_of(settings.results, gpus[0]) if small else 1)
     return max(1, cores() // settings.threads)
 

@@ -15,7 +15,7 @@ from benchmarks.settings import SettingsError
 from qkd.imports import FACTORIES, READERS, resolve
 from qkd.spec.value import validated
 from slurm.planning.disk import disk_of
-from slurm.planning.estimate import gpu_hours
+from slurm.planning.hours import Estimate
 from slurm.planning.matrices import build
 from slurm.planning.work import prepare
 from tests.slurm.planning.test_matrices import settings
@@ -42,12 +42,12 @@ def write_few(root):
     return write_photos(root, train=60, val=10, wnids=[f"n{number:02d}" for number in range(10)])
 
 
-@pytest.mark.parametrize("scale", ["smoke", "paper"])
-def test_both_scales_are_valid_values_with_a_lab_label(scale):
+@pytest.mark.parametrize("scale", ["smoke", "headline", "paper"])
+def test_all_scales_are_valid_values_with_a_lab_label(scale):
     matrix = imagenet.matrix(scale, imagenet.DEFAULT_SEEDS[scale])
     assert validated(matrix) == matrix
     assert all((matrix.label.question, matrix.label.cost, matrix.label.deviations))
-    assert set(imagenet.DEFAULT_SEEDS) == set(DEFAULT_SEEDS)
+    assert set(imagenet.DEFAULT_SEEDS) == {*DEFAULT_SEEDS, "headline"}
     for grid in matrix.grids:
         for network in (grid.pair.student, grid.pair.teacher):
             resolve(network.factory, FACTORIES)
@@ -56,7 +56,7 @@ def test_both_scales_are_valid_values_with_a_lab_label(scale):
 
 
 def test_there_is_no_laptop_scale_and_the_error_says_what_to_take():
-    with pytest.raises(SettingsError, match=r"no laptop scale: .* 48 hours. Take SCALE=paper"):
+    with pytest.raises(SettingsError, match=r"no laptop scale: .* 48 hours. Take SCALE=headline"):
         imagenet.matrix("laptop", (0,))
 
 
@@ -139,9 +139,16 @@ def test_the_cost_on_the_label_is_that_of_the_plan():
     few = plan(CELLS, select(CELLS, "method=qkd,qat,kd student=resnet18 bits=w4a4 seed=0"))
     cost = imagenet.LABELS["paper"].cost
     assert f"{planned.macs:.3g}".replace("e+", "e") in cost
-    for macs in (planned.macs, planned.unshared_macs):
-        assert f"{round(gpu_hours(macs), -2):,.0f}" in cost
-    assert f"seed: {gpu_hours(few.macs):.0f}" in cost
+    estimate = Estimate(CELLS)
+    shared = estimate.sum(planned.stages.values()).of
+    words = [
+        f"{round(hours, -2):,.0f} {word}"
+        for hours, word in zip(shared, ("hours on one A100", "in TF32", "in bf"), strict=True)
+    ]
+    assert all(text in " ".join(cost.split()) for text in words), words
+    alone = estimate.sum(stage for chain in planned.alone() for stage in chain).of
+    assert f"without sharing stages {round(alone[0], -2):,.0f}" in cost
+    assert f"seed: {estimate.sum(few.stages.values()).of[0]:.0f}" in cost
     # By hand: a step of self-study is three passes of the student; of co-study also three of the
     # teacher; of tutoring one of the teacher. Plain QAT is self-study, plain KD tutoring, QKD all
     # three; the first 18 epochs of QKD and of plain QAT are one stage.
@@ -199,7 +206,7 @@ def planned(without_torch, data, **variables):
 
 def test_a_plan_tells_the_gpu_hours_without_the_images_and_without_torch(without_torch, tmp_path):
     output, said = planned(without_torch, tmp_path / "none", SCALE="paper")
-    assert "on one NVIDIA A100: 2.26e+04 hours" in output
+    assert "with sharing │ │ │ │ 12,500 │ 6,177 │ 2,346 │" in output
     assert "disk: up to 37.6 GiB of checkpoints; when all is done 37.0 GiB, of which" in output
     assert "imagenet cannot be read: there is no train/<wnid>/*.JPEG in" in said
     assert "what is done is not" in said

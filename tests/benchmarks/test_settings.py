@@ -17,6 +17,16 @@ def test_without_variables_the_defaults_hold() -> None:
     assert (settings.jobs, settings.threads, settings.only, settings.stage) == (0, 1, "", "")
 
 
+@pytest.mark.parametrize(
+    ("matrix", "given", "scale"),
+    [("imagenet", "", "headline"), ("imagenet", "paper", "paper"), ("cifar", "", "laptop")],
+)
+def test_what_no_laptop_can_train_has_another_scale_by_default(
+    matrix: str, given: str, scale: str
+) -> None:
+    assert from_environment({"QKD_MATRIX": matrix, "QKD_SCALE": given}).scale == scale
+
+
 def test_an_empty_variable_is_at_its_default() -> None:
     assert from_environment({"QKD_SCALE": "", "QKD_SEEDS": " "}) == from_environment({})
 
@@ -52,7 +62,9 @@ def test_a_batch_is_computed_whole_unless_parts_are_asked_for() -> None:
     ("name", "value", "says"),
     [
         ("QKD_SEED", "0", "QKD_SEEDS"),
-        ("QKD_SCALE", "LAPTOP", "smoke, laptop, paper"),
+        ("QKD_SCALE", "LAPTOP", "smoke, laptop, headline, paper"),
+        ("QKD_PRECISION", "fp16", "PRECISION=fp16 .* float32, tf32, bfloat16"),
+        ("QKD_TEACHER_PRECISION", "half", "TEACHER_PRECISION=half"),
         ("QKD_SEEDS", "0;1", "0,1,2"),
         ("QKD_SEEDS", "0,", "0,1,2"),
         ("QKD_SEEDS", "2147483648", "0,1,2"),

@@ -23,7 +23,6 @@ from qkd.records.schema import Accuracy, HeldOut, Proof, Result
 from qkd.spec.value import decode, encode, validated
 from qkd.training.portable import obstacles
 from qkd.training.runtime import Runtime, cores
-from slurm.planning.estimate import Gpu, gpu_hours
 from slurm.planning.workers import workers_of
 
 CPU = torch.device("cpu")
@@ -198,10 +197,6 @@ def test_a_stages_overhead_by_hand_leaves_short_ones_out():
     ]
     (figure,) = _of_stages(results)
     assert figure.ratio == pytest.approx(0.04)
-
-
-def test_gpu_hours_by_hand():
-    assert gpu_hours(3.6e15, Gpu("toy", 1e12, 0.5)) == pytest.approx(2.0)
 
 
 def test_what_was_measured_is_read_back():

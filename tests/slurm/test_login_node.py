@@ -108,6 +108,7 @@ def test_a_launch_with_nothing_to_train_writes_its_matrix_and_imports_nothing_he
 
 SCALED = [(name, scale) for name in BUILT_IN for scale in ("smoke", "laptop", "paper")]
 SCALED.remove(("imagenet", "laptop"))  # there is none
+SCALED.append(("imagenet", "headline"))
 
 
 @pytest.mark.parametrize(("name", "scale"), SCALED)

@@ -252,7 +252,7 @@ def test_a_done_stage_returns_at_once(trained, tmp_path):
     assert small.hashes(record.path) == before_it
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
 def test_another_seed_and_precision_give_other_numbers_but_the_same_twice(
     precision, trained, runtime, tmp_path
 ):

@@ -1,0 +1,157 @@
+"""QKD in a training loop of one's own. ``import qkd`` has these names, and they stay.
+
+A network goes in, the same network comes back quantized: its layers keep their names and weights,
+and train with any optimiser. What the project's own trainer does beyond that (records, schedules,
+resuming, proofs) is left to the loop.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from qkd.export.onnx_graph import onnx_bytes
+from qkd.imports import LOSSES, resolve
+from qkd.measures.audit import audit
+from qkd.measures.cost import as_packed
+from qkd.quantizers import packed
+from qkd.quantizers.quantize import interval_parameters, set_intervals
+from qkd.quantizers.quantize import quantize as quantized
+from qkd.records.schema import LayerAudit
+from qkd.spec import INTERVAL, BitCount, Bits, Phase, Quantization, Recipe, Term
+from qkd.spec.value import validated
+from qkd.training.step import interval_floors
+
+__all__ = [
+    "LayerAudit",
+    "audit",
+    "calibrate",
+    "loss",
+    "onnx_bytes",
+    "packed_bytes",
+    "parameter_groups",
+    "positive_intervals",
+    "quantize",
+]
+
+_RECIPE = Recipe(horizon=1, log_every=1)  # whose rates are the defaults
+
+
+def quantize(
+    network: nn.Module,
+    weight_bits: BitCount,
+    activation_bits: BitCount,
+    *,
+    edge_bits: BitCount = 8,
+    depthwise_bits: BitCount | None = None,
+    quantizer: str = INTERVAL,
+) -> nn.Module:
+    """The network itself with its convolutions and linear layers quantized; `calibrate` comes next.
+
+    Args:
+        network: in float, its trained weights loaded; torch.fx must be able to trace it.
+        weight_bits: 2 to 8.
+        activation_bits: of each layer's input, 2 to 8.
+        edge_bits: of the first and last layer.
+        depthwise_bits: of depthwise convolutions; None: as all others.
+        quantizer: ``package.module:Class``, one of `baselines` or ours.
+
+    Raises:
+        ValueError: bits outside 2 to 8, or a network or quantizer that cannot be
+            (`qkd.quantizers.quantize.quantize`).
+    """
+    bits = Bits(
+        weight=weight_bits, activation=activation_bits, edge=edge_bits, depthwise=depthwise_bits
+    )
+    return quantized(network, validated(Quantization(bits=bits, quantizer=quantizer)))
+
+
+def calibrate(
+    network: nn.Module, images: Tensor, rule: Literal["mse", "minmax"] = "mse"
+) -> tuple[LayerAudit, ...]:
+    """Gives every quantizer its initial values by the weights and one batch, once, before training.
+
+    Args:
+        network: what `quantize` returned.
+        images: float32 (batch, channels, height, width), as training sees them.
+        rule: the least squared error, or the largest value.
+
+    Returns:
+        The bit audit of the same batch.
+
+    Raises:
+        AuditFailed: a quantizer does not do what it declares.
+        ValueError: another rule.
+    """
+    # The quantizers are there already: of the rest only the rule is read.
+    quantization = Quantization(bits=Bits(weight=2, activation=2), initial_interval=rule)
+    set_intervals(network, images, quantization)
+    return audit(network, images)
+
+
+def parameter_groups(
+    network: nn.Module,
+    learning_rate: float = _RECIPE.learning_rate,
+    *,
+    weight_interval_learning_rate: float = _RECIPE.weight_interval_learning_rate,
+    activation_interval_learning_rate: float = _RECIPE.activation_interval_learning_rate,
+    weight_decay: float = _RECIPE.weight_decay,
+) -> list[dict[str, Any]]:
+    """The parameters for a torch optimiser: intervals at rates of their own, without decay.
+
+    The defaults are those of the project's recipe, for SGD with momentum 0.9 (`qkd.marks`).
+    """
+    of_weights, of_activations = interval_parameters(network)
+    intervals = of_weights | of_activations
+    others = [p for name, p in network.named_parameters() if name not in intervals]
+    groups = (
+        (others, learning_rate, weight_decay),
+        (list(of_weights.values()), weight_interval_learning_rate, 0.0),
+        (list(of_activations.values()), activation_interval_learning_rate, 0.0),
+    )
+    return [
+        {"params": parameters, "lr": rate, "weight_decay": decay}
+        for parameters, rate, decay in groups
+    ]
+
+
+def positive_intervals(network: nn.Module) -> Callable[[], None]:
+    """What is to be called after each step: it raises intervals to 1 % of what they are now."""
+    floors = interval_floors(network)
+    parameters = dict(network.named_parameters())
+
+    @torch.no_grad()
+    def raise_to_floors() -> None:
+        for name, floor in floors.items():
+            parameters[name].clamp_(min=floor)
+
+    return raise_to_floors
+
+
+def loss(
+    of: Phase | Sequence[Term], logits: Tensor, labels: Tensor, peer: Tensor | None = None
+) -> Tensor:
+    """A phase's loss for the student, or that of some terms.
+
+    Args:
+        of: ``SELF_STUDY``, ``CO_STUDY``, ``TUTORING``, or terms (``CO_STUDY.teacher``).
+        logits: (batch, classes), of the network that learns.
+        labels: (batch), class indices in int64.
+        peer: (batch, classes), the other network's; no gradient flows into them.
+
+    Raises ValueError where a term needs the other network's logits and there are none.
+    """
+    total = logits.new_zeros(())
+    for term in of.student if isinstance(of, Phase) else of:
+        target = labels if term.target == "labels" else peer
+        if target is None:
+            raise ValueError(f"{term.loss} needs the other network's logits: give peer=")
+        target = target.detach()
+        total = total + term.weight * resolve(term.loss, LOSSES)(logits, target, **term.options)
+    return total
+
+
+def packed_bytes(network: nn.Module) -> bytes:
+    """The network as a packed file: integers of so many bits, and what stays float."""
+    return packed.encode(as_packed(network))
