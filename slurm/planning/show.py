@@ -4,8 +4,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from qkd.records.code import in_words as changes_in_words
 from qkd.records.files import printable
 from slurm.planning import arithmetic, disk
+from slurm.planning.changes import changed
 from slurm.planning.estimate import A100, gpu_hours, in_words, speed_of
 from slurm.planning.statuses import Status, statuses
 from slurm.planning.work import Work
@@ -50,6 +52,9 @@ def show_plan(work: Work) -> None:
     )
     print(printable(disk.in_words(work)))
     print(printable(arithmetic.in_words(work.settings)))
+    changes = changed(work)
+    if changes:
+        print(printable(changes_in_words(changes)))
     if work.settings.cluster:
         return  # how long that takes there, its queue decides
     jobs = workers(work.settings)
