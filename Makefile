@@ -1,6 +1,6 @@
 # QKD, reproduced. `make` alone prints this help. Needs git, make, Python 3.11 or newer with venv.
 
-VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY PRECISION TEACHER_PRECISION JOBS THREADS COMPILE LEAN PORTABLE LOADERS MICROBATCHES LOGITS STAGE CLUSTER PACK DRYRUN PYTHON
+VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY PRECISION TEACHER_PRECISION JOBS THREADS COMPILE LEAN PORTABLE LOADERS MICROBATCHES LOGITS STAGE ACCEPT CLUSTER PACK DRYRUN PYTHON
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES) MAKECMDGOALS,$(GIVEN))
 ifneq ($(UNKNOWN),)
@@ -63,6 +63,7 @@ help:
 ##            MICROBATCHES=1 (a batch in so many equal parts, one in memory at a time: make doctor says how many)
 ##            LOGITS=2 (GiB at most for logits of frozen teachers that stages share; 0: each asks its own)
 ##            STAGE= (a stage's digest, or its record's name or folder)
+##            ACCEPT= (digests of code of yours, as make status shows them: no number depends on its change)
 ##            CLUSTER=slurm (run, plan, status, cancel on SLURM: slurm/README.md)  PACK=1 (stages a job)
 ##            DRYRUN=0|1 (show what would run, or be sent, and do nothing)
 

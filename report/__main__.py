@@ -2,6 +2,7 @@
 
 import gc
 import sys
+from pathlib import Path
 
 from rich.console import Console
 
@@ -19,8 +20,9 @@ def main() -> int:
     except SettingsError as error:
         return _refused(error, 2)
     output = settings.report
+    matrix_file = Path(settings.matrix) if settings.matrix.endswith(".py") else None
     try:
-        report = build(settings.results, output)
+        report = build(settings.results, output, matrix_file=matrix_file)
     except OSError as error:
         return _refused(f"The report cannot be written to {output}: {error}", 1)
     print_summary(report.sections, Console())

@@ -60,9 +60,10 @@ def export_stage(settings: Settings) -> int:
         )
     from qkd.export.stage import export, tell  # torch, which other commands do not need
 
-    if is_file(settings.matrix):
-        load_file(Path(settings.matrix))
-    return tell(export(settings.results, settings.stage, settings.data))
+    matrix_file = Path(settings.matrix) if is_file(settings.matrix) else None
+    if matrix_file is not None:
+        load_file(matrix_file)
+    return tell(export(settings.results, settings.stage, settings.data, matrix_file))
 
 
 def cancel(_work: Work) -> int:

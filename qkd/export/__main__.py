@@ -20,7 +20,9 @@ def main() -> int:
     try:
         if arguments.matrix_file is not None:
             load_file(arguments.matrix_file)
-        return tell(export(arguments.results, arguments.stage, arguments.data))
+        return tell(
+            export(arguments.results, arguments.stage, arguments.data, arguments.matrix_file)
+        )
     except (OSError, ValueError) as error:
         print(printable(f"error: {error}"), file=sys.stderr)
         return 2

@@ -21,6 +21,7 @@ from qkd.data.photos.files import Part
 from qkd.export.onnx_graph import INPUT, INSTALL, OPSET, NotExportable, onnx_bytes
 from qkd.measures.cost import as_packed
 from qkd.quantizers.packed import Packed, encode
+from qkd.records.code import changes, in_words
 from qkd.records.files import printable, write_atomically
 from qkd.records.record import BadRecord, Record, Store, store_of
 from qkd.spec import History
@@ -47,7 +48,9 @@ class Trained(NamedTuple):
     teacher: dict[str, Tensor] | None
 
 
-def export(results: Path, named: str, data: Path) -> dict[str, Any]:
+def export(
+    results: Path, named: str, data: Path, matrix_file: Path | None = None
+) -> dict[str, Any]:
     """Writes ``results/export/<record>/`` for a stage; returns what its export.json says.
 
     ``student.onnx`` (see `onnx_graph`), which onnxruntime runs on the test images beside the
@@ -60,10 +63,11 @@ def export(results: Path, named: str, data: Path) -> dict[str, Any]:
         results: the results folder.
         named: the stage's digest, or its record's name or folder.
         data: the folder of the data sets.
+        matrix_file: a user's matrix that the stage names, loaded.
 
     Raises ExportError, BadRecord, BadCheckpoint and DataError, before anything is written.
     """
-    subject = trained(store_of(results), named)
+    subject = trained(store_of(results), named, matrix_file)
     test = _some(load(subject.history.data, data).test)
     files = _tensors(subject)
     told: dict[str, Any] = {"stage": subject.history.digest, "opset": OPSET}
@@ -105,12 +109,16 @@ def find(store: Store, named: str) -> Record:
     )
 
 
-def trained(store: Store, named: str) -> Trained:
+def trained(store: Store, named: str, matrix_file: Path | None = None) -> Trained:
     """The networks of a done stage, its checkpoint's sha256 verified.
 
-    Raises ExportError where it is not done or its weights are gone, BadRecord, BadCheckpoint.
+    Raises ExportError where it is not done, its weights are gone, or it was trained with other
+    code of the user's than there is now; BadRecord, BadCheckpoint.
     """
     record = find(store, named)
+    changed = changes([record], matrix_file)
+    if changed:
+        raise ExportError(f"{in_words(changed)} with make status MATRIX=...")
     history = record.stage().history
     if history.digest != record.digest:
         raise BadRecord(f"{record.stage_file} is of the stage {history.digest}")

@@ -30,8 +30,10 @@ class Weights(Value, kw_only=True):
     ``torchvision:NAME``, as `qkd.weights.published` makes it: ``name`` is then that NAME, for a
     source is no part of the identity, and ``sha256`` the eight digits that the published file's
     name has, so that a plan needs no file. ``entry`` names the weights among the file's entries
-    (none: the file holds nothing else). ``rename`` maps beginnings of the file's names to what
-    stands in their place in the network's: ``{"module.": "", "fc.": "linear."}``.
+    (none: the file holds nothing else), ``ema.module`` an entry within another. ``rename`` maps
+    beginnings of the file's names to what stands in their place in the network's:
+    ``{"module.": "", "fc.": "linear."}``. ``drop`` are names of the file that are no weights of
+    the network: ``"criterion."`` all that begin so, ``"total_ops"`` that name in any module.
     """
 
     source: Annotated[WeightsSource, msgspec.Meta(extra=NOT_IDENTITY)]
@@ -39,6 +41,7 @@ class Weights(Value, kw_only=True):
     name: str = ""
     entry: str = ""
     rename: dict[str, str] = {}  # noqa: RUF012 (a Struct copies it)
+    drop: tuple[Annotated[str, msgspec.Meta(min_length=1)], ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()

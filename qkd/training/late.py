@@ -8,6 +8,7 @@ from qkd.data.batches import evaluation_batches
 from qkd.data.cache import load
 from qkd.measures.evaluate import answers
 from qkd.measures.evidence import proven
+from qkd.records.code import require_imported
 from qkd.records.lock import Hold
 from qkd.records.record import Record
 from qkd.records.schema import Result
@@ -21,12 +22,13 @@ from qkd.training.runtime import Runtime
 def prove_late(stage: Stage, record: Record, runtime: Runtime, lock: Hold) -> None:
     """Proves the student of the record's checkpoint, and adds that to its result alone.
 
-    Raises BadRecord, BadCheckpoint or DataError.
+    Raises BadRecord, BadCheckpoint, CodeChanged or DataError.
     """
     history = stage.history
     result = record.read(record.result_file, Result)
     saved = checkpoint.load(record.checkpoint_file, history.digest, result.checkpoint_sha256)
     device = environment.set_up(runtime)
+    require_imported([record])
     network = build(history.student, history.seed, "weights", device)
     network.load_state_dict(saved["student"]["network"])
     test = load(history.data, Path(runtime.data), runtime.loaders).test

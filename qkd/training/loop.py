@@ -11,11 +11,12 @@ from qkd.data.batches import Batches, held_out, training_batches
 from qkd.data.cache import load
 from qkd.data.photos.files import left_out_of, require_equal_parts
 from qkd.quantizers.quantize import quantized_layers
+from qkd.records.code import keep_code, require_imported
 from qkd.records.lock import Hold
 from qkd.records.record import BadRecord, Record, Store
 from qkd.records.schema import Environment, Place
 from qkd.spec import Stage
-from qkd.spec.history import before, continues
+from qkd.spec.history import before, continues, parents
 from qkd.training import checkpoint, distributed, environment
 from qkd.training.begin import (
     build,
@@ -63,6 +64,7 @@ class Training:
         own = distributed.from_first(lambda: _own_checkpoint(record, self.history.digest))
         self.runtime = _as_it_began(runtime, own)
         device = environment.set_up(self.runtime)
+        distributed.from_first(lambda: self._keep_code(store, record, own is not None))
         parts = environment.parts(own.get("parts", [1]) if own else [], self.runtime)
         places = environment.places(_places_before(own, record), self.runtime, device)
         if self.leads:
@@ -128,6 +130,12 @@ class Training:
                 reported = now
         if self.leads:
             self.recorder.finish(self.sides)
+
+    def _keep_code(self, store: Store, record: Record, goes_on: bool) -> None:
+        """Raises CodeChanged where a user's code is not that of what this stage goes on from."""
+        earlier = [record] if goes_on else []
+        require_imported([*map(store.record, parents(self.stage)), *earlier])
+        keep_code(record, self.history, goes_on)
 
     def _one_step(self) -> dict[str, Any]:
         """The loss terms of one step, meant over the ranks."""

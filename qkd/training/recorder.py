@@ -15,6 +15,7 @@ from qkd.measures.evaluate import Answers, answers
 from qkd.measures.evidence import audited, proven
 from qkd.measures.histograms import keep_after, keep_before
 from qkd.quantizers.quantize import interval_parameters
+from qkd.records.code import keep_code
 from qkd.records.lock import Hold
 from qkd.records.record import Record
 from qkd.records.schema import HeldOut, Line, Place, Result
@@ -150,6 +151,7 @@ class Recorder:
         self.lock.check()
         if self._is_quantized:
             keep_after(self.record, sides.student.network)
+        keep_code(self.record, self.history, goes_on=True)  # with what was imported late
         self.record.write(self.record.result_file, result)
 
     def _result(self, sides: Sides, sha256: str) -> Result:

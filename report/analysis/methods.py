@@ -36,7 +36,12 @@ MEANS = [
     "packed_bytes",
     "bit_operations",
 ]
-STUCK = {Status.FAILED.value, Status.BLOCKED.value, Status.UNREADABLE.value}
+STUCK = {
+    Status.FAILED.value,
+    Status.BLOCKED.value,
+    Status.UNREADABLE.value,
+    Status.CHANGED.value,
+}
 
 
 class MethodRow(NamedTuple):

@@ -17,6 +17,7 @@ from slurm.cluster.table import show, show_sent
 from slurm.cluster.units import Unit, units
 from slurm.cluster.waves import Wave, waves
 from slurm.planning import cleaning
+from slurm.planning.changes import require_settled
 from slurm.planning.kept import kept
 from slurm.planning.matrices import remember
 from slurm.planning.notes import JOBS, Note, forget, note_of, write_note
@@ -46,6 +47,7 @@ class Alone(Lock):
 def submit(work: Work) -> int:
     """Sends every stage that is neither done nor in the queue; returns an exit code."""
     given = _profile(work)
+    require_settled(work)
     read_data(work)  # the nodes of a cluster may be unable to fetch it
     remember(work.matrix, work.settings.results)
     with Alone(_jobs(work) / SUBMISSION) as lock:

@@ -8,6 +8,7 @@ from qkd.records.launches import Launch, note, now
 from qkd.records.record import STAGES
 from qkd.spec.value import digest as digest_of
 from slurm.local.schedule import Schedule
+from slurm.planning.changes import require_settled
 from slurm.planning.estimate import speed_of
 from slurm.planning.kept import kept
 from slurm.planning.matrices import remember
@@ -20,11 +21,15 @@ SUCCESS, FAILURE = 0, 1
 
 
 def run(work: Work) -> int:
-    """Trains what is missing. Returns an exit code: 1 where a stage failed or is blocked."""
+    """Trains what is missing. Returns an exit code: 1 where a stage failed or is blocked.
+
+    Raises CodeChanged, before anything is begun, where a user's code is not what stages used.
+    """
     settings = work.settings
     if settings.dry_run:
         show_plan(work)
         return SUCCESS
+    require_settled(work)
     remember(work.matrix, settings.results)
     before = statuses(work.plan, work.store)
     if all(status == Status.DONE for status in before.values()):
