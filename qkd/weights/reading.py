@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from qkd.models.buffers import is_sound, masks
 from qkd.spec import Weights
 from qkd.weights.files import BadWeights, content_of, place
 
@@ -39,7 +40,8 @@ def fill(network: nn.Module, weights: Weights, folder: Path) -> None:
             f"{path} does not fit {type(network).__name__}: {'; '.join(wrong)}. Correct the "
             "network's arguments, or say by rename={...} how the file's names become the network's"
         )
-    broken = [name for name, value in state.items() if not bool(value.isfinite().all())]
+    meant = masks(network)
+    broken = [name for name, value in state.items() if not is_sound(value, name in meant)]
     if broken:
         raise BadWeights(f"{path} holds values that are not finite in {_listed(broken)}")
     network.load_state_dict(own | state)

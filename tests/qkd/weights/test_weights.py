@@ -151,3 +151,16 @@ def test_nothing_in_a_file_is_executed(tmp_path):
     with pytest.raises(BadWeights, match="no weights that torch can load safely"):
         fill(network(2), saved(tmp_path, {"x": Evil()}), tmp_path)
     assert (tmp_path / "kept").is_dir()
+
+
+def test_a_mask_of_infinities_is_no_damage(tmp_path):
+    def masked():
+        made = network(1)
+        made.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
+        return made
+
+    fill(masked(), saved(tmp_path, masked().state_dict()), tmp_path)
+    broken = masked()
+    broken.bn1.running_mean[0] = torch.inf
+    with pytest.raises(BadWeights, match=r"not finite in bn1\.running_mean"):
+        fill(masked(), saved(tmp_path, broken.state_dict()), tmp_path)
