@@ -65,6 +65,7 @@ class Grid(Value, kw_only=True):
 
     ``recipe.horizon`` is the length in steps of a method of 200 epochs; each method's own horizon
     follows from its epochs. Cells of an ``optional`` grid run only where ONLY= names their method.
+    ``in_float`` names what of the student stays in float (`qkd.spec.Quantization`).
     """
 
     pair: Pair
@@ -74,6 +75,7 @@ class Grid(Value, kw_only=True):
     recipe: Recipe
     skips: tuple[Skip, ...] = ()
     optional: bool = False
+    in_float: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -106,7 +108,7 @@ class Grid(Value, kw_only=True):
         learning rates alone, and no two methods have the same name."""
         ours, theirs = (_without_rates(grid.recipe) for grid in (self, other))
         names = {method.name for method in self.methods}
-        alike = ours == theirs and self.pair == other.pair
+        alike = (ours, self.pair, self.in_float) == (theirs, other.pair, other.in_float)
         return alike and names.isdisjoint(method.name for method in other.methods)
 
 
@@ -222,7 +224,10 @@ def history_of(
     quantization = None
     if bits is not None and method.quantizer is not None:
         quantization = Quantization(
-            bits=bits, quantizer=method.quantizer, initial_interval=method.initial_interval
+            bits=bits,
+            quantizer=method.quantizer,
+            initial_interval=method.initial_interval,
+            in_float=grid.in_float,
         )
     lengths = [steps_of(share.epochs, grid.recipe) for share in method.shares]
     restarts = tuple(accumulate(lengths[:-1])) if method.schedule == "phase" else ()

@@ -23,6 +23,7 @@ class Batches(Protocol):
     """What a seed trains on."""
 
     steps_per_epoch: int
+    shape: tuple[int, int, int]  # of an image: channels, height, width
 
     def batch(self, step: int, share: slice = ALL) -> tuple[Tensor, Tensor]:
         """Step ``step``'s images, float32 (B, C, H, W) and normalised, and labels, int64 (B).
@@ -93,6 +94,7 @@ class TrainingBatches:
         _require_a_batch(data, batch)
         self.steps_per_epoch = data.epoch_steps(batch)
         self._data, self._seed, self._batch, self._device = data, seed, batch, device
+        self.shape = train.shape
         height, width = train.images.shape[2:]
         kept = trained_indices(data)
         images = torch.from_numpy(train.images[kept]).to(device)

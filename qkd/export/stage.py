@@ -129,6 +129,7 @@ def trained(store: Store, named: str, matrix_file: Path | None = None) -> Traine
     network = build(history.student, history.seed, "weights", torch.device("cpu"))
     network.load_state_dict(content["student"]["network"])
     teacher = content["teacher"]
+    network.to(memory_format=torch.contiguous_format)  # which every network computes in
     return Trained(record, history, network.eval(), teacher and teacher["network"])
 
 

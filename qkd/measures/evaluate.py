@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from torch import Tensor, nn
 from torch.nn import functional
 
+from qkd.models.layout import laid_out
 from qkd.records.schema import Accuracy
 
 
@@ -51,7 +52,7 @@ def answers(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Ans
     try:
         for pixels, labels in batches:
             with torch.autocast(pixels.device.type, enabled=False):
-                logits = network(pixels.to(memory_format=torch.channels_last)).float()
+                logits = network(laid_out(network, pixels)).float()
             best = logits.topk(min(5, logits.shape[1]), dim=1).indices
             hits = best == labels[:, None]
             correct1 += int(hits[:, 0].sum())

@@ -56,7 +56,8 @@ def source_of(stage: Stage) -> Source | None:
         (recipe.frozen_teacher_precision or recipe.precision) != "float32"
     ):
         return None
-    if any(part.phase.trains_teacher for part in history.parts):
+    is_start = history.parts[-1].phase.teacher_state == "start"
+    if not is_start and any(part.phase.trains_teacher for part in history.parts):
         return None
     return Source(
         network=teacher.network,

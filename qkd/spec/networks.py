@@ -76,8 +76,14 @@ class Bits(Value, kw_only=True):
 
 
 class Quantization(Value, kw_only=True):
-    """How a network is quantized: a quantizer class, its bits, how its intervals begin."""
+    """How a network is quantized: a quantizer class, its bits, how its intervals begin.
+
+    ``in_float`` names what multiplies by weights and stays in float all the same: modules,
+    parameters or calls, and what lies within them (``encoder``, ``blocks.*.attention``). The report
+    then says of which share of the multiply-accumulates the bits are.
+    """
 
     bits: Bits
     quantizer: ImportPath = INTERVAL
     initial_interval: Literal["mse", "minmax"] = "mse"
+    in_float: tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=200)], ...] = ()

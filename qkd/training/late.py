@@ -8,6 +8,7 @@ from qkd.data.batches import evaluation_batches
 from qkd.data.cache import load
 from qkd.measures.evaluate import answers
 from qkd.measures.evidence import proven
+from qkd.models.layout import lay_out
 from qkd.records.code import require_imported
 from qkd.records.lock import Hold
 from qkd.records.record import Record
@@ -32,6 +33,7 @@ def prove_late(stage: Stage, record: Record, runtime: Runtime, lock: Hold) -> No
     network = build(history.student, history.seed, "weights", device)
     network.load_state_dict(saved["student"]["network"])
     test = load(history.data, Path(runtime.data), runtime.loaders).test
+    lay_out(network, test.shape)
     tested = answers(network, evaluation_batches(test, history.data, device))
     proof = proven(network, test, history.data, tested)
     log(record, "proven from its checkpoint")

@@ -10,6 +10,7 @@ import msgspec
 from qkd.data.batches import Batches, held_out, training_batches
 from qkd.data.cache import load
 from qkd.data.photos.files import left_out_of, require_equal_parts
+from qkd.models.layout import lay_out
 from qkd.quantizers.quantize import quantized_layers
 from qkd.records.code import keep_code, require_imported
 from qkd.records.lock import Hold
@@ -207,10 +208,11 @@ def _sides(
     stage: Stage, store: Store, own: dict[str, Any] | None, batches: Batches, device: Any
 ) -> Sides:
     """Student and teacher: as the stage's own checkpoint holds them, or its parents left them."""
-    teacher = teacher_at_start(stage, store, device)
+    teacher = teacher_at_start(stage, store, device, batches.shape)
     if own is None:
         return Sides(student_at_start(stage, store, batches, device), teacher)
     network = build(stage.history.student, stage.history.seed, "weights", device)
+    network = lay_out(network, batches.shape)
     student = restored("student", network, own["student"], stage)
     if teacher is not None and own["teacher"] is not None:
         teacher = restored("teacher", teacher.network, own["teacher"], stage)

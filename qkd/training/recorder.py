@@ -14,6 +14,7 @@ from qkd.measures.cost import cost_or_reason
 from qkd.measures.evaluate import Answers, answers
 from qkd.measures.evidence import audited, proven
 from qkd.measures.histograms import keep_after, keep_before
+from qkd.measures.remarks import idle_levels, remarks
 from qkd.quantizers.quantize import interval_parameters
 from qkd.records.code import keep_code
 from qkd.records.lock import Hold
@@ -94,9 +95,12 @@ class Recorder:
                 log(self.record, f"goes on at step {own['step']} of {self.history.steps}")
 
     def keep_weights_before(self, student: Side) -> None:
-        """Writes where a quantized student's weights lie before its first step."""
+        """Writes where a quantized student's weights lie before its first step, and what is to be
+        said of how it is quantized."""
         if self.leads and self._is_quantized:
             keep_before(self.record, student.network)
+            for said in remarks(student.network):
+                log(self.record, said)
 
     def count(self, losses: dict[str, torch.Tensor], seconds: float, *, compiles: bool) -> None:
         """One step more: its loss terms, and how long it took."""
@@ -156,10 +160,12 @@ class Recorder:
 
     def _result(self, sides: Sides, sha256: str) -> Result:
         network, teacher, test = sides.student.network, sides.learning_teacher, self.images.test
-        steps = self.history.steps
+        steps, quantization = self.history.steps, self.history.student.quantization
         tested = self._answers(sides.student, test, steps)
         missed = len(test.labels) - tested.accuracy.images
         proofs = audited(network, test, self.history.data) if self._is_quantized else {}
+        for said in idle_levels(proofs.get("audit", ())):
+            log(self.record, said)
         if self._is_quantized and self.history.digest not in self.runtime.unproven:
             proofs |= proven(network, test, self.history.data, tested)
         return Result(
@@ -181,7 +187,7 @@ class Recorder:
                 checkpoint.weights_sha256(teacher.network.state_dict()) if teacher else ""
             ),
             left_out=self.images.left_out.counted(missed),
-            **cost_or_reason(network, test.shape),
+            **cost_or_reason(network, test.shape, quantization.bits if quantization else None),
             **proofs,
             wall_seconds=self._wall(),
         )

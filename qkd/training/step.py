@@ -7,6 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from qkd.imports import LOSSES, resolve
+from qkd.models.buffers import is_sound, masks
+from qkd.models.draws import python_and_numpy
+from qkd.models.layout import laid_out
 from qkd.quantizers.quantize import interval_parameters
 from qkd.schedules import learning_rate_factor
 from qkd.spec import Precision, Recipe, Term
@@ -42,6 +45,7 @@ class Side:
     def __post_init__(self) -> None:
         self._call: nn.Module = self.network
         self.network.train(self.optimiser is not None)
+        self._masks = masks(self.network)
         parameters = dict(self.network.named_parameters())
         self._floored: list[Tensor] = [parameters[name] for name in self.floors]
         self._floors = torch.stack(list(self.floors.values())) if self.floors else torch.empty(0)
@@ -64,15 +68,16 @@ class Side:
 
     def forward(self, images: Tensor, seed: int, step: int, part: int = 0) -> Tensor:
         """Logits (batch, classes). Dropout draws from a stream of this side's own, and of the part
-        of the batch that the images are.
+        of the batch that the images are; Python's `random` and numpy from others likewise.
         """
         stream = f"{self.name}-dropout-{part}" if part else f"{self.name}-dropout"
         torch.manual_seed(seed_of(seed, stream, step))
         with (
+            python_and_numpy(seed, stream, step),
             torch.inference_mode(self.optimiser is None),
             computing(self.precision, images.device.type),
         ):
-            logits: Tensor = self._call(images)
+            logits: Tensor = self._call(laid_out(self.network, images))
         # What was made in inference mode could not be kept for the student's gradient.
         return logits.clone() if logits.is_inference() else logits
 
@@ -99,7 +104,7 @@ class Side:
     def require_finite(self, step: int) -> None:
         """Raises NotFinite, naming the tensor, where the network's state is not finite."""
         for name, tensor in self.network.state_dict().items():
-            if not bool(tensor.isfinite().all()):
+            if not is_sound(tensor, name in self._masks):
                 raise NotFinite(
                     f"{name} of the {self.name} is not finite after step {step}: lower the "
                     "learning rate"

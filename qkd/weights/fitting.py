@@ -1,11 +1,12 @@
 """Whether the tensors of a file are the state that a network needs, and what keeps them from it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from qkd.models.buffers import is_sound
 from qkd.weights.files import BadWeights
 
 LISTED = 8  # names in an error
@@ -36,9 +37,10 @@ def differences(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[
     return [f"{kind}: {listed(names)}" for kind, names in kinds.items() if names]
 
 
-def require_finite(state: Mapping[str, Tensor], path: Path) -> None:
-    """Raises BadWeights where a value of a state that fits is not finite."""
-    broken = [name for name, value in state.items() if not bool(value.isfinite().all())]
+def require_finite(state: Mapping[str, Tensor], meant: Container[str], path: Path) -> None:
+    """Raises BadWeights where a value of a state that fits is not finite; ``meant`` names masks,
+    which hold infinities by design."""
+    broken = [name for name, value in state.items() if not is_sound(value, name in meant)]
     if broken:
         raise BadWeights(f"{path} holds values that are not finite in {listed(broken)}")
 

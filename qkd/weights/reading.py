@@ -9,6 +9,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from qkd.models.buffers import masks
 from qkd.spec import Weights
 from qkd.weights.files import BadWeights, content_of, place
 from qkd.weights.fitting import differences, listed, require_finite
@@ -43,7 +44,7 @@ def fill(network: nn.Module, weights: Weights, folder: Path) -> None:
             "network's arguments, say by rename={...} how the file's names become the network's, "
             "or by drop=(...) which are no weights of it"
         )
-    require_finite(state, path)
+    require_finite(state, masks(network), path)
     network.load_state_dict(own | state)
 
 

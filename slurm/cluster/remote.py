@@ -19,9 +19,10 @@ from slurm.cluster.waves import Wave, waves
 from slurm.planning import cleaning
 from slurm.planning.changes import require_settled
 from slurm.planning.kept import kept
-from slurm.planning.matrices import remember
+from slurm.planning.matrices import is_file, remember
 from slurm.planning.notes import JOBS, Note, forget, note_of, write_note
 from slurm.planning.statuses import Status
+from slurm.planning.trials import try_networks
 from slurm.planning.work import Work, read_data, runtime_of
 
 SUBMISSION = "submission"
@@ -49,6 +50,8 @@ def submit(work: Work) -> int:
     given = _profile(work)
     require_settled(work)
     read_data(work)  # the nodes of a cluster may be unable to fetch it
+    if is_file(work.settings.matrix):  # ours need no trial, and a login node no torch for them
+        try_networks(work, given.processes)
     remember(work.matrix, work.settings.results)
     with Alone(_jobs(work) / SUBMISSION) as lock:
         here, found = cluster(), look(work)

@@ -6,7 +6,6 @@ from collections import Counter
 from qkd.records.files import printable
 from qkd.records.launches import Launch, note, now
 from qkd.records.record import STAGES
-from qkd.spec.value import digest as digest_of
 from slurm.local.schedule import Schedule
 from slurm.planning.changes import require_settled
 from slurm.planning.estimate import speed_of
@@ -14,6 +13,7 @@ from slurm.planning.kept import kept
 from slurm.planning.matrices import remember
 from slurm.planning.show import show_plan
 from slurm.planning.statuses import Status, statuses
+from slurm.planning.trials import try_networks
 from slurm.planning.work import Work, read_data, reason_of, runtime_of
 from slurm.planning.workers import workers
 
@@ -49,7 +49,7 @@ def _train(work: Work) -> Schedule:
     settings, began = work.settings, time.monotonic()
     fresh = not any(_has_begun(work, key) for key in _own(work))
     read_data(work)
-    _build_networks(work)
+    try_networks(work)
     show_plan(work)
     jobs = workers(settings)
     (settings.results / STAGES).mkdir(parents=True, exist_ok=True)
@@ -92,31 +92,6 @@ def _note(work: Work, schedule: Schedule, jobs: int, seconds: float, fresh: bool
         proof_seconds=sum(one.integer.seconds for one in results if one.integer),
     )
     note(work.settings.results, launch)
-
-
-def _build_networks(work: Work) -> None:
-    """Builds every student and teacher once, quantized as it will be and with the ready weights
-    that are still to be taken in: a network that cannot be built or traced, or whose weights do not
-    fit, is found before anything is trained. Raises ValueError, naming it."""
-    import torch
-
-    from qkd.training.begin import build
-    from qkd.weights.reading import fill
-
-    found = statuses(work.plan, work.store)
-    learners = {
-        digest_of(learner): (learner, found[planned.digest])
-        for planned in work.plan.stages.values()
-        for learner in (planned.stage.history.student, planned.stage.history.teacher)
-        if learner is not None
-    }
-    for learner, status in learners.values():
-        try:
-            network = build(learner, 0, "check", torch.device("cpu"))
-            if learner.weights is not None and status != Status.DONE:
-                fill(network, learner.weights, work.settings.data)
-        except Exception as error:
-            raise ValueError(f"the network {learner.network.name}: {error}") from error
 
 
 def _conclude(work: Work, found: dict[str, Status], reasons: dict[str, str]) -> int:

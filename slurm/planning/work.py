@@ -11,6 +11,7 @@ from qkd.records.record import Record, Store, store_of
 from qkd.records.schema import Failure
 from qkd.training.runtime import Runtime
 from slurm.planning.arithmetic import arithmetic
+from slurm.planning.images import require_fit
 from slurm.planning.matrices import build, is_file
 
 
@@ -48,14 +49,17 @@ def prepare(settings: Settings, unread: bool = False) -> Work:
 
 
 def read_data(work: Work) -> None:
-    """Reads every data set that is needed, so that nothing is begun where one is not there.
+    """Reads every data set that is needed, so that nothing is begun where one is not there, or is
+    not what the matrix says.
 
-    Raises DataError.
+    Raises ValueError (DataError where it cannot be read).
     """
     from qkd.data.cache import load  # numpy, which most commands do not need
 
+    histories = [one.stage.history for one in work.plan.stages.values()]
     for data in {cell.pair.data.name: cell.pair.data for cell, _ in work.plan.cell_stages}.values():
-        load(data, work.settings.data)
+        batches = [one.recipe.batch for one in histories if one.data == data and one.parts]
+        require_fit(data, load(data, work.settings.data), batches)
 
 
 def runtime_of(

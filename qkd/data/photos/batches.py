@@ -32,6 +32,7 @@ class PhotoBatches:
         self._data, self._files, self._seed = data, kept, seed
         self._batch, self._device = batch, device
         self.steps_per_epoch = data.epoch_steps(batch)
+        self.shape = kept.shape
         self._normalise = Normalise(data, device)
         self._stream: Stream | None = None
         self._next: tuple[int, slice] | None = None

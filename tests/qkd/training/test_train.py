@@ -275,7 +275,8 @@ from torch import nn
 
 def dropping(p: float) -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(1, 4, 3, stride=2), nn.ReLU(), nn.Dropout(p), nn.Flatten(), nn.Linear(196, 10)
+        nn.Conv2d(1, 4, 3, stride=2), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Dropout(p),
+        nn.Flatten(), nn.Linear(196, 10),
     )
 """
 

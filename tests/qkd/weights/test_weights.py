@@ -323,3 +323,14 @@ def test_names_of_a_file_are_told_in_one_line(tmp_path):
     with pytest.raises(BadWeights) as caught:
         fill(network(2), saved(tmp_path, state), tmp_path)
     assert str(caught.value).isprintable()
+def test_a_mask_of_infinities_is_no_damage(tmp_path):
+    def masked():
+        made = network(1)
+        made.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
+        return made
+
+    fill(masked(), saved(tmp_path, masked().state_dict()), tmp_path)
+    broken = masked()
+    broken.bn1.running_mean[0] = torch.inf
+    with pytest.raises(BadWeights, match=r"not finite in bn1\.running_mean"):
+        fill(masked(), saved(tmp_path, broken.state_dict()), tmp_path)
