@@ -81,8 +81,10 @@ class Learner(Value, kw_only=True):
             parts = self.start.parts if self.start is not None else ()
             if not parts or not parts[-1].phase.trains_teacher:
                 raise ValueError("a start has a teacher only where its last phase trains one")
-        start = self.start and getattr(self.start, self.side)
-        if start is not None and start.quantization is not None:
+        begins = None
+        if self.start is not None:
+            begins = self.start.student if self.side == "student" else self.start.teacher
+        if begins is not None and begins.quantization is not None:
             raise ValueError("a network begins in full precision: its start is quantized")
         if self.weights is not None and (self.start is not None or self.quantization is not None):
             raise ValueError("ready weights are of a network in full precision with no other start")

@@ -298,3 +298,8 @@ def test_draws_are_those_of_the_history():
 )
 def test_what_nobody_shares_or_is_not_in_float32_is_not_kept(stage):
     assert source_of(stage) is None
+
+
+def test_tutoring_by_the_teacher_as_it_started_shares_what_plain_kd_keeps():
+    original = msgspec.structs.replace(TUTORING, name="tutoring-start", teacher_state="start")
+    assert source_of(small.stage(*small.CO_STUDIED, (original, 10))) == source_of(KD)

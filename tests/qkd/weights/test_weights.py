@@ -323,6 +323,8 @@ def test_names_of_a_file_are_told_in_one_line(tmp_path):
     with pytest.raises(BadWeights) as caught:
         fill(network(2), saved(tmp_path, state), tmp_path)
     assert str(caught.value).isprintable()
+
+
 def test_a_mask_of_infinities_is_no_damage(tmp_path):
     def masked():
         made = network(1)
