@@ -193,6 +193,7 @@ class Result(Content, kw_only=True):
     raised to their lowest value. ``weights_sha256`` is of the student's state at the end, whatever
     its file; of the teacher's likewise where the stage trained it. Of a quantized stage there are
     an ``audit`` and a proof, or why there is none (``integer_refused``); ``cost`` likewise.
+    ``reestimated`` is the student's accuracy with batch norms measured again, a diagnostic.
     """
 
     steps: Annotated[int, msgspec.Meta(ge=0)]
@@ -210,6 +211,7 @@ class Result(Content, kw_only=True):
     weights_sha256: str = ""
     teacher_weights_sha256: str = ""
     teacher: Accuracy | None = None
+    reestimated: Accuracy | None = None
     cost: Cost | None = None
     cost_refused: str = ""
     audit: tuple[LayerAudit, ...] = ()
