@@ -109,7 +109,7 @@ def test_the_twin_takes_the_longest_training_of_a_pair_and_the_most_seeds(tmp_pa
         (panel, FLOAT, 32): 90.0,
         **{
             (panel, line, bits): pytest.approx(sum(values[name]) / 2)
-            for name, line in (("qkd", "QKD"), ("kd", "AP* (plain KD)"), ("qat", "plain QAT"))
+            for name, line in (("qkd", "QKD"), ("kd", "plain KD (AP*)"), ("qat", "plain QAT"))
             for bits in (2, 4)
         },
     }
