@@ -29,7 +29,8 @@ help:
 ## make reproduce-cifar    the CIFAR matrix, its images in DATA or fetched (a night on two cores)
 ## make reproduce-imagenet the ImageNet matrix at full length, its images in DATA (many GPUs)
 ## make run MATRIX=...     any matrix: ablation, rivals, cifar, imagenet, sensitivity, tuning,
-##                         lengths, or the path of a .py file of your own
+##                         lengths, evidence, longer, cifar100, mobilenet, or the path of a
+##                         .py file of your own
 ## make plan               what would run, what it costs with and without sharing, and its disk
 ## make status             what is done, running, missing, failed, blocked
 ## make retry              clear failures, so that the next run tries again

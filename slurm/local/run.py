@@ -3,7 +3,6 @@
 import time
 from collections import Counter
 
-from benchmarks.committed import committed, compare, in_words
 from qkd.records.files import printable
 from qkd.records.launches import Launch, note, now
 from qkd.records.record import STAGES
@@ -29,23 +28,12 @@ def run(work: Work) -> int:
     before = statuses(work.plan, work.store)
     if all(status == Status.DONE for status in before.values()):
         print(f"{work.matrix.name} at {settings.scale}: all {len(before)} stages are done")
-        _compare(work)
         return SUCCESS
     reasons: dict[str, str] = {}
     if any(s not in (Status.DONE, Status.FAILED, Status.BLOCKED) for s in before.values()):
         schedule = _train(work)
         before, reasons = schedule.status, schedule.reasons
-    code = _conclude(work, before, reasons)
-    _compare(work)
-    return code
-
-
-def _compare(work: Work) -> None:
-    """Says whether the cells that are done end in the committed run's bits, where it has them."""
-    work.store.refresh()
-    cells = [cell for cell, _ in work.plan.cell_stages]
-    for line in in_words(compare(cells, work.store, committed())):
-        print(printable(line))
+    return _conclude(work, before, reasons)
 
 
 def _train(work: Work) -> Schedule:
