@@ -205,6 +205,7 @@ class Result(Content, kw_only=True):
     an ``audit`` and a proof, or why there is none (``integer_refused``); ``cost`` likewise.
     ``logits_read`` of the steps took a frozen teacher's logits from a file: ``seconds`` are without
     the teacher's for these.
+    ``reestimated`` is the student's accuracy with batch norms measured again, a diagnostic.
     """
 
     steps: Annotated[int, msgspec.Meta(ge=0)]
@@ -223,6 +224,7 @@ class Result(Content, kw_only=True):
     weights_sha256: str = ""
     teacher_weights_sha256: str = ""
     teacher: Accuracy | None = None
+    reestimated: Accuracy | None = None
     cost: Cost | None = None
     cost_refused: str = ""
     audit: tuple[LayerAudit, ...] = ()

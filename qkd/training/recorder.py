@@ -10,6 +10,7 @@ import torch
 
 from qkd.data.batches import evaluation_batches
 from qkd.data.photos.files import LeftOutCounter, Part
+from qkd.measures.batch_norms import reestimated
 from qkd.measures.cost import cost_or_reason
 from qkd.measures.evaluate import Answers, answers
 from qkd.measures.evidence import audited, proven
@@ -19,7 +20,7 @@ from qkd.quantizers.quantize import interval_parameters
 from qkd.records.code import keep_code
 from qkd.records.lock import Hold
 from qkd.records.record import Record
-from qkd.records.schema import HeldOut, Line, Place, Result
+from qkd.records.schema import Accuracy, HeldOut, Line, Place, Result
 from qkd.schedules import learning_rate_factor
 from qkd.spec import Stage
 from qkd.training import checkpoint, distributed
@@ -166,13 +167,15 @@ class Recorder:
         proofs = audited(network, test, self.history.data) if self._is_quantized else {}
         for said in idle_levels(proofs.get("audit", ())):
             log(self.record, said)
-        if self._is_quantized and self.history.digest not in self.runtime.unproven:
+        ends_here = self.history.digest not in self.runtime.unproven
+        if self._is_quantized and ends_here:
             proofs |= proven(network, test, self.history.data, tested)
         return Result(
             steps=steps,
             trained_steps=self.stage.steps,
             student=tested.scored,
             teacher=self._answers(teacher, test, steps).accuracy if teacher else None,
+            reestimated=self._reestimated(network) if ends_here else None,
             held_out=HeldOut(**self.best),
             seconds=self.seconds,
             compile_seconds=self.compile_seconds,
@@ -191,6 +194,11 @@ class Recorder:
             **proofs,
             wall_seconds=self._wall(),
         )
+
+    def _reestimated(self, network: torch.nn.Module) -> Accuracy | None:
+        """By the held-out images, which are training images that no step draws."""
+        data, batch = self.history.data, self.recipe.batch
+        return reestimated(network, self.images.held_out, self.images.test, data, batch)
 
     def _line(self, step: int, sides: Sides) -> Line:
         rate = learning_rate_factor(step - 1, self.recipe) * self.recipe.learning_rate

@@ -21,7 +21,8 @@ DRAWN = {"qkd": "QKD", "kd": "AP* (plain KD)", "qil": "QIL", "dsq": "DSQ"} | {
     "lqnets": "LQ-Net",
     "pact": "PACT",
 }
-TWINS = {"qkd": "QKD", "kd": "AP* (plain KD)", "qat": "plain QAT"}
+OURS = {"qkd": DRAWN["qkd"], "kd": DRAWN["kd"], "qat": "plain QAT"}
+TWINS = OURS | {"kd": "plain KD (AP*)"}
 OF_TWINS = "cifar"  # how the names of their data sets begin
 
 
@@ -56,7 +57,7 @@ def _run(sections: Sequence[Section]) -> Iterator[BitsPoint]:
         if section.scale == COMPARED_SCALE:
             for row in rows(section.methods, MethodRow):
                 known = row.about and row.n and plain(row.dataset) == "imagenet"
-                name = TWINS.get(row.method)
+                name = OURS.get(row.method)
                 if known and name and plain(row.student) in PANELS:
                     panel = PANELS[plain(row.student)]
                     yield _point(panel, name, row)

@@ -28,8 +28,10 @@ class Setting(NamedTuple):
 
     @property
     def label(self) -> str:
-        """The matrix and the setting."""
-        return f"{self.section.readings.run.matrix.name}: {self.group.setting}"
+        """``lengths, W2A2, 1,600 steps``: the matrix, the bits, and the first method's length."""
+        first = self.group.methods["method"] == self.compared.contrast.first
+        row = rows(self.group.methods[first], MethodRow)[0]
+        return f"{row.matrix}, {row.bits}, {row.steps:,} steps"
 
 
 class Joined(NamedTuple):

@@ -29,6 +29,7 @@ OF_THE_FIRST = [
 MEANS = [
     "test_loss",
     "best_top1",
+    "reestimated_top1",
     "teacher_before",
     "teacher_top1",
     "teacher_loss_before",
@@ -83,6 +84,7 @@ class MethodRow(NamedTuple):
     high: float
     test_loss: float
     best_top1: float
+    reestimated_top1: float
     teacher_before: float
     teacher_top1: float
     teacher_loss_before: float

@@ -31,19 +31,20 @@ from report.texts import fixed
 LOOKS: dict[str, Look] = {
     "QKD": {"color": STUDENT, "marker": "D", "linewidth": 1.8, "zorder": 5},
     "AP* (plain KD)": {"color": TEACHER, "marker": "s", "linewidth": 1.4, "linestyle": DASHED},
+    "plain KD (AP*)": {"color": TEACHER, "marker": "s", "linewidth": 1.4, "linestyle": DASHED},
     "plain QAT": {"color": INK, "marker": "o", "linewidth": 1.1, "linestyle": (0, (5, 1, 1, 1))},
     "QIL": {"color": MUTED, "marker": "^", "linewidth": 0.8},
     "DSQ": {"color": MUTED, "marker": "v", "linewidth": 0.8},
     "LQ-Net": {"color": MUTED, "marker": "P", "linewidth": 0.8},
     "PACT": {"color": MUTED, "marker": "X", "linewidth": 0.8},
 }
-MARKERS = [look["marker"] for look in LOOKS.values()]
+MARKERS = list(dict.fromkeys(look["marker"] for look in LOOKS.values()))
 SIZE = 6.0
 OURS = "run here"
 BESIDE = "test top-1, %"
 WIDE: dict[str, Any] = {"columns": 2, "width": 9.5}
 NARROW: dict[str, Any] = {"columns": 1, "width": 4.2}
-PANEL, KEY = 2.4, 0.55  # inches: the height of a panel, and of the key below them all
+PANEL, KEY = 2.4, 0.45  # inches: the height of a panel, and of the key below them all
 
 
 def by_bits(points: pd.DataFrame, name: str, *, narrow: bool = False) -> Markup | None:
@@ -58,7 +59,7 @@ def by_bits(points: pd.DataFrame, name: str, *, narrow: bool = False) -> Markup 
         return None
     panels = list(quantized["panel"].unique())
     shape = NARROW if narrow else WIDE
-    across = min(shape["columns"], len(panels))
+    across = shape["columns"]
     down = -(-len(panels) // across)
     key = KEY * (2 if narrow else 1)
     with style():

@@ -105,6 +105,10 @@ def has_sizes(rows: Sequence[MethodRow]) -> bool:
     return not all(isnan(one.packed_bytes) for one in rows)
 
 
+def _is_reestimated(rows: Sequence[MethodRow]) -> bool:
+    return not all(isnan(one.reestimated_top1) for one in rows)
+
+
 def _has_claims(rows: Sequence[MethodRow]) -> bool:
     return rows[0].scale == COMPARED_SCALE
 
@@ -126,6 +130,9 @@ METHOD_COLUMNS: tuple[Column[MethodRow], ...] = (
     number("test loss", lambda one: fixed(one.test_loss, 3)),
     number("n", lambda one: str(one.n)),
     number("best held-out", lambda one: fixed(one.best_top1)),
+    number(
+        "batch norms re-estimated", lambda one: fixed(one.reestimated_top1), shown=_is_reestimated
+    ),
     number("teacher top-1, test loss", teacher),
     number("claimed", _claimed, shown=_has_claims),
     number("points", lambda one: signed(one.difference), shown=_has_claims),
@@ -140,6 +147,7 @@ def method_table(methods: Sequence[MethodRow], name: str) -> Table:
         f"{methods[0].setting}.",
         words.COST,
         words.SIZES if has_sizes(methods) else "",
+        words.REESTIMATED if _is_reestimated(methods) else "",
         words.VERDICTS if _has_claims(methods) else "",
     )
     return table(name, "Methods", METHOD_COLUMNS, methods, caption=" ".join(filter(None, texts)))

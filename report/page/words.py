@@ -233,6 +233,10 @@ SIZES = (
     "weight times those of the input, a layer's own (the first layer's pixels 8), 32 x 32 in full "
     "precision."
 )
+REESTIMATED = (
+    "Batch norms re-estimated: test top-1 once their statistics are measured again on the held-out "
+    "training images, with the trained weights; a diagnostic, which no test and no verdict uses."
+)
 FRONT = (
     "Every method at every bit width, mean over seeds with its 95 % interval. Filled diamonds and "
     "the stepped line: the Pareto front, where no other is both as cheap and as accurate; it goes "
