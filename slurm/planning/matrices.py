@@ -20,7 +20,16 @@ from qkd.spec.value import decode, encode, validated
 from qkd.weights.files import sha256_of
 
 MATRICES = "matrices"
-BUILT_IN = ("ablation", "rivals", "cifar", "imagenet", "sensitivity", "tuning", "lengths")
+BUILT_IN = (
+    "ablation",
+    "rivals",
+    "rivals-today",
+    "cifar",
+    "imagenet",
+    "sensitivity",
+    "tuning",
+    "lengths",
+)
 
 
 def is_file(name: str) -> bool:
