@@ -21,7 +21,7 @@ from qkd.quantizers.quantize import quantize as quantized
 from qkd.records.schema import LayerAudit
 from qkd.spec import INTERVAL, BitCount, Bits, Phase, Quantization, Recipe, Term
 from qkd.spec.value import validated
-from qkd.training.step import interval_floors
+from qkd.training.step import interval_floors, targets
 
 __all__ = [
     "LayerAudit",
@@ -144,11 +144,10 @@ def loss(
     """
     total = logits.new_zeros(())
     for term in of.student if isinstance(of, Phase) else of:
-        target = labels if term.target == "labels" else peer
-        if target is None:
+        given = targets(term, labels, None if peer is None else peer.detach())
+        if given is None:
             raise ValueError(f"{term.loss} needs the other network's logits: give peer=")
-        target = target.detach()
-        total = total + term.weight * resolve(term.loss, LOSSES)(logits, target, **term.options)
+        total = total + term.weight * resolve(term.loss, LOSSES)(logits, *given, **term.options)
     return total
 
 

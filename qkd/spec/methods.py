@@ -13,14 +13,15 @@ class Term(Value, kw_only=True):
     """One term of a loss: ``weight * loss(logits, target, **options)``.
 
     ``target`` is what the logits are held against: the labels, or the other network's detached
-    logits (the teacher's for the student's terms, the student's for the teacher's). The loss must
+    logits (the teacher's for the student's terms, the student's for the teacher's), or both, the
+    other's logits first: ``loss(logits, peer, labels, **options)``. The loss must
     be a mean over images, or it changes with the parts in which a batch is computed (micro-batches,
     ranks): a sum would shrink by their number, and what compares images sees those of a part only.
     Over the first ``ramp`` steps of its phase the weight grows linearly to its height.
     """
 
     loss: ImportPath
-    target: Literal["labels", "peer"] = "labels"
+    target: Literal["labels", "peer", "both"] = "labels"
     weight: NotNegative = 1.0
     options: dict[str, Scalar] = {}  # noqa: RUF012 (likewise)
     ramp: Annotated[int, msgspec.Meta(ge=0)] = 0
@@ -56,7 +57,7 @@ class Phase(Value, kw_only=True):
     @cached_property
     def needs_teacher(self) -> bool:
         """Whether the phase cannot run without a teacher."""
-        return self.trains_teacher or any(term.target == "peer" for term in self.student)
+        return self.trains_teacher or any(term.target != "labels" for term in self.student)
 
 
 class Share(Value, kw_only=True):

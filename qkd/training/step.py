@@ -90,10 +90,10 @@ class Side:
         values: dict[str, Tensor] = {}
         total = logits.new_zeros(())
         for term in self.terms:
-            target = labels if term.target == "labels" else peer
-            if target is None:
+            given = targets(term, labels, peer)
+            if given is None:
                 raise ValueError(f"a loss term of the {self.name} needs the other network")
-            value = resolve(term.loss, LOSSES)(logits, target, **term.options)
+            value = resolve(term.loss, LOSSES)(logits, *given, **term.options)
             name = f"{self.name}_{term.loss.partition(':')[2]}"
             values[f"{name}_{len(values)}" if name in values else name] = value.detach()
             total = total + term.weight_at(step - self.phase_begin) * value
@@ -123,6 +123,17 @@ class Side:
                 below = torch.stack(self._floored) < self._floors
                 self.floor_hits = self.floor_hits + below.sum()
                 torch._foreach_maximum_(self._floored, list(self._floors.unbind()))
+
+
+def targets(term: Term, labels: Tensor, peer: Tensor | None) -> tuple[Tensor, ...] | None:
+    """What the term's loss gets beside the logits; None where that needs the other network, of
+    which there is none.
+    """
+    if term.target == "labels":
+        return (labels,)
+    if peer is None:
+        return None
+    return (peer,) if term.target == "peer" else (peer, labels)
 
 
 class Sides(NamedTuple):

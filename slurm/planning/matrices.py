@@ -23,6 +23,7 @@ MATRICES = "matrices"
 BUILT_IN = (
     "ablation",
     "rivals",
+    "rivals-today",
     "cifar",
     "imagenet",
     "sensitivity",

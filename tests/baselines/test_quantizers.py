@@ -7,22 +7,31 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from baselines import today
 from baselines.dorefa import DoReFa, DoReFaWeights
+from baselines.ewgs import EWGS, EWGSWeights
 from baselines.lsq import LSQ, LSQWeights
 from baselines.lsq_plus import LSQPlus, LSQPlusWeights
 from baselines.methods import QUANTIZERS
+from baselines.n2uq import N2UQ, N2UQWeights
 from baselines.pact import PACT, SAWB
+from baselines.pact_plus import PACTPlus
 from baselines.qil import QIL, QILWeights
+from baselines.sawb_zero import PACTZero, ZeroAlignedSAWB
 from baselines.tqt import TQT, TQTWeights
 from tests.qkd.quantizers.test_quantizers import formats, seeds, values_of
 
-ACTIVATIONS = (LSQ, LSQPlus, PACT, DoReFa, QIL, TQT)
-WEIGHTS = (LSQWeights, LSQPlusWeights, SAWB, DoReFaWeights, QILWeights, TQTWeights)
+ACTIVATIONS = (LSQ, LSQPlus, PACT, DoReFa, QIL, TQT, EWGS, N2UQ, PACTZero, PACTPlus)
+WEIGHTS = (
+    *(LSQWeights, LSQPlusWeights, SAWB, DoReFaWeights, QILWeights, TQTWeights),
+    *(EWGSWeights, N2UQWeights, ZeroAlignedSAWB, ZeroAlignedSAWB),
+)
+# Zero-aligned SAWB is for 2, 4, 7 and 8 bits alone: see test_today.
 CASES = [(c, signed) for c in ACTIVATIONS for signed in (False, True)] + [
-    (c, True) for c in WEIGHTS
+    (c, True) for c in WEIGHTS if c is not ZeroAlignedSAWB
 ]
 # These map the tensor to another range, or take their range from the very tensor.
-NOT_IDEMPOTENT = (SAWB, DoReFaWeights, QIL, QILWeights)
+NOT_IDEMPOTENT = (SAWB, DoReFaWeights, QIL, QILWeights, EWGSWeights, N2UQWeights)
 every_case = pytest.mark.parametrize(("kind", "signed"), CASES)
 bit_counts = st.sampled_from([2, 3, 4, 8])
 
@@ -38,7 +47,7 @@ def begun(kind, signed, bits=3, seed=0, rule="minmax", dtype=torch.float64, shap
 
 def test_the_methods_name_the_activations_classes_and_these_the_weights_classes():
     names = [f"{kind.__module__}:{kind.__name__}" for kind in ACTIVATIONS]
-    assert list(QUANTIZERS.values()) == names
+    assert [*QUANTIZERS.values(), *today.QUANTIZERS.values()] == names
     assert tuple(kind.weights for kind in ACTIVATIONS) == WEIGHTS
 
 
@@ -143,8 +152,8 @@ def test_in_float32_gradients_of_many_elements_stay_near_float64(kind, signed):
 def test_initial_values_are_finite_and_move_little_from_the_tensor(kind, signed, rule):
     for dtype in (torch.float32, torch.float64):
         quantizer, tensor = begun(kind, signed, 8, rule=rule, dtype=dtype)
-        assert all(p.isfinite() and p.dtype == dtype for p in quantizer.parameters())
-        if kind not in (DoReFa, DoReFaWeights, QIL, QILWeights):
+        assert all(p.isfinite().all() and p.dtype == dtype for p in quantizer.parameters())
+        if kind not in (DoReFa, DoReFaWeights, QIL, QILWeights, N2UQWeights):
             error = (quantizer(tensor) - tensor).square().mean()
             assert error < 0.01 * tensor.square().mean()
         quantizer.initialise(torch.zeros_like(tensor), rule)

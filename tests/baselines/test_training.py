@@ -3,13 +3,14 @@
 import pytest
 import torch
 
-from baselines.methods import QUANTIZERS
+from baselines import methods, today
 from qkd.models.resnet_cifar import resnet
 from qkd.phases import CO_STUDY, SELF_STUDY, TUTORING
 from qkd.quantizers.quantize import interval_parameters, quantize, quantized_layers, set_intervals
 from qkd.spec import Bits, Quantization, Recipe
 from qkd.training.step import Side, interval_floors, optimiser_of, train_step
 
+QUANTIZERS = methods.QUANTIZERS | today.QUANTIZERS
 RECIPE = Recipe(horizon=100, log_every=1, batch=16, weight_interval_learning_rate=0.01)
 METHODS = {
     "qat": (SELF_STUDY, SELF_STUDY, SELF_STUDY),

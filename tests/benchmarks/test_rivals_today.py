@@ -1,0 +1,79 @@
+"""The matrix of today's rivals: which cells, what it shares, and what it asks."""
+
+import pytest
+
+from baselines import today
+from benchmarks import ablation, rivals, rivals_today
+from benchmarks.plan import plan
+from qkd.imports import LOSSES, QUANTIZERS, resolve
+from qkd.spec import INTERVAL
+from qkd.spec.value import validated
+
+SCALES = ["smoke", "laptop", "paper"]
+DISTILLED = ["apprentice", "kd-self", "qkd-self", "dkd", "dist"]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_quantizer_under_qat_and_qkd_and_every_way_to_distil(scale):
+    matrix = rivals_today.matrix(scale, (0, 1))
+    assert validated(matrix) == matrix
+    cells = list(matrix.cells())
+    names = [cell.method.name for cell in cells if cell.seed == 0]
+    quantized = [f"{t}-{q}" for q in today.QUANTIZERS for t in ("qat", "qkd")]
+    assert sorted(names) == sorted(["qat", "qkd", *quantized, *DISTILLED])
+    assert len({cell.history.steps for cell in cells}) == 1
+    for cell in cells:
+        assert resolve(cell.history.student.quantization.quantizer, QUANTIZERS)
+        for part in cell.history.parts:
+            assert all(resolve(term.loss, LOSSES) for term in part.phase.student)
+    assert list(today.TITLES) == list(today.QUANTIZERS)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_ablations_stages_are_shared_and_apprentice_is_its_kd(scale):
+    ours = plan(rivals_today.matrix(scale, (0, 1)).cells())
+    base = {
+        (cell.method.name, cell.seed): cell.history.digest
+        for cell in ablation.matrix(scale, (0, 1)).cells()
+    }
+    ends = {(cell.method.name, cell.seed): end for cell, end in ours.cell_stages}
+    for name, own in (("qat", "qat"), ("qkd", "qkd"), ("kd", "apprentice")):
+        for seed in (0, 1):
+            assert ends[own, seed] == base[name, seed]
+    others = {cell.history.digest for cell in rivals.matrix(scale, (0, 1)).cells()}
+    shared = {name for (name, _), end in ends.items() if end in others}
+    assert shared == {"qat", "qkd"}
+
+
+def test_the_students_own_float_self_teaches_and_labels_are_kept():
+    cells = {c.method.name: c for c in rivals_today.matrix("laptop", (0,)).cells()}
+    for name in ("kd-self", "qkd-self"):
+        history, pair = cells[name].history, cells[name].pair
+        assert history.teacher.network == pair.student
+        assert history.teacher.start == pair.student_start
+        assert history.teacher.quantization is None
+        targets = [{t.target for t in part.phase.student} for part in history.parts]
+        assert targets[-1] == {"labels", "peer"}
+        assert history.student.quantization.quantizer == INTERVAL
+        other = cells["apprentice" if name == "kd-self" else "qkd"].history
+        assert [p.phase for p in history.parts] == [p.phase for p in other.parts]
+
+
+def test_the_fixed_contrasts_are_a_family_of_its_own():
+    fixed = [(one.first, one.second) for one in rivals_today.contrasts() if one.fixed]
+    assert fixed == [
+        *((f"qkd-{name}", f"qat-{name}") for name in today.QUANTIZERS),
+        *(("qkd", name) for name in DISTILLED),
+    ]
+    assert {one.predicted for one in rivals_today.contrasts()} == {0}
+
+
+def test_the_laptop_run_costs_no_more_than_the_rivals():
+    def training(matrix):
+        stages = plan(matrix.cells()).stages.values()
+        return sum(planned.macs for planned in stages if planned.parents)
+
+    seeds = rivals_today.DEFAULT_SEEDS["laptop"]
+    assert seeds == (0, 1, 2)
+    ours, theirs = (module.matrix("laptop", seeds) for module in (rivals_today, rivals))
+    assert training(ours) <= training(theirs)
