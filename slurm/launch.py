@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.settings import Settings, SettingsError, from_environment
 from qkd.imports import load_file
-from qkd.records.files import printable
+from qkd.records.files import print_plainly_where_needed, printable
 from slurm.cluster.queue import QueueUnknown
 from slurm.cluster.standing import by_records
 from slurm.cluster.table import show
@@ -93,6 +93,7 @@ def _as_ctrl_c(*_: object) -> None:
 
 def main(arguments: list[str]) -> int:
     """Runs a command; returns its exit code."""
+    print_plainly_where_needed()
     signal.signal(signal.SIGTERM, _as_ctrl_c)
     commands = (*COMMANDS, *WITHOUT_MATRIX)
     if len(arguments) != 1 or arguments[0] not in commands:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from qkd.export.stage import export, tell
 from qkd.imports import load_file
-from qkd.records.files import printable
+from qkd.records.files import print_plainly_where_needed, printable
 
 
 def main() -> int:
     """Exports one stage; returns an exit code."""
+    print_plainly_where_needed()
     parser = argparse.ArgumentParser(description="Exports the networks of one done stage.")
     parser.add_argument("stage", help="a stage's digest, or its record's name or folder")
     parser.add_argument("--results", type=Path, default=Path("results"))

@@ -19,6 +19,7 @@ from qkd.quantizers.quantize import quantized_layers
 
 OPSET = 18
 INPUT, OUTPUT = "images", "logits"
+LONGEST = 300  # characters of an error of torch's
 INSTALL = "install the project's extra 'export': pip install -e '.[export]'"
 
 
@@ -37,13 +38,8 @@ def onnx_bytes(network: nn.Module, shape: tuple[int, int, int]) -> bytes:
         import onnxscript  # noqa: F401 (torch's exporter needs it)
     except ImportError as error:
         raise NotExportable(f"{error}: {INSTALL}") from error
-    network = copy.deepcopy(network).cpu().eval().to(memory_format=torch.contiguous_format)
-    for name, layer in quantized_layers(network):
-        weight = _Dequantized(name, weight_codes(layer))
-        if not isinstance(layer.input_quantizer, nn.Identity):
-            layer.input_quantizer = _Clipped(name, _evenly_spaced(name, layer.input_quantizer))
-        layer.weight_quantizer = weight
     try:
+        network = _with_its_codes(network)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # those of torch's exporter, about itself
             program = torch.onnx.export(
@@ -60,9 +56,31 @@ def onnx_bytes(network: nn.Module, shape: tuple[int, int, int]) -> bytes:
         model: Any = program.model_proto
         _forget_where_it_was_made(model)
         onnx.checker.check_model(model, full_check=True)
-    except Exception as error:
-        raise NotExportable(f"torch cannot export the network: {error}") from error
+    except NotExportable:
+        raise
+    except Exception as error:  # torch copies, traces and writes whatever the network is
+        reason = in_one_line(error)
+        raise NotExportable(f"torch cannot export the network: {reason}") from error
     return bytes(model.SerializeToString())
+
+
+def in_one_line(error: Exception) -> str:
+    """What an error says, without torch's pages of explanation."""
+    words = " ".join(str(error).split())
+    short = words if len(words) <= LONGEST else f"{words[:LONGEST]}..."
+    return f"{type(error).__name__}: {short}"
+
+
+def _with_its_codes(network: nn.Module) -> nn.Module:
+    """A copy whose quantized layers hold their weights' codes, and round their inputs as the
+    graph will."""
+    network = copy.deepcopy(network).cpu().eval().to(memory_format=torch.contiguous_format)
+    for name, layer in quantized_layers(network):
+        weight = _Dequantized(name, weight_codes(layer))
+        if not isinstance(layer.input_quantizer, nn.Identity):
+            layer.input_quantizer = _Clipped(name, _evenly_spaced(name, layer.input_quantizer))
+        layer.weight_quantizer = weight
+    return network
 
 
 def _forget_where_it_was_made(model: Any) -> None:

@@ -64,7 +64,7 @@ def plain(name: str) -> str:
 def read_paper(path: Path) -> dict[About, ClaimedNumber]:
     """The claimed numbers. Raises PaperError, naming the file and the line."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets begin with a mark
     except (OSError, ValueError) as error:
         raise PaperError(f"{path}: {error}") from error
     lines = csv.DictReader(text.splitlines(), strict=True)

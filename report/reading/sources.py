@@ -81,6 +81,12 @@ def find(results: Path, reference: Path = REFERENCE, matrix_file: Path | None = 
     return Sources(tuple(sections), tuple(problems))
 
 
+def holds_results(folder: Path) -> bool:
+    """Whether the folder is one of results: with a launch's matrix, or with records; or ours, with
+    the committed ones."""
+    return any((folder / name).is_dir() for name in (MATRICES, STAGES, REFERENCE.name))
+
+
 def _runs(folder: Path, records: Records, problems: list[str]) -> dict[Key, Run]:
     launched, unread = launches(folder.parent)
     problems += unread

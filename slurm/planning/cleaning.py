@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from benchmarks.settings import Settings
+from qkd.data.places import places
 from qkd.records.launches import FILE as LAUNCHES
 from qkd.records.logits import FOLDER as LOGITS
 from qkd.records.record import STAGES, State, readable_name
@@ -15,9 +16,11 @@ from slurm.planning.work import Work
 
 
 def clean_data(settings: Settings) -> int:
-    """Removes the packed caches of the data folder; what was downloaded stays."""
-    for folder in sorted((settings.data / "cache").glob("[0-9a-f]" * 64)):
-        _remove(folder)
+    """Removes the packed caches of the data folder, kept in it or elsewhere; what was downloaded
+    stays."""
+    for place in places(settings.data):
+        for folder in sorted(place.glob("[0-9a-f]" * 64)):
+            _remove(folder)
     return 0
 
 

@@ -45,6 +45,12 @@ def test_a_users_file_comes_first(tmp_path):
     assert read_paper(own)[about("imagenet", "resnet18", "qkd", 4, 4)].source == "arithmetic"
 
 
+def test_a_spreadsheets_mark_at_the_beginning_is_no_part_of_the_first_column(tmp_path):
+    own = written(tmp_path, HEAD, GOOD)
+    own.write_bytes(b"\xef\xbb\xbf" + own.read_bytes())
+    assert list(read_paper(own)) == [about("imagenet", "resnet18", "qkd", 4, 4)]
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [

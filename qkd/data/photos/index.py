@@ -1,7 +1,8 @@
 """A set of photos is listed once; its index is trusted as long as its files look untouched
 (torch-free).
 
-A million files take a while to list, so that what was found is kept in ``cache/`` beside the data.
+A million files take a while to list, so that what was found is kept in ``cache/`` beside the data
+(`qkd.data.places`).
 It counts as long as every folder has the modification time that it had (no file was added, removed
 or renamed), and every file whose content the digest covers its size and modification time; and as
 long as a reader of the user's own has the code that it had.
@@ -28,6 +29,7 @@ from qkd.data.photos.files import (
     digest_of,
     sampled,
 )
+from qkd.data.places import places, written
 from qkd.imports import READERS, names_user_code, resolve
 from qkd.records.code import imported, is_present
 from qkd.records.files import write_atomically
@@ -69,10 +71,11 @@ def open_files(data: Data, photos: Photos, folder: Path, loaders: int) -> FileSp
 
 def index_of(data: Data, folder: Path) -> Index:
     """What lies in the folder, listed anew where that has changed since it was written down."""
-    place = folder / "cache" / hashlib.sha256(data.reader.encode()).hexdigest() / "index.npz"
-    known = _kept(place, folder, not names_user_code(data.reader))
-    if known is not None:
-        return known
+    name = Path(hashlib.sha256(data.reader.encode()).hexdigest()) / "index.npz"
+    for place in places(folder):
+        known = _kept(place / name, folder, not names_user_code(data.reader))
+        if known is not None:
+            return known
     print(f"listing the images of {data.name} in {folder}", file=sys.stderr, flush=True)
     try:
         found = resolve(data.reader, READERS)(folder)
@@ -87,7 +90,7 @@ def index_of(data: Data, folder: Path) -> Index:
         ) from error
     times = _times(found)
     index = Index(found, digest_of(found))
-    _keep(place, folder, index, times, _code(data.reader))
+    _keep(name, folder, index, times, _code(data.reader))
     return index
 
 
@@ -109,8 +112,9 @@ def _times(found: Listing) -> NDArray[np.int64]:
     return np.array([(one.st_mtime_ns, size) for one, size in zip(looked, sizes, strict=True)])
 
 
-def _keep(place: Path, folder: Path, index: Index, times: NDArray[np.int64], code: str) -> None:
-    """Writes the index. Where that cannot be done the next start takes longer, no more."""
+def _keep(name: Path, folder: Path, index: Index, times: NDArray[np.int64], code: str) -> None:
+    """Writes the index to ``name`` within a cache of the folder. Where that cannot be done the next
+    start takes longer, no more."""
     found, buffer = index.listing, io.BytesIO()
     arrays = {
         f"{part}_{field}": array
@@ -128,9 +132,14 @@ def _keep(place: Path, folder: Path, index: Index, times: NDArray[np.int64], cod
         beside=np.array(found.beside, str),
         **arrays,
     )
+
+    def write(place: Path) -> None:
+        (place / name).parent.mkdir(exist_ok=True)
+        write_atomically(place / name, buffer.getvalue())
+        print(f"their index is kept in {place / name.parent}", file=sys.stderr, flush=True)
+
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(place, buffer.getvalue())
+        written(folder, write)
     except OSError as error:
         print(f"no index is kept, so each start lists the images: {error}", file=sys.stderr)
 

@@ -8,14 +8,20 @@ import sys
 
 import pytest
 import torch
+from msgspec.structs import replace
 from safetensors.torch import load_file
 
-from qkd.export.onnx_graph import onnx_bytes
-from qkd.export.stage import ExportError, agreement, export, find, tell
+from qkd.export import stage
+from qkd.export.onnx_graph import NotExportable, onnx_bytes
+from qkd.export.stage import ExportError, _require_agreement, agreement, export, find, tell
 from qkd.export.stage import trained as networks_of
+from qkd.imports import load_file as load_module
 from qkd.measures.cost import as_packed
+from qkd.phases import SELF_STUDY
 from qkd.quantizers.packed import read
 from qkd.records.record import BadRecord, store_of
+from qkd.spec import Learner, Network, Stage
+from qkd.train import run_stage
 from qkd.training.checkpoint import BadCheckpoint
 from tests.qkd.measures.test_cost import SHAPE
 from tests.qkd.measures.test_cost import small as small_network
@@ -122,8 +128,96 @@ def test_an_export_that_computes_something_else_is_noticed(onnxruntime, capsys):
     torch.nn.init.normal_(network[8].weight)
     found = agreement(network, model, [(images, torch.zeros(64, dtype=torch.int64))])
     assert found["agreement"] < 0.9
-    assert tell({"files": {}, "folder": ".", "check": found}) == 1
-    assert "do not use it" in capsys.readouterr().err
+    with pytest.raises(NotExportable, match=r"computes something else: \d+\.\d\d % of the pred"):
+        _require_agreement(found)
+
+
+@pytest.mark.slow
+def test_an_onnx_that_computes_something_else_is_not_written(
+    onnxruntime, results, record, runtime, monkeypatch, capsys
+):
+    monkeypatch.setattr(stage, "LEAST_AGREEMENT", 1.01)
+    told = export(results, record.digest, data(runtime))
+    folder = results / "export" / record.path.name
+    assert sorted(told["files"]) == sorted(
+        file.name for file in folder.iterdir() if file.suffix == ".safetensors"
+    )
+    assert not (folder / "student.onnx").exists()
+    assert tell(told) == 1
+    assert capsys.readouterr().err.startswith("no student.onnx: onnxruntime computes something")
+
+
+WEIGHT_NORM = """
+from torch import nn
+from torch.nn.utils import weight_norm
+
+def net():
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, 2), nn.ReLU(), weight_norm(nn.Conv2d(4, 4, 3, 2)), nn.ReLU(),
+        nn.Flatten(), nn.Linear(36, 10),
+    )
+"""
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+def test_a_network_that_torch_cannot_copy_is_refused_as_onnx_in_a_line(
+    runtime, tmp_path, user_file, capsys
+):
+    file = user_file("normed_net.py", WEIGHT_NORM)
+    network = Network(name="normed", factory="normed_net:net")
+    history = small.history((SELF_STUDY, 2))
+    history = replace(history, student=Learner(network=network, quantization=small.W2A2))
+    store = store_of(tmp_path)
+    run_stage(Stage(history=history, steps=2), store, replace(runtime, matrix_file=str(file)))
+    told = export(tmp_path, history.digest, data(runtime), file)
+    assert tell(told) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("no student.onnx: torch cannot export the network: ")
+    assert len(lines[0]) < 500
+    assert sorted(told["files"]) == ["student.packed.safetensors", "student.safetensors"]
+
+
+def test_a_network_that_is_not_as_it_was_trained_is_an_error_in_a_line(
+    runtime, tmp_path, user_file
+):
+    text = WEIGHT_NORM.replace("weight_norm(nn.Conv2d(4, 4, 3, 2))", "nn.Conv2d(4, 4, 3, 2)")
+    file = user_file("changing_net.py", text)
+    history = small.history((SELF_STUDY, 2))
+    network = Network(name="changing", factory="changing_net:net")
+    history = replace(history, student=Learner(network=network, quantization=small.W2A2))
+    store = store_of(tmp_path)
+    run_stage(Stage(history=history, steps=2), store, replace(runtime, matrix_file=str(file)))
+    store.refresh()
+    store.record(history).code_file.unlink()  # as of older code, which kept none
+    for old, new in (("4, 3, 2)", "4, 3, 2, bias=False)"), ("nn.Sequential(", "nn.Missing(")):
+        assert old in text
+        file.write_text(text.replace(old, new))
+        del sys.modules["changing_net"]
+        load_module(file)
+        with pytest.raises(ExportError, match="cannot be built as it was trained: ") as caught:
+            export(tmp_path, history.digest, data(runtime), file)
+        assert "\n" not in str(caught.value)
+        assert not (tmp_path / "export").exists()
+
+
+def test_a_disk_that_is_full_leaves_the_earlier_export_whole(results, record, runtime, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    export(results, record.digest, data(runtime))
+    folder = results / "export" / record.path.name
+    before = small.hashes(folder)
+    written = iter(range(2))
+
+    def full(path, content):
+        if next(written, None) is None:
+            raise OSError(28, "No space left on device")
+        path.write_bytes(content)
+
+    monkeypatch.setattr(stage, "write_atomically", full)
+    with pytest.raises(OSError, match="No space left"):
+        export(results, record.digest, data(runtime))
+    assert small.hashes(folder) == before
+    assert [one.name for one in folder.parent.iterdir()] == [folder.name]
 
 
 def test_a_stage_is_found_by_digest_name_and_folder(results, record, monkeypatch):
