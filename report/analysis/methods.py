@@ -33,6 +33,8 @@ MEANS = [
     "teacher_top1",
     "packed_bytes",
     "bit_operations",
+    "at_bits",
+    "in_float",
 ]
 STUCK = {Status.FAILED.value, Status.BLOCKED.value, Status.UNREADABLE.value}
 
@@ -80,6 +82,8 @@ class MethodRow(NamedTuple):
     teacher_top1: float
     packed_bytes: float
     bit_operations: float
+    at_bits: float
+    in_float: float
     left_out_training: float
     left_out_test: float
     is_proven: bool

@@ -198,6 +198,11 @@ SIZES = (
     "weight times those of the input, a layer's own (the first layer's pixels 8), 32 x 32 in full "
     "precision."
 )
+SHARES = (
+    "MACs at these bits: the share of an image's multiply-accumulates, of attention and other "
+    "products too, in layers whose weights and inputs have the bits in the label; the first and "
+    "last layer have their own."
+)
 FRONT = (
     "Every method at every bit width, mean over seeds with its 95 % interval. Filled diamonds and "
     "the stepped line: the Pareto front, where no other is both as cheap and as accurate; it goes "
