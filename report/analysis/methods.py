@@ -36,6 +36,8 @@ MEANS = [
     "teacher_loss",
     "packed_bytes",
     "bit_operations",
+    "at_bits",
+    "in_float",
 ]
 STUCK = {
     Status.FAILED.value,
@@ -91,6 +93,8 @@ class MethodRow(NamedTuple):
     teacher_loss: float
     packed_bytes: float
     bit_operations: float
+    at_bits: float
+    in_float: float
     left_out_training: float
     left_out_test: float
     is_proven: bool

@@ -8,7 +8,7 @@ import pandas as pd
 from benchmarks.committed import place_in_words
 from benchmarks.matrix import Cell
 from benchmarks.plan import Plan, cost
-from qkd.records.schema import Accuracy, Environment, LeftOut, Result
+from qkd.records.schema import Accuracy, Cost, Environment, LeftOut, Result
 from qkd.spec.value import digest
 from report.frames.settings import setting_of, stands
 from report.frames.tidy import tidy
@@ -27,7 +27,9 @@ class CellRow(NamedTuple):
     Cells that are compared with each other have the same ``setting``; ``recipe`` is what the cell's
     grid has of its own there, ``place`` the number of the setting's first grid. ``teacher_top1`` is
     of the teacher in its last state, ``teacher_before`` in its first. ``macs`` are those of
-    training it alone; 0 where not known. ``seconds`` are of its whole path, the pre-training aside.
+    training it alone; 0 where not known. ``at_bits`` and ``in_float`` are shares of an evaluation's
+    in percent: of layers whose weights and inputs have the bits in the label, and of no quantized
+    layer. ``seconds`` are of its whole path, the pre-training aside.
     ``is_proven``: it needs no integer proof, or has one that holds. ``stage`` is its last stage's
     digest. ``arithmetic`` says whose roundings the numbers have. ``records`` holds all that was
     read.
@@ -67,6 +69,8 @@ class CellRow(NamedTuple):
     macs: float
     packed_bytes: float | None
     bit_operations: float | None
+    at_bits: float | None
+    in_float: float | None
     agreement: float | None
     is_proven: bool
     left_out_training: float | None
@@ -140,6 +144,8 @@ def _rows(readings: Readings) -> Iterator[CellRow]:
             macs=_macs(cell),
             packed_bytes=size.packed_bytes if size else None,
             bit_operations=size.bit_operations if size else None,
+            at_bits=_share(size, size.macs_at_bits) if size else None,
+            in_float=_share(size, size.macs_in_float) if size else None,
             agreement=proof.agreement if proof else None,
             is_proven=cell.bits is None or (proof is not None and proof.agreement >= PROVEN),
             left_out_training=without.training if without else None,
@@ -154,6 +160,11 @@ def _rows(readings: Readings) -> Iterator[CellRow]:
             stage=cell.history.digest,
             records=records,
         )
+
+
+def _share(size: Cost, part: int | None) -> float | None:
+    """A part of the multiply-accumulates in percent; None where it was not recorded."""
+    return None if part is None or not size.macs else 100 * part / size.macs
 
 
 def arithmetic(environment: Environment) -> str:

@@ -20,7 +20,7 @@ from report.frames.tidy import rows
 from report.page import words
 from report.page.commands import cell_command, varied
 from report.page.facts import hardware, local_changes
-from report.page.integers import in_a_word, in_full, in_short
+from report.page.integers import in_a_word, in_full, in_short, label
 from report.page.table import Cell, Column, Table, code, number, table
 from report.page.values import Difference, base_of, base_table, differences, flat
 from report.reading.records import Outcome, Status
@@ -114,7 +114,7 @@ def _varied(key: str) -> Column[Drawer]:
 
 
 RUN_COLUMNS: tuple[Column[Drawer], ...] = (
-    Column("bits", lambda one: one.row.bits),
+    Column("bits", lambda one: label(one.row)),
     number("seed", lambda one: str(one.row.seed)),
     Column("status", lambda one: Cell(one.row.status, kind="state", notes=_short(one.row))),
     number("test top-1, %", lambda one: Cell(fixed(one.row.top1), aside=_band(one.row))),

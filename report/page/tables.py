@@ -11,6 +11,7 @@ from report.analysis.methods import MethodRow
 from report.analysis.reference import ReferenceRow
 from report.analysis.verdicts import COMPARED_SCALE
 from report.page import words
+from report.page.integers import label
 from report.page.table import Cell, Column, Table, mean_cell, number, state, table
 from report.texts import NONE, bracket, fixed, kilobytes, millions, p_value, signed
 
@@ -109,6 +110,11 @@ def _is_reestimated(rows: Sequence[MethodRow]) -> bool:
     return not all(isnan(one.reestimated_top1) for one in rows)
 
 
+def has_shares(rows: Sequence[MethodRow]) -> bool:
+    """Whether it is recorded which share of the products has the bits in question."""
+    return not all(isnan(one.at_bits) for one in rows)
+
+
 def _has_claims(rows: Sequence[MethodRow]) -> bool:
     return rows[0].scale == COMPARED_SCALE
 
@@ -119,14 +125,15 @@ def _claimed(one: MethodRow) -> Cell:
 
 METHOD_COLUMNS: tuple[Column[MethodRow], ...] = (
     Column("method", _name),
-    Column("bits", lambda one: one.bits),
+    Column("bits", label),
     Column("phases, steps", lambda one: one.phases or NONE),
     number("student steps", lambda one: str(one.steps)),
     number("teacher steps", lambda one: str(one.teacher_steps)),
     number("cost", lambda one: fixed(one.cost)),
     number("packed, kB", lambda one: kilobytes(one.packed_bytes), shown=has_sizes),
     number("bit operations, million", lambda one: millions(one.bit_operations), shown=has_sizes),
-    number("test top-1, %", lambda one: mean_cell(one.mean, one.high, "strong")),
+    number("MACs at these bits, %", lambda one: fixed(one.at_bits, 1), shown=has_shares),
+    number("test top-1, %", _top1),
     number("test loss", lambda one: fixed(one.test_loss, 3)),
     number("n", lambda one: str(one.n)),
     number("best held-out", lambda one: fixed(one.best_top1)),
@@ -148,6 +155,7 @@ def method_table(methods: Sequence[MethodRow], name: str) -> Table:
         words.COST,
         words.SIZES if has_sizes(methods) else "",
         words.REESTIMATED if _is_reestimated(methods) else "",
+        words.SHARES if has_shares(methods) else "",
         words.VERDICTS if _has_claims(methods) else "",
     )
     return table(name, "Methods", METHOD_COLUMNS, methods, caption=" ".join(filter(None, texts)))

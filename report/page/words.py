@@ -237,6 +237,11 @@ REESTIMATED = (
     "Batch norms re-estimated: test top-1 once their statistics are measured again on the held-out "
     "training images, with the trained weights; a diagnostic, which no test and no verdict uses."
 )
+SHARES = (
+    "MACs at these bits: the share of an image's multiply-accumulates, of attention and other "
+    "products too, in layers whose weights and inputs have the bits in the label; the first and "
+    "last layer have their own."
+)
 FRONT = (
     "Every method at every bit width, mean over seeds with its 95 % interval. Filled diamonds and "
     "the stepped line: the Pareto front, where no other is both as cheap and as accurate; it goes "
