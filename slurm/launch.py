@@ -58,11 +58,12 @@ def export_stage(settings: Settings) -> int:
         raise SettingsError(
             "make export STAGE=...: a stage's digest, or its record's name or folder"
         )
-    from qkd.export.stage import export, tell  # torch, which other commands do not need
+    from qkd.export.table import tell  # torch, which other commands do not need
+    from qkd.export.writing import export
 
     if is_file(settings.matrix):
         load_file(Path(settings.matrix))
-    return tell(export(settings.results, settings.stage, settings.data))
+    return tell(*export(settings.results, settings.stage, settings.data))
 
 
 def cancel(_work: Work) -> int:
