@@ -10,8 +10,8 @@ from rich.text import Text
 from qkd.export.told import Told
 from qkd.records.files import printable
 
-COLUMNS = ("form", "consumer", "agrees, %", "images", "largest", "integer", "verdict", "to set")
 NUMBERS = ("agrees, %", "images", "largest", "integer")
+COLUMNS = ("form", "consumer", *NUMBERS, "verdict")
 
 
 def tell(told: Told, folder: Path) -> int:
@@ -20,16 +20,27 @@ def tell(told: Told, folder: Path) -> int:
     console = Console()
     for form in told.forms:
         line = f"{folder / form.file}: {form.bytes:,} bytes" if form.file else ""
-        console.print(Text(printable(line or f"no {form.name}: {form.refused}")), soft_wrap=True)
+        print(printable(line or f"no {form.name}: {form.refused}"))
     if told.trials:
         console.print(_table(told))
         print(f"on {told.images:,} test images the network itself has top-1 {told.top1:.2f} %")
+        for consumer, note in _notes(told).items():
+            print(printable(f"{consumer}: {note}"))
     for name in told.unverified:
         print(f"{name} is not verified: no consumer of it is installed (make consumers)")
     for failure in told.failures:
         print(printable(f"not written: {failure}"), file=sys.stderr)
     graphs = [form for form in told.forms if form.file.endswith(".onnx")]
     return 1 if told.failures or not graphs else 0
+
+
+def _notes(told: Told) -> dict[str, str]:
+    """What is to be set, or known, of each consumer, with its version."""
+    return {
+        f"{trial.consumer} {trial.version}".strip(): trial.note
+        for trial in told.trials
+        if trial.note and not trial.is_failure
+    }
 
 
 def _table(told: Told) -> Table:
@@ -39,13 +50,12 @@ def _table(told: Told) -> Table:
     for trial in told.trials:
         cells = (
             trial.form,
-            f"{trial.consumer} {trial.version}".strip(),
+            trial.consumer,
             "" if trial.agreement is None else f"{100 * trial.agreement:.2f}",
             f"{trial.images:,}" if trial.images else "",
             "" if trial.largest is None else f"{trial.largest:.1e}",
             f"{trial.integer_layers} of {trial.layers}" if trial.layers else "",
             trial.verdict,
-            trial.note,
         )
         table.add_row(*(Text(printable(cell)) for cell in cells))
     return table

@@ -15,6 +15,7 @@ from qkd.export.graph.levels import Constants, NotExportable
 from qkd.export.graph.tracing import INPUT, onnx_model
 from qkd.measures.cost import PIXEL_BITS
 from qkd.quantizers.codes import Codes
+from qkd.quantizers.quantize import quantized_layers
 
 DOMAIN = "qonnx.custom_op.general"
 
@@ -40,6 +41,8 @@ def model(network: nn.Module, shape: tuple[int, int, int]) -> Any:
 
     Raises NotExportable.
     """
+    if not any(quantized_layers(network)):
+        raise NotExportable("no quantized layer")
     found = onnx_model(network, shape, Quantizers(input=_Quant, weight=_QuantWeight))
     _one_image(found.graph)
     _say_that_pixels_have_8_bits(found.graph)

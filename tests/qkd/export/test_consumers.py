@@ -5,11 +5,15 @@ Each test says which behaviour of which version would have made the product wron
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from qkd.export.choice import graphs
 from qkd.export.consumers import onnxruntime_cpu, openvino_cpu, qonnx_executor, reference
+from qkd.export.consumers.session import Refused
 from qkd.export.forms import clipped
 from qkd.measures.cost import cost
+from qkd.quantizers.quantize import quantized_layers
 from tests.support.exported import (
     KINDS,
     SHAPE,
@@ -85,9 +89,6 @@ def test_four_bit_weights_give_the_same_bits_as_eight_bit_ones(exported):
 
 @pytest.mark.slow
 def test_a_linear_layer_on_tokens_is_right_and_keeps_its_bias(exported):
-    import torch
-    from torch import nn
-
     class Tokens(nn.Module):
         """Linear layers that see (batch, tokens, channels)."""
 
@@ -109,8 +110,6 @@ def test_a_linear_layer_on_tokens_is_right_and_keeps_its_bias(exported):
 @pytest.mark.slow
 def test_a_network_in_channels_last_is_exported_as_one_in_contiguous_format(exported):
     # litert-torch 0.10.0 gives layers each other's weights where it is handed channels_last.
-    import torch
-
     network, files = exported("resnet", 2)
     again = graphs(network_of("resnet", 2).to(memory_format=torch.channels_last), SHAPE).files
     assert again == files
@@ -154,22 +153,8 @@ def test_qonnx_executes_and_counts_what_we_do(exported, kind, bits):
     assert_the_same(qonnx_executor.opened(files["qonnx"]), network, kind)
     found, own = qonnx_executor.counted(files["qonnx"]), cost(network, SHAPE)
     assert (found.macs, found.bit_operations) == (own.macs, own.bit_operations)
-    edges = [layer for layer in (network.state_dict()[name] for name in _edges(network))]
-    inner = sum(weight.numel() for weight in _weights(network)) - sum(w.numel() for w in edges)
-    assert found.weight_bits == bits * inner + 8 * sum(weight.numel() for weight in edges)
-
-
-def _weights(network):
-    from qkd.quantizers.quantize import quantized_layers
-
-    return [layer.weight for _, layer in quantized_layers(network)]
-
-
-def _edges(network):
-    from qkd.quantizers.quantize import quantized_layers
-
-    names = [name for name, _ in quantized_layers(network)]
-    return [f"{names[0]}.weight", f"{names[-1]}.weight"]
+    first, *inner, last = (layer.weight.numel() for _, layer in quantized_layers(network))
+    assert found.weight_bits == bits * sum(inner) + 8 * (first + last)
 
 
 def test_what_is_no_model_is_refused_by_every_consumer():
@@ -180,8 +165,6 @@ def test_what_is_no_model_is_refused_by_every_consumer():
         (qonnx_executor, "qonnx"),
     ):
         pytest.importorskip(name, reason=WHY)
-        from qkd.export.consumers.session import Refused
-
         for consumer in modules.CONSUMERS[-1:]:
             with pytest.raises(Refused) as caught:
                 consumer.open(b"no model")

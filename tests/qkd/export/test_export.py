@@ -8,7 +8,6 @@ import sys
 
 import pytest
 import torch
-from msgspec.structs import replace
 from safetensors.torch import load_file
 
 from qkd.export import writing
@@ -17,7 +16,7 @@ from qkd.export.consumers import onnxruntime_cpu
 from qkd.export.stage import ExportError, find
 from qkd.export.stage import trained as networks_of
 from qkd.export.table import tell
-from qkd.export.told import Told
+from qkd.export.told import Told, Trial
 from qkd.export.writing import export
 from qkd.measures.cost import as_packed
 from qkd.quantizers.packed import read
@@ -135,32 +134,22 @@ def test_a_form_that_a_consumer_computes_wrongly_is_not_written(
     wrong = onnxruntime_cpu.CONSUMERS[0]._replace(open=turned, forms=("onnx-int4",))
     monkeypatch.setattr(writing, "CONSUMERS", (wrong, onnxruntime_cpu.CONSUMERS[4]))
     told, folder = export(results, record.digest, data(runtime))
-    assert [trial.verdict for trial in told.trials if trial.form == "onnx-int4"][0] == "wrong"
+    (trial,) = (trial for trial in told.trials if trial.form == "onnx-int4")
+    assert trial.verdict == "wrong"
     assert not (folder / "student.int4.onnx").exists()
     assert (folder / "student.onnx").exists()
     assert tell(told, folder) == 1
     assert "not written: onnx-int4" in capsys.readouterr().err
 
 
-def test_words_of_libraries_print_nothing_but_text(record, capsys, tmp_path):
-    told = Told(
-        stage="0" * 16,
-        record="x",
-        opset=21,
-        forms=(),
-        trials=(small_trial(consumer="a\x1b[31m [bold]b", note="[red]c\x07", verdict="refused"),),
-    )
+def test_words_of_libraries_print_nothing_but_text(capsys, tmp_path):
+    trial = Trial(form="onnx", consumer="a\x1b[31m [bold]b", verdict="refused", note="[red]c\x07")
+    told = Told(stage="0" * 16, record="x", opset=21, forms=(), trials=(trial,))
     assert tell(told, tmp_path) == 1
     found = "".join(capsys.readouterr())
     assert "\x1b" not in found
     assert "\x07" not in found
     assert "[bold]" in found
-
-
-def small_trial(**fields):
-    from qkd.export.told import Trial
-
-    return replace(Trial(form="onnx", consumer="a", verdict="agrees"), **fields)
 
 
 def test_a_stage_is_found_by_digest_name_and_folder(results, record, monkeypatch):
