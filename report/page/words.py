@@ -48,8 +48,8 @@ ELSEWHERE = (
     "program computes wrongly is not written, unless it is known to do so in that version."
 )
 LATENCY = (
-    "Below 1 is faster than float32. No program was seen to use kernels of fewer than 8 bits: 2 and "
-    "4 bits run as 8 do, or in float32. The last column says how many layers ran as integers."
+    "Below 1 is faster than float32. No program was seen to use kernels of fewer than 8 bits: 2 "
+    "and 4 bits run as 8 do, or in float32. The last column says how many layers ran as integers."
 )
 COMMITTED = "committed reference"
 LEGEND = (
