@@ -17,7 +17,7 @@ def export_cells(work: Work) -> int:
     """
     stages = list(dict.fromkeys(digest for _, digest in work.plan.cell_stages))
     records = [work.record(digest) for digest in stages]
-    done = [record for record in records if record.state == State.DONE]
+    done = [record for record in records if record.state() == State.DONE]
     code = 0
     for number, record in enumerate(done, 1):
         print(printable(f"[{number} of {len(done)}] {record.path.name}"), flush=True)

@@ -66,7 +66,8 @@ def _join_steps(graph: Any) -> None:
         before: Any = wires.maker.get(node.input[0]) if _is_step(node) else None
         if before is None or not _is_step(before):
             continue
-        if wires.only_reader(before.output[0]) is not node:
+        is_alone = wires.only_reader(before.output[0]) is node
+        if not is_alone:
             continue
         pairs = zip(attributes(before)["strides"], attributes(node)["strides"], strict=True)
         for attribute in node.attribute:
