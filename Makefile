@@ -18,7 +18,7 @@ LAUNCH := $(RUN) -m slurm.launch
 READY := .venv/ready
 
 .PHONY: help setup ablation rivals reproduce-cifar reproduce-imagenet run plan status retry cancel report export doctor \
-	picture speed repeatability peers test lint clean clean-checkpoints clean-environment clean-data clean-records
+	picture speed export-speed repeatability peers consumers test lint clean clean-checkpoints clean-environment clean-data clean-records
 .DEFAULT_GOAL := help
 
 help:
@@ -36,12 +36,15 @@ help:
 ## make retry              clear failures, so that the next run tries again
 ## make cancel             cancel the matrix's jobs on a cluster (CLUSTER=)
 ## make report             rebuild the report from the records
-## make export STAGE=...   a done stage's networks as ONNX, packed integers and safetensors, checked
+## make export STAGE=...   a done stage's networks in every form, each tried by the programs that run it;
+##                         MATRIX=... ONLY=... instead: those of all its done cells
 ## make doctor             says what is missing and what mends it
 ## make speed              how fast training is here, against float and other libraries (20 min)
+## make export-speed       how fast and how large exported students are, against float32 (10 min)
 ## make picture            the picture of the README, from the committed references (needs chromium)
 ## make repeatability      is another instruction set another seed? trains cells under each (half an hour)
 ## make peers              install the other libraries that make speed measures beside ours
+## make consumers          install the other programs that make export tries its files with
 ## make setup              install into .venv (every other target does it where needed)
 ## make test, make lint    pytest; ruff, mypy and import-linter
 ## make clean              caches; clean-checkpoints: weights and logits no stage needs any more;
@@ -102,12 +105,19 @@ picture: $(READY)
 speed: $(READY)
 	@$(RUN) -m benchmarks.speed
 
+export-speed: $(READY)
+	@$(RUN) -m benchmarks.elsewhere
+
 repeatability: $(READY)
 	@$(RUN) -m benchmarks.repeatability
 
 peers: $(READY)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 		-r requirements-peers.lock
+
+consumers: $(READY)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r requirements-consumers.lock
 
 test: $(READY)
 	@$(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.elsewhere.figures import Elsewhere
 from benchmarks.repeatability.figures import FOLDER as REPEATABILITY
 from benchmarks.repeatability.figures import Repeatability
 from benchmarks.speed.figures import FOLDER as SPEED
 from benchmarks.speed.figures import MachineSpeed
+from qkd.export.told import FOLDER as EXPORT
 from qkd.records.files import write_atomically
 from report.analysis.sections import Section, section
+from report.page.elsewhere import elsewhere_view
 from report.page.files import ARCHIVE, FRAMES_FILE, archive, cells_csv, frames, summary_csv
 from report.page.honesty import honesty
 from report.page.overview import overview
@@ -21,6 +24,7 @@ from report.page.render import Page, render
 from report.page.repeatability import repeatability_view
 from report.page.section import SectionView, section_view
 from report.page.speed import speed_view
+from report.reading.exports import exported
 from report.reading.machines import measured
 from report.reading.paper import About, ClaimedNumber, PaperError, paper_file, read_paper
 from report.reading.readings import Readings, read
@@ -51,6 +55,8 @@ def build(
     problems = list(report.problems)
     speeds = measured(MachineSpeed, SPEED, results, problems)
     repeated = measured(Repeatability, REPEATABILITY, results, problems)
+    exports = exported(results, problems)
+    latencies = measured(Elsewhere, EXPORT, results, problems)
     views, unusable = _views(report, output.parent.resolve())
     page = Page(
         overview=overview([view.section for view in views], report.paper),
@@ -59,6 +65,7 @@ def build(
         repeatability=[
             repeatability_view(one, f"repeatability-{n}") for n, one in enumerate(repeated)
         ],
+        elsewhere=elsewhere_view(exports, latencies),
         honesty=honesty(report.sections),
         problems=[*report.problems, *unusable, *problems[len(report.problems) :]],
     )

@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from qkd.export.stage import export, tell
+from qkd.export.table import tell
+from qkd.export.writing import export
 from qkd.imports import load_file
 from qkd.records.files import print_plainly_where_needed, printable
 
@@ -22,7 +23,7 @@ def main() -> int:
         if arguments.matrix_file is not None:
             load_file(arguments.matrix_file)
         return tell(
-            export(arguments.results, arguments.stage, arguments.data, arguments.matrix_file)
+            *export(arguments.results, arguments.stage, arguments.data, arguments.matrix_file)
         )
     except (OSError, ValueError) as error:
         print(printable(f"error: {error}"), file=sys.stderr)

@@ -133,7 +133,7 @@ METHOD_COLUMNS: tuple[Column[MethodRow], ...] = (
     number("packed, kB", lambda one: kilobytes(one.packed_bytes), shown=has_sizes),
     number("bit operations, million", lambda one: millions(one.bit_operations), shown=has_sizes),
     number("MACs at these bits, %", lambda one: fixed(one.at_bits, 1), shown=has_shares),
-    number("test top-1, %", _top1),
+    number("test top-1, %", lambda one: mean_cell(one.mean, one.high, "strong")),
     number("test loss", lambda one: fixed(one.test_loss, 3)),
     number("n", lambda one: str(one.n)),
     number("best held-out", lambda one: fixed(one.best_top1)),
