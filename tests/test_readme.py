@@ -1,4 +1,4 @@
-"""The READMEs: their numbers are those of the committed records, their commands and links work.
+"""The READMEs: their numbers are those of the committed records.
 
 Means, intervals and differences are computed from cells.csv by pandas and scipy.stats, without the
 report.
@@ -6,8 +6,6 @@ report.
 
 import json
 import re
-import shlex
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -24,11 +22,6 @@ README, RESULTS, SPEED, MATRICES = (
     (ROOT / folder / "README.md").read_text()
     for folder in ("", "results", "benchmarks/speed", "benchmarks")
 )
-EVERY = [
-    file
-    for file in sorted(ROOT.rglob("*.md"))
-    if not {".venv", ".cache"} & set(file.relative_to(ROOT).parts)
-]
 HEADLINE = ["qkd - kd", "qkd - qat", "qkd - qat-cost"]
 PHASES = ["qkd - ss+tu", "qkd - cs+tu", "qkd - ss+cs", "kd - qat"]
 FIXED = [*HEADLINE, *PHASES]
@@ -307,60 +300,6 @@ def test_the_example_of_a_matrix_of_ones_own_runs_as_it_stands(tmp_path):
         (method, seed, "done") for method in ("qkd", "halves") for seed in "01"
     ]
     assert all(float(row["top1"]) > 60 for row in rows)
-
-
-@pytest.mark.parametrize("file", EVERY, ids=lambda file: str(file.relative_to(ROOT)))
-def test_every_command_is_a_target_and_every_variable_is_known(file):
-    makefile = (ROOT / "Makefile").read_text()
-    lines = re.findall(r"^([a-z][a-z -]*):", makefile, re.MULTILINE)
-    targets = {word for line in lines for word in line.split()}
-    variables = set(re.search(r"^VARIABLES := (.*)$", makefile, re.MULTILINE)[1].split())
-    text = file.read_text()
-    blocks = re.findall(r"^make (.*?)(?:  +#.*)?$", text, re.MULTILINE)
-    for command in (*blocks, *re.findall(r"`make ([^`]*)`", _flat(text))):
-        words = shlex.split(command, comments=True)
-        given = {word.partition("=")[0] for word in words if "=" in word}
-        assert {word for word in words if "=" not in word} <= targets, command
-        assert given <= variables, command
-
-
-def test_the_readme_shows_the_commands_of_every_day():
-    commands = re.findall(r"^make ([a-z-]+)", README, re.MULTILINE)
-    assert {"ablation", "report", "plan", "run", "status", "test"} <= set(commands)
-
-
-@pytest.mark.parametrize("file", EVERY, ids=lambda file: str(file.relative_to(ROOT)))
-def test_links_lead_somewhere(file):
-    text = re.sub(r"```.*?```", "", file.read_text(), flags=re.DOTALL)
-    for link in re.findall(r"\]\((?!http)(.*?)\)", text):
-        path, _, heading = link.partition("#")
-        target = (file.parent / path).resolve() if path else file
-        assert target.exists(), link
-        if heading:
-            assert heading in _anchors(target.read_text()), link
-
-
-@pytest.mark.parametrize("file", EVERY, ids=lambda file: str(file.relative_to(ROOT)))
-def test_files_that_a_text_names_are_there(file):
-    """As seen from the text's own folder or from the root; a user's own files are not."""
-    text = re.sub(r"```.*?```", "", file.read_text(), flags=re.DOTALL)
-    for name in re.findall(r"`([\w./-]+\.(?:py|toml|md|lock|html|css|js))`", text):
-        if Path(name).stem not in (  # a user's, or what there shall not be
-            "NAME",
-            "FILE",
-            "mine",
-            "my_rival",
-            "cluster",
-            "index",
-            "utils",
-        ):
-            assert (file.parent / name).is_file() or (ROOT / name).is_file(), name
-
-
-def _anchors(text: str) -> set[str]:
-    """The headings as GitHub links them."""
-    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}
 
 
 def _range(values: list[float]) -> str:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from qkd.export.consumers import onnxruntime_cpu, openvino_cpu, qonnx_executor, reference
-from qkd.export.consumers.session import Consumer
+from qkd.export.consumers.session import Consumer, first_line
 from qkd.export.forms import clipped, folded, int4, quant
 from qkd.export.graph.levels import NotExportable
 
@@ -53,6 +53,9 @@ def _model(made: Graphs, name: str, build: Any) -> Any | None:
         model = build()
     except NotExportable as error:
         made.refused[name] = str(error)
+        return None
+    except Exception as error:  # onnx's own, of a graph that nobody foresaw: the others stay
+        made.refused[name] = f"{type(error).__name__}: {first_line(error)}"
         return None
     made.files[name] = bytes(model.SerializeToString())
     return model

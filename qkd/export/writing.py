@@ -32,7 +32,8 @@ from qkd.records.record import store_of
 from qkd.spec.value import encode, validated
 
 MOST_IMAGES = 10_000
-BATCH = 100  # every session keeps memory for one
+# Of a batch, at most 100 images of CIFAR's size: every session keeps memory for one.
+MOST_PIXELS = 100 * 3 * 32 * 32
 COST = "qonnx's cost analysis"
 
 
@@ -62,7 +63,8 @@ def export(
     made = graphs(subject.student, shape)
     compared = Compared(0, 0.0, 0.0, ())
     if made.files:
-        batches = evaluation_batches(test, subject.history.data, torch.device("cpu"), BATCH)
+        batch = min(100, max(1, MOST_PIXELS // (channels * height * width)))
+        batches = evaluation_batches(test, subject.history.data, torch.device("cpu"), batch)
         compared = compare(subject.student, made.files, CONSUMERS, batches)
     trials = compared.trials
     if "qonnx" in made.files:

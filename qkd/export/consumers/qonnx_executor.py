@@ -2,14 +2,10 @@
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from qkd.export.consumers.session import Consumer, Logits, Refused, Session, first_line
 from qkd.export.graph.tracing import INPUT, OUTPUT
 
 FORMS = ("qonnx",)
-# Every node is a session of onnxruntime of its own, made anew for each batch.
-BATCH = 100
 
 
 class QonnxCost(NamedTuple):
@@ -42,29 +38,33 @@ def _read(content: bytes) -> Any:
 
 
 def opened(content: bytes) -> Session:
-    """The model for batches of a fixed size, shapes inferred by qonnx itself. Raises Refused."""
+    """The model, made anew for each size of a batch that comes; qonnx infers its shapes itself.
+
+    Raises Refused.
+    """
     try:
         from qonnx.core.onnx_exec import execute_onnx
-        from qonnx.transformation.change_batchsize import ChangeBatchSize
-        from qonnx.transformation.infer_shapes import InferShapes
 
-        model = _read(content).transform(ChangeBatchSize(BATCH)).transform(InferShapes())
+        models = {1: _of_size(content, 1)}
     except Exception as error:  # its errors share no base but this
         raise Refused(first_line(error)) from error
 
     def run(images: Logits) -> Logits:
-        found = [execute_onnx(model, {INPUT: whole})[OUTPUT] for whole in _batches(images)]
-        return np.concatenate(found)[: len(images)]
+        size = len(images)
+        if size not in models:
+            models[size] = _of_size(content, size)
+        found: Logits = execute_onnx(models[size], {INPUT: images})[OUTPUT]
+        return found
 
-    layers = sum(node.op_type in ("Conv", "Gemm", "MatMul") for node in model.graph.node)
+    layers = sum(node.op_type in ("Conv", "Gemm", "MatMul") for node in models[1].graph.node)
     return Session(run, layers, 0)
 
 
-def _batches(images: Logits) -> list[Logits]:
-    """The images in batches of the fixed size, the last filled up with zeros."""
-    missing = -len(images) % BATCH
-    filled = np.concatenate([images, np.zeros((missing, *images.shape[1:]), images.dtype)])
-    return list(filled.reshape(-1, BATCH, *images.shape[1:]))
+def _of_size(content: bytes, size: int) -> Any:
+    from qonnx.transformation.change_batchsize import ChangeBatchSize
+    from qonnx.transformation.infer_shapes import InferShapes
+
+    return _read(content).transform(ChangeBatchSize(size)).transform(InferShapes())
 
 
 def counted(content: bytes) -> QonnxCost:

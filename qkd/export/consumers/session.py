@@ -41,7 +41,7 @@ class Consumer(NamedTuple):
     version: Callable[[], str]
     open: Callable[[bytes], Session]
     advice: str
-    most_seconds: float = 600.0
+    most_seconds: float = 120.0
 
 
 def first_line(error: Exception) -> str:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from qkd.export import compare as module
+from qkd.export import known
 from qkd.export.compare import compare
 from qkd.export.consumers.session import Consumer, Refused, Session
 from qkd.export.known import KNOWN_WRONG, known_wrong
@@ -90,6 +91,22 @@ def test_a_known_consumer_is_excused_in_its_own_version_only():
     assert verdict(turned, name=one.consumer, version=one.version).verdict == "known wrong"
     assert verdict(turned, name=one.consumer, version="0").verdict == "wrong"
     assert known_wrong(one.consumer, "0") == ""
+
+
+@pytest.mark.parametrize(
+    ("flags", "lacks"), [("fma avx2", True), ("avx2 avx_vnni", False), ("avx512_vnni", False)]
+)
+def test_overflowing_sums_are_excused_on_processors_without_vnni_only(
+    tmp_path, monkeypatch, flags, lacks
+):
+    # onnxruntime 1.32.0 sums 8-bit products in 16 bits there, unless session.x64quantprecision = 1.
+    (tmp_path / "cpuinfo").write_text(f"model name : x\nflags\t\t: fpu {flags}\n")
+    monkeypatch.setattr(known, "CPU_FLAGS", tmp_path / "cpuinfo")
+    assert bool(known_wrong("onnxruntime, ENABLE_ALL", "1.32.0")) is lacks
+    assert not known_wrong("onnxruntime, exact on every x86", "1.32.0")
+    assert not known_wrong("onnxruntime, DISABLE_ALL", "1.32.0")
+    monkeypatch.setattr(known, "CPU_FLAGS", tmp_path / "none")
+    assert not known_wrong("onnxruntime, ENABLE_ALL", "1.32.0")
 
 
 def test_a_consumer_that_is_not_there_or_refuses_the_file_is_said_to_be_so():

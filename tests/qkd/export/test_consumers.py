@@ -3,6 +3,9 @@
 Each test says which behaviour of which version would have made the product wrong.
 """
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +16,8 @@ from qkd.export.consumers import onnxruntime_cpu, openvino_cpu, qonnx_executor, 
 from qkd.export.consumers.session import Refused
 from qkd.export.forms import clipped
 from qkd.measures.cost import cost
-from qkd.quantizers.quantize import quantized_layers
+from qkd.quantizers.quantize import quantize, quantized_layers, set_intervals
+from qkd.spec import Bits, Quantization
 from tests.support.exported import (
     KINDS,
     SHAPE,
@@ -27,6 +31,7 @@ from tests.support.exported import (
 
 IMAGES = images_of(100, 7)
 ROUNDING = 1e-4
+CASES = Path(__file__).parents[4] / "shared" / "cases" / "networks.py"
 LSQ, TQT = "baselines.lsq:LSQ", "baselines.tqt:TQT"
 
 
@@ -73,6 +78,23 @@ def test_onnxruntime_keeps_the_biases_of_other_quantizers_too(exported, path):
     network, files = exported("plain", 2, path)
     session = open_as(onnxruntime_cpu.CONSUMERS, "onnxruntime, ENABLE_ALL", files["onnx"])
     assert_the_same(session, network, path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CASES.exists(), reason="the cases are not on this machine")
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_a_plain_stack_keeps_its_biases_on_every_image(exported, bits):
+    spec = importlib.util.spec_from_file_location("cases", CASES)
+    cases = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(cases)
+    torch.manual_seed(0)
+    shape, quantization = (3, 32, 32), Quantization(bits=Bits(weight=bits, activation=bits))
+    network = quantize(cases.PlainStack(), quantization)
+    set_intervals(network, images_of(64, shape=shape), quantization)
+    content = clipped.model(network.eval(), shape).SerializeToString()
+    for consumer in onnxruntime_cpu.CONSUMERS:
+        equal, _ = apart(consumer.open(content), network, images_of(1000, 5, shape))
+        assert equal.all(), consumer.name
 
 
 @pytest.mark.slow
