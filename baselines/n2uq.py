@@ -5,13 +5,13 @@ Quantization via Generalized Straight-Through Estimation, CVPR 2022, arXiv 2111.
 (learnable thresholds, generalized straight-through estimator, entropy preserving weights).
 
     activations: p(x) = i + (x - T_i) / a_i where T_i <= x < T_(i + 1),  T_(i + 1) = T_i + a_i
-                 x_q = s round(clip(p(x), 0, n)),  n = 2^bits - 1; the rounding's derivative is 1
+                 x_q = s / n round(clip(p(x), 0, n)),  n = 2^bits - 1; the rounding's slope is 1
     weights:     w_q = m (2 k / n - 1),  k = round(n (clip(w / m, -1, 1) + 1) / 2),
                  m = mean|w| (2^bits - 1) / 2^(bits - 1), of the present weights: no gradient
                  d w_q / d w = 1 where |w| < m, 0 elsewhere
 
 So the threshold between levels i and i + 1 is in the middle of a_i, and the gradient of x is there
-s / a_i. T_0, each a_i and s learn. Weights have 2^bits levels, none of them zero.
+s / (n a_i). T_0, each a_i and s learn. Weights have 2^bits levels, none of them zero.
 
 Marks: the paper was not at hand, section and equations are second-hand (the authors' code); a_i is
 at least 1e-3 of its initial value (theirs, whose unit is another). Here m is one for a layer, there
@@ -101,7 +101,7 @@ class N2UQ(SymmetricQuantizer):
     """N2UQ of activations.
 
     Attributes:
-        interval: s, the distance of two levels, a positive scalar parameter.
+        interval: s, the highest level, a positive scalar parameter in the tensor's own unit.
         start: T_0, a scalar parameter in units of ``unit``.
         widths: a, parameters (n), likewise.
         unit: what each a_i began at, a scalar in the tensor's own unit; it does not learn.
@@ -121,9 +121,9 @@ class N2UQ(SymmetricQuantizer):
     def initialise(self, tensor: Tensor, rule: str) -> None:
         """Even thresholds up to the rule's clipping value."""
         require_rule(rule)
-        value = clipping_value(self.bits, self.signed, widened(tensor), rule) / self.steps
+        value = clipping_value(self.bits, self.signed, widened(tensor), rule)
         self.interval.copy_(value)
-        self.unit.copy_(value)
+        self.unit.copy_(value / self.steps)
         self.start.zero_()
         self.widths.fill_(1.0)
 
@@ -134,11 +134,11 @@ class N2UQ(SymmetricQuantizer):
     def forward(self, x: Tensor) -> Tensor:
         """The quantized tensor, of x's shape, in float32 (float64 stays)."""
         codes: Tensor = _Places.apply(widened(x), *self._thresholds(), self.signed)
-        return codes * self.interval
+        return codes * (self.interval / self.steps)
 
     @torch.no_grad()
     def codes(self, x: Tensor) -> Codes:
         """What `forward` returns, as integers."""
         positions, _ = positions_of(widened(x), *self._thresholds(), self.signed)
         lowest = -self.steps if self.signed else 0
-        return Codes(positions, self.interval.detach(), None, lowest, self.steps)
+        return Codes(positions, self.interval / self.steps, None, lowest, self.steps)

@@ -99,18 +99,19 @@ def test_ewgs_begins_at_three_standard_deviations():
     assert activations(level).item() == pytest.approx(level.item())
 
 
-def n2uq_formula(start, widths, step, signed):
+def n2uq_formula(start, widths, highest, signed):
     edges = [start]
     for width in widths:
         edges.append(edges[-1] + width)
     n = len(widths)
+    step = highest / n
 
     def formula(x):
         size, sign = (abs(x), (x > 0) - (x < 0)) if signed else (x, 1)
         if size <= edges[0] or size >= edges[-1]:
             code = 0 if size <= edges[0] else n
             flat = {f"a{i}": 0.0 for i in range(n)}
-            return sign * step * code, 0.0, {"interval": sign * code, "start": 0.0, **flat}
+            return sign * step * code, 0.0, {"interval": sign * code / n, "start": 0.0, **flat}
         i = max(place for place in range(n) if edges[place] <= size)
         share = (size - edges[i]) / widths[i]
         code = round(i + share)
@@ -120,7 +121,7 @@ def n2uq_formula(start, widths, step, signed):
             f"a{j}": sign * (-slope if j < i else -slope * share if j == i else 0.0)
             for j in range(n)
         }
-        others = {"interval": sign * code, "start": -sign * slope, **by_width}
+        others = {"interval": sign * code / n, "start": -sign * slope, **by_width}
         return sign * step * code, slope, others
 
     return formula
@@ -153,7 +154,7 @@ def test_n2uq_is_its_equations(kind, seed, scale, start):
 def test_n2uqs_thresholds_lie_in_the_middle_of_what_learns_and_its_levels_are_even():
     quantizer = N2UQ(2, False).double()
     quantizer.widths.data.copy_(torch.tensor([1.0, 4.0, 2.0]))
-    quantizer.interval.data.fill_(10.0)
+    quantizer.interval.data.fill_(30.0)
     # Intervals 0 to 1, 1 to 5, 5 to 7: thresholds 0.5, 3 and 6.
     x = torch.tensor([0.4, 0.6, 2.9, 3.1, 5.9, 6.1, 50.0], dtype=torch.float64)
     assert quantizer(x).tolist() == [0, 10, 10, 20, 20, 30, 30]
@@ -162,7 +163,7 @@ def test_n2uqs_thresholds_lie_in_the_middle_of_what_learns_and_its_levels_are_ev
 def test_n2uq_begins_even_at_the_rules_clipping_value():
     quantizer = N2UQ(3, False).double()
     quantizer.initialise(torch.tensor([0.0, 1.0, 14.0], dtype=torch.float64), "minmax")
-    assert (quantizer.interval.item(), quantizer.unit.item()) == (2.0, 2.0)
+    assert (quantizer.interval.item(), quantizer.unit.item()) == (14.0, 2.0)
     assert quantizer(torch.tensor([0.9, 1.1, 2.9, 3.1], dtype=torch.float64)).tolist() == [
         0,
         2,
