@@ -9,7 +9,7 @@ import msgspec
 from benchmarks.contrasts import PHASES, Contrast
 from qkd.phases import RUN_EPOCHS, qkd
 from qkd.spec import Bits, Data, History, Learner, Method, Network, Quantization, Recipe
-from qkd.spec.history import grown, prefix, seeded
+from qkd.spec.history import grown, prefix, seeded, teacher_trained_until
 from qkd.spec.value import Count, Name, Value
 
 ScaleName = Literal["smoke", "laptop", "headline", "paper"]
@@ -245,20 +245,12 @@ def history_of(
         source = msgspec.structs.replace(
             qkd(), quantizer=method.quantizer, initial_interval=method.initial_interval
         )
-        studied = _co_studied(history_of(grid, bits, source, seed, numerics))
+        whole = history_of(grid, bits, source, seed, numerics)
+        studied = prefix(whole, teacher_trained_until(whole))
         teacher = Learner(network=pair.teacher, start=studied, side="teacher")
     for share, length in zip(method.shares, lengths, strict=True):
         history = grown(history, share.phase, length, teacher)
     return history
-
-
-def _co_studied(history: History) -> History:
-    """The history up to the end of the last phase that trains its teacher."""
-    ends = accumulate(part.steps for part in history.parts)
-    trained = (
-        end for part, end in zip(history.parts, ends, strict=True) if part.phase.trains_teacher
-    )
-    return prefix(history, max(trained))
 
 
 def steps_of(epochs: int, recipe: Recipe) -> int:

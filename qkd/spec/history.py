@@ -250,6 +250,15 @@ def teacher_before(stage: Stage, prefix_of: Prefix = prefix) -> History | None:
     return prefix_of(history, trained) if trained else history.teacher.start
 
 
+def teacher_trained_until(history: History) -> int:
+    """The student's steps at the end of the last phase that trained the teacher; 0: none did."""
+    trained = position = 0
+    for part in history.parts:
+        position += part.steps
+        trained = position if part.phase.trains_teacher else trained
+    return trained
+
+
 def parents(stage: Stage, prefix_of: Prefix = prefix) -> tuple[History, ...]:
     """The histories whose records a stage reads: the student's first."""
     both = before(stage, prefix_of), teacher_before(stage, prefix_of)
