@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from benchmarks.matrix import Cell
 from benchmarks.plan import Plan, plan
-from qkd.spec import History
 from qkd.spec.history import prefix, teacher_trained_until
 from report.reading.histograms import Histograms, histograms
 from report.reading.records import BAD_FILE, Outcome, Records, Status, log_tail, reason
