@@ -19,7 +19,7 @@ from qkd.training import checkpoint, distributed, environment, portable
 from qkd.training.runtime import Runtime
 from qkd.training.step import Side
 
-WAIT_SECONDS = 60.0  # for another process' rows; then they are computed here too
+WAIT_SECONDS = 20.0  # for another process' rows; then they are computed here too
 POLL_SECONDS = 0.05
 AHEAD = 16  # chunks in which a process that would wait looks for work
 CHUNK_SECONDS = 5.0  # after which a chunk is left as it is: a stage must be able to stop
