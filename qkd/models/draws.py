@@ -15,14 +15,15 @@ def python_and_numpy(seed: int, stream: str, index: int) -> Iterator[None]:
     """Within it both draw from streams of their own; afterwards they go on as if nothing had been
     drawn. ``seed``, ``stream`` and ``index`` are those of `qkd.spec.history.seed_of`.
     """
-    before = random.getstate(), np.random.get_state()
+    before, generator = random.getstate(), np.random.get_bit_generator()  # type: ignore[attr-defined]
     random.seed(seed_of(seed, f"{stream}-python", index))
-    np.random.seed(seed_of(seed, f"{stream}-numpy", index) % 2**32)
+    own = np.random.MT19937(seed_of(seed, f"{stream}-numpy", index))
+    np.random.set_bit_generator(own)  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        random.setstate(before[0])
-        np.random.set_state(before[1])
+        random.setstate(before)
+        np.random.set_bit_generator(generator)  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def floats(graph: fx.GraphModule, network: nn.Module, kinds: tuple[type, ...]) -
             value = attribute(graph, name)
             if isinstance(value, nn.Parameter) and value.ndim >= 2 and not _is_norms(network, name):
                 shape = " x ".join(map(str, value.shape))
-                yield Float(name, f"a parameter of {shape} that is no layer's", node)
+                yield Float(name, f"a parameter of {shape} read by itself", node)
         elif kind_of(node, graph) in _PRODUCTS:
             weight = _weight_read(node)
             if not isinstance(weight and attribute(graph, weight), nn.Parameter):

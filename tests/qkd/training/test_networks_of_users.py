@@ -20,7 +20,7 @@ EXACT = None  # the image
 SHARED = {
     "EncoderLayer": r"EncoderLayer: encoder \(a TransformerEncoderLayer\) would stay in float",
     "WrappedFeatures": r"WrappedFeatures: features \(a DataParallel\) would stay in float",
-    "MatrixHead": r"MatrixHead: weight \(a parameter of 10 x 8 that is no layer's\) would stay",
+    "MatrixHead": r"MatrixHead: weight \(a parameter of 10 x 8 read by itself\) would stay",
     "TupleInTraining": "in training it gives a tuple, where one tensor of logits",
     "StemTwice": {"stem": (8, (8, True)), "second": (2, (2, False)), "head": (8, (8, False))},
     "StochasticDepth": {
@@ -176,7 +176,7 @@ OWN = {
     "clamp": (lambda: Small(clamped), BITS),
     "parameter": (
         lambda: Small(product, weight=nn.Parameter(torch.ones(4, 10))),
-        r"Small: weight \(a parameter of 4 x 10 that is no layer's\) would stay in float",
+        r"Small: weight \(a parameter of 4 x 10 read by itself\) would stay in float",
     ),
     "cell": (lambda: Small(cell, inner=nn.GRUCell(4, 4)), r"inner \(a GRUCell\) would stay"),
 }
