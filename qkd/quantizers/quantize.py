@@ -14,6 +14,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from qkd.imports import QUANTIZERS, resolve
+from qkd.quantizers.gradients import say_what_learns_not
 from qkd.quantizers.layers import QuantizedConv2d, QuantizedLinear
 from qkd.quantizers.quantizer import Quantizer
 from qkd.quantizers.signs import layers_in_order, non_negative_nodes, trace
@@ -128,6 +129,7 @@ def _built(factory: QuantizerFactory, bits: int, signed: bool) -> nn.Module:
             f"the quantizer {kind.__name__} has no method codes(x), which gives its output as "
             "integers: inherit one, or write it as baselines/README.md says"
         )
+    say_what_learns_not(factory, bits, signed)
     return quantizer
 
 
