@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from qkd.imports import QUANTIZERS, resolve
 from qkd.quantizers.calls import Calls, layers_of
+from qkd.quantizers.gradients import say_what_learns_not
 from qkd.quantizers.in_float import LISTED
 from qkd.quantizers.inputs import layer_inputs
 from qkd.quantizers.layers import QuantizedConv2d, QuantizedLinear
@@ -101,6 +102,7 @@ def _built(factory: QuantizerFactory, bits: int, signed: bool) -> nn.Module:
             f"the quantizer {kind.__name__} has no method codes(x), which gives its output as "
             "integers: inherit one, or write it as baselines/README.md says"
         )
+    say_what_learns_not(factory, bits, signed)
     return quantizer
 
 

@@ -35,9 +35,10 @@ class CodeFile(Content, kw_only=True):
 
 
 class Code(Content, kw_only=True):
-    """code.json: the files of the user's that a stage used, and where their matrix file lay."""
+    """code.json: the files of the user's that a stage used, and where their matrix file lay (empty
+    in what was published)."""
 
-    folder: str
+    folder: str = ""
     files: tuple[CodeFile, ...]
 
 
@@ -141,16 +142,18 @@ def changes(records: Iterable[Record], matrix_file: Path | None = None) -> list[
         if code is None or not (record.result_file.exists() or record.checkpoint_file.exists()):
             continue
         folder = _place(code, matrix_file)
+        if folder is None:
+            continue
         now = {file.name: code_digest(folder / file.name, file.is_matrix) for file in code.files}
         found += _changes(record, code, now)
     return found
 
 
-def _place(code: Code, matrix_file: Path | None) -> Path:
+def _place(code: Code, matrix_file: Path | None) -> Path | None:
     names = [file.name for file in code.files if file.is_matrix]
     if matrix_file is not None and matrix_file.name in names:
         return matrix_file.resolve().parent
-    return Path(code.folder)
+    return Path(code.folder) if code.folder else None
 
 
 def _changes(record: Record, code: Code | None, now: Mapping[str, str | None]) -> list[Change]:
