@@ -139,8 +139,8 @@ def test_a_form_that_a_consumer_computes_wrongly_is_not_written(
     wrong = onnxruntime_cpu.CONSUMERS[0]._replace(open=turned, forms=("onnx-int4",))
     monkeypatch.setattr(writing, "CONSUMERS", (wrong, onnxruntime_cpu.CONSUMERS[4]))
     told, folder = export(results, record.digest, data(runtime))
-    (trial,) = (trial for trial in told.trials if trial.form == "onnx-int4")
-    assert trial.verdict == "wrong"
+    narrow = [trial.verdict for trial in told.trials if trial.form == "onnx-int4"]
+    assert narrow == ["wrong", "agrees"]
     assert not (folder / "student.int4.onnx").exists()
     assert (folder / "student.onnx").exists()
     assert tell(told, folder) == 1

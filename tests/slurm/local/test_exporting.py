@@ -1,11 +1,24 @@
 """The done cells of a matrix are exported one after the other."""
 
-import json
 import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from qkd.export import writing
+from qkd.export.consumers import onnxruntime_cpu
+from qkd.export.told import Told
+from qkd.records.record import store_of
+from qkd.spec.value import decode
+from slurm.local.exporting import export_cells
+from tests.support import small
+from tests.support.exported import WHY
 from tests.support.launching import launch
+
+DONE, DAMAGED, MISSING = (
+    small.stage(*parts).history for parts in (small.CO_STUDIED, small.SELF_STUDIED, small.TUTORED)
+)
 
 
 def test_without_a_stage_a_matrix_or_a_choice_nothing_is_exported(tmp_path):
@@ -16,19 +29,31 @@ def test_without_a_stage_a_matrix_or_a_choice_nothing_is_exported(tmp_path):
 
 
 @pytest.mark.slow
-def test_each_done_cell_of_a_choice_is_exported_and_a_damaged_one_is_told(ablation, data, tmp_path):
+def test_done_cells_are_exported_and_others_told_in_a_line(
+    tmp_path, trained, runtime, monkeypatch, capsys
+):
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(name, reason=WHY)
     results = tmp_path / "results"
-    shutil.copytree(ablation, results)
-    for name in ("onnxruntime", "onnxscript"):
-        pytest.importorskip(name, reason="make export needs the project's extra 'export'")
-    code, output = launch("export", results, data, ONLY="method=qat bits=w2a2", SEEDS="0")
-    assert code == 0, output
-    assert "[1 of 1]" in output
-    (folder,) = (results / "export").iterdir()
-    assert json.loads((folder / "export.json").read_text())["record"] == folder.name
-    checkpoint = results / "stages" / folder.name / "checkpoint.pt"
+    for history in (DONE, DAMAGED):
+        source = trained.record(history).path
+        shutil.copytree(source, results / "stages" / source.name)
+    store = store_of(results)
+    histories = {history.digest: history for history in (DAMAGED, DONE, MISSING)}
+    work = SimpleNamespace(
+        plan=SimpleNamespace(cell_stages=[(None, digest) for digest in (*histories, DONE.digest)]),
+        record=lambda digest: store.record(histories[digest]),
+        settings=SimpleNamespace(results=results, data=Path(runtime.data)),
+    )
+    checkpoint = store.record(DAMAGED).checkpoint_file
     checkpoint.write_bytes(checkpoint.read_bytes()[:-1])
-    code, output = launch("export", results, data, ONLY="method=qat bits=w2a2", SEEDS="0")
-    assert code == 1
-    assert "error: " in output
-    assert "Traceback" not in output
+    monkeypatch.setattr(writing, "CONSUMERS", onnxruntime_cpu.CONSUMERS[4:5])
+    assert export_cells(work) == 1
+    shown = capsys.readouterr()
+    assert "[1 of 2]" in shown.out
+    assert "[2 of 2]" in shown.out
+    assert "1 of 3 stages are not done" in shown.out
+    assert shown.err.count("error: ") == 1
+    (folder,) = (results / "export").iterdir()
+    assert folder.name == store.record(DONE).path.name
+    assert not decode((folder / "export.json").read_bytes(), Told).failures
