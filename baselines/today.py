@@ -72,6 +72,20 @@ _DKD: dict[str, bool | int | float | str] = {"alpha": 1.0, "beta": 8.0, "tempera
 _DIST: dict[str, bool | int | float | str] = {"beta": 2.0, "gamma": 2.0, "temperature": 4.0}
 
 
+def dampened(weight: float = 0.01) -> Method:
+    """Plain QAT with oscillation dampening (Nagel et al. 2022), by our quantizer.
+
+    ``weight`` is lambda, constant (assumed: the paper lets it grow, and tunes it for each network).
+    """
+    term = Term(loss="baselines.dampening:dampening", target="weights", weight=weight)
+    phase = Phase(name="dampened-study", student=(CROSS_ENTROPY, term))
+    return Method(
+        name="qat-dampened",
+        shares=(Share(phase=phase, epochs=RUN_EPOCHS),),
+        note=f"plain QAT, oscillations dampened by {weight:g}",
+    )
+
+
 def _by(name: str, term: Term, title: str) -> Method:
     phase = Phase(name=f"tutoring-{name}", student=(CROSS_ENTROPY, term))
     return Method(
@@ -87,4 +101,4 @@ def _named(name: str) -> Method:
 
 def rivals_of_today() -> tuple[Method, ...]:
     """All of them."""
-    return (*quantized(), apprentice(), *self_taught(), *distilled())
+    return (*quantized(), apprentice(), *self_taught(), *distilled(), dampened())

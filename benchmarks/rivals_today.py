@@ -56,6 +56,7 @@ def contrasts() -> tuple[Contrast, ...]:
         *helps,
         *beats,
         explored("qkd", "qat", "does QKD help our quantizer? (fixed in the ablation)"),
+        explored("qat-dampened", "qat", "what dampening oscillations adds to plain QAT"),
         explored("dkd", "apprentice", "what DKD adds to plain KD"),
         explored("dist", "apprentice", "what DIST adds to plain KD"),
         explored("apprentice", "kd-self", "what a larger teacher adds to plain KD"),
@@ -80,7 +81,7 @@ _DEVIATIONS = (
     "the rivals train by this project's recipe (SGD, lengths, initial networks, 8-bit edges), not "
     "by their papers'; their own parameters at its rates (assumed)",
     "EWGS with a fixed factor, its output's scale on the weights; N2UQ's weights with one scale a "
-    "layer; DKD without its warm-up",
+    "layer; DKD without its warm-up; dampening at a constant weight of 0.01 (assumed), not tuned",
     "Apprentice is our plain KD: the losses' weights are this project's, not its paper's",
 )
 

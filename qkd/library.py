@@ -140,10 +140,13 @@ def loss(
         labels: (batch), class indices in int64.
         peer: (batch, classes), the other network's; no gradient flows into them.
 
-    Raises ValueError where a term needs the other network's logits and there are none.
+    Raises ValueError where a term needs the other network's logits and there are none, and for a
+    term of the weights, which is a function of the network alone.
     """
     total = logits.new_zeros(())
     for term in of.student if isinstance(of, Phase) else of:
+        if term.target == "weights":
+            raise ValueError(f"{term.loss} is of the weights: call it with the network, and add it")
         given = targets(term, labels, None if peer is None else peer.detach())
         if given is None:
             raise ValueError(f"{term.loss} needs the other network's logits: give peer=")

@@ -14,14 +14,15 @@ class Term(Value, kw_only=True):
 
     ``target`` is what the logits are held against: the labels, or the other network's detached
     logits (the teacher's for the student's terms, the student's for the teacher's), or both, the
-    other's logits first: ``loss(logits, peer, labels, **options)``. The loss must
+    other's logits first: ``loss(logits, peer, labels, **options)``. A term of the ``weights`` looks
+    at no image: it is ``loss(network, **options)``, of the network that learns. The loss must
     be a mean over images, or it changes with the parts in which a batch is computed (micro-batches,
     ranks): a sum would shrink by their number, and what compares images sees those of a part only.
     Over the first ``ramp`` steps of its phase the weight grows linearly to its height.
     """
 
     loss: ImportPath
-    target: Literal["labels", "peer", "both"] = "labels"
+    target: Literal["labels", "peer", "both", "weights"] = "labels"
     weight: NotNegative = 1.0
     options: dict[str, Scalar] = {}  # noqa: RUF012 (likewise)
     ramp: Annotated[int, msgspec.Meta(ge=0)] = 0
@@ -57,7 +58,7 @@ class Phase(Value, kw_only=True):
     @cached_property
     def needs_teacher(self) -> bool:
         """Whether the phase cannot run without a teacher."""
-        return self.trains_teacher or any(term.target != "labels" for term in self.student)
+        return self.trains_teacher or any(term.target in ("peer", "both") for term in self.student)
 
 
 class Share(Value, kw_only=True):

@@ -93,7 +93,8 @@ class Side:
             given = targets(term, labels, peer)
             if given is None:
                 raise ValueError(f"a loss term of the {self.name} needs the other network")
-            value = resolve(term.loss, LOSSES)(logits, *given, **term.options)
+            learning = self.network if term.target == "weights" else logits
+            value = resolve(term.loss, LOSSES)(learning, *given, **term.options)
             name = f"{self.name}_{term.loss.partition(':')[2]}"
             values[f"{name}_{len(values)}" if name in values else name] = value.detach()
             total = total + term.weight_at(step - self.phase_begin) * value
@@ -126,9 +127,11 @@ class Side:
 
 
 def targets(term: Term, labels: Tensor, peer: Tensor | None) -> tuple[Tensor, ...] | None:
-    """What the term's loss gets beside the logits; None where that needs the other network, of
-    which there is none.
+    """What the term's loss gets beside the logits, or the network; None where that needs the other
+    network, of which there is none.
     """
+    if term.target == "weights":
+        return ()
     if term.target == "labels":
         return (labels,)
     if peer is None:
