@@ -1,13 +1,17 @@
 """Exported students are timed against float32 on the programs that run them."""
 
+from functools import partial
+
 import pytest
 
+import benchmarks.elsewhere.__main__ as command
 from benchmarks.elsewhere import measures
 from benchmarks.elsewhere.figures import Elsewhere
 from benchmarks.elsewhere.measures import latencies
 from benchmarks.speed.steps import Case
 from qkd.models.resnet_cifar import resnet
 from qkd.spec.value import decode, encode, validated
+from report.reading.machines import measured
 from tests.report.test_speed import MACHINE
 from tests.support.exported import WHY
 
@@ -48,3 +52,20 @@ def test_a_program_that_is_not_there_is_said_to_be_skipped(monkeypatch):
     skipped = {}
     assert list(latencies(skipped, ())) == []
     assert "make consumers" in skipped["a"]
+
+
+@pytest.mark.slow
+def test_the_command_writes_a_file_that_the_report_reads(tmp_path, monkeypatch, capsys):
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(name, reason=WHY)
+    monkeypatch.setattr(measures, "BITS", (8,))
+    monkeypatch.setattr(measures, "MEASURED", ("onnxruntime, ENABLE_ALL",))
+    monkeypatch.setattr(measures, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(command, "latencies", partial(latencies, cases=(TINY,)))
+    monkeypatch.setenv("QKD_RESULTS", str(tmp_path))
+    assert command.main() == 0
+    problems = []
+    (found,) = measured(Elsewhere, "export", tmp_path, problems, tmp_path / "none")
+    assert problems == []
+    assert len(found.latencies) == 2
+    assert "make report shows it" in capsys.readouterr().out
