@@ -25,7 +25,7 @@ MATRICES = [
 
 
 def built(name: str, scale: ScaleName) -> Matrix:
-    module = import_module(f"benchmarks.{name}")
+    module = import_module(f"benchmarks.{name.replace('-', '_')}")
     seeds = getattr(module, "DEFAULT_SEEDS", DEFAULT_SEEDS)[scale]
     matrix: Matrix = module.matrix(scale, seeds)
     return replace(matrix, numerics=NUMERICS)
