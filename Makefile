@@ -18,7 +18,7 @@ LAUNCH := $(RUN) -m slurm.launch
 READY := .venv/ready
 
 .PHONY: help setup ablation rivals reproduce-cifar reproduce-imagenet run plan status retry cancel report export doctor \
-	picture speed export-speed repeatability peers consumers test lint clean clean-checkpoints clean-environment clean-data clean-records
+	picture speed export-speed repeatability torture peers consumers test lint clean clean-checkpoints clean-environment clean-data clean-records
 .DEFAULT_GOAL := help
 
 help:
@@ -43,6 +43,7 @@ help:
 ## make export-speed       how fast and how large exported students are, against float32 (10 min)
 ## make picture            the picture of the README, from the committed references (needs chromium)
 ## make repeatability      is another instruction set another seed? trains cells under each (half an hour)
+## make torture            kills, hostile input, two launches at once, a full disk: what holds (12 min)
 ## make peers              install the other libraries that make speed measures beside ours
 ## make consumers          install the other programs that make export tries its files with
 ## make setup              install into .venv (every other target does it where needed)
@@ -110,6 +111,9 @@ export-speed: $(READY)
 
 repeatability: $(READY)
 	@$(RUN) -m benchmarks.repeatability
+
+torture: $(READY)
+	@$(RUN) -m benchmarks.torture
 
 peers: $(READY)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \

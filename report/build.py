@@ -13,6 +13,8 @@ from benchmarks.repeatability.figures import FOLDER as REPEATABILITY
 from benchmarks.repeatability.figures import Repeatability
 from benchmarks.speed.figures import FOLDER as SPEED
 from benchmarks.speed.figures import MachineSpeed
+from benchmarks.torture.figures import FOLDER as TORTURE
+from benchmarks.torture.figures import Torture
 from qkd.export.told import FOLDER as EXPORT
 from qkd.records.files import write_atomically
 from report.analysis.sections import Section, section
@@ -56,6 +58,7 @@ def build(
     speeds = measured(MachineSpeed, SPEED, results, problems)
     repeated = measured(Repeatability, REPEATABILITY, results, problems)
     exports = exported(results, problems)
+    tortured = measured(Torture, TORTURE, results, problems)
     latencies = measured(Elsewhere, EXPORT, results, problems)
     views, unusable = _views(report, output.parent.resolve())
     page = Page(
@@ -66,7 +69,7 @@ def build(
             repeatability_view(one, f"repeatability-{n}") for n, one in enumerate(repeated)
         ],
         elsewhere=elsewhere_view(exports, latencies),
-        honesty=honesty(report.sections),
+        honesty=honesty(report.sections, tortured),
         problems=[*report.problems, *unusable, *problems[len(report.problems) :]],
     )
     shown = render(page)

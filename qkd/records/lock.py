@@ -126,8 +126,8 @@ class Lock(Hold):
     def _place(self, path: Path) -> bool:
         """Our name appears at ``path`` whole or not at all: written beside, then linked."""
         beside = path.with_name(f".lock.{self.token}.part")
-        beside.write_text(json.dumps(self._owner))
         try:
+            beside.write_text(json.dumps(self._owner))
             os.link(beside, path)
         except FileExistsError:
             return False

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,8 @@ def load(path: Path, digest: str, sha256: str | None = None) -> dict[str, Any]:
             raise ValueError(f"it is not a checkpoint of version {VERSION}")
         if content.get("digest") != digest:
             raise ValueError(f"it belongs to {content.get('digest')!r}, not {digest!r}")
+        if sha256 is None:
+            _require_whole(data)
     except FileNotFoundError:
         raise
     except Exception as error:  # torch.load raises what the file makes it raise
@@ -55,6 +58,15 @@ def load(path: Path, digest: str, sha256: str | None = None) -> dict[str, Any]:
             f"{path} cannot be used: {reason}. Remove the folder {path.parent} to train it again"
         ) from error
     return content
+
+
+def _require_whole(data: bytes) -> None:
+    """Raises ValueError where a part of the archive is not what its CRC-32 says: torch passes over
+    those, and would go on from changed weights."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"{damaged} in it is damaged")
 
 
 def side_state(side: Side) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from benchmarks.torture.figures import Torture
 from qkd.marks import Marked, marks
 from report.analysis.sections import Section
 from report.frames.cells import CellRow
@@ -14,6 +15,7 @@ from report.frames.tidy import rows
 from report.page import words
 from report.page.facts import software
 from report.page.table import Column, Table, code, mark, state, table
+from report.page.torture import TortureView, torture_view
 from report.reading.records import Outcome, Status
 from report.texts import NONE, duration, listed
 
@@ -30,10 +32,11 @@ class Honesty(NamedTuple):
     not_done: Table | None
     failures: Table | None
     checklist: tuple[tuple[str, tuple[str, ...]], ...]
+    torture: tuple[TortureView, ...]
 
 
-def honesty(sections: Sequence[Section]) -> Honesty:
-    """Of every matrix on the page."""
+def honesty(sections: Sequence[Section], tortured: Sequence[Torture] = ()) -> Honesty:
+    """Of every matrix on the page; ``tortured`` is what make torture found, of each machine."""
     known = marks()
     counts = Counter(one.mark for one in known)
     said = ", ".join(f"{count} {name}" for name, count in counts.most_common())
@@ -45,6 +48,7 @@ def honesty(sections: Sequence[Section]) -> Honesty:
         not_done=_not_done(sections),
         failures=_failures(sections),
         checklist=tuple(_checklist(sections)),
+        torture=tuple(torture_view(one, f"torture-{n}") for n, one in enumerate(tortured)),
     )
 
 

@@ -53,6 +53,13 @@ REPEATABILITY = (
     "draw: a paper that reports one run has reported a draw, and so has one that pairs methods by "
     "their seed on processors of different kinds. PORTABLE=1 takes the first away."
 )
+TORTURE = (
+    "make torture kills stages at random moments of every phase, and compares their ends, bit for "
+    "bit, with those of stages that nothing disturbed. It feeds the commands hostile records, "
+    "checkpoints, images, names and flags; starts two launches at once on one results folder; and "
+    "fills the disk at each write of a stage. A fault is an end that differs, an input that was "
+    "executed, averaged in silence or cost a record, a stage trained twice, a file half-written."
+)
 ARITHMETIC = (
     "Cells of this setting were rounded differently: {}. At few bits that moves a number as much "
     "as another seed does, and what was rounded differently is never pooled: contrasts are of the "

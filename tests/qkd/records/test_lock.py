@@ -69,6 +69,19 @@ def test_a_lock_is_dropped_when_the_work_fails(path):
     assert not path.exists()
 
 
+def test_a_lock_that_finds_the_disk_full_leaves_nothing(path, monkeypatch):
+    write = Path.write_text
+
+    def full(beside, text):
+        write(beside, text[:3])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        Lock(path).__enter__()
+    assert list(path.parent.iterdir()) == []
+
+
 def test_a_dead_process_lock_is_taken_over(path):
     written(path, pid=dead_pid())
     assert is_stale(path)

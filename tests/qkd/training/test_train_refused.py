@@ -107,6 +107,14 @@ def foreign(path):
     torch.save({**content, "digest": "0" * 16}, path)
 
 
+def a_bit_flipped(path):
+    """In a weight: the archive stays in order, and torch reads it without a word."""
+    weight = torch.load(path, weights_only=True)["student"]["network"]["conv1.weight"]
+    data = bytearray(path.read_bytes())
+    data[bytes(data).index(weight.numpy().tobytes())] ^= 1
+    path.write_bytes(data)
+
+
 @pytest.mark.parametrize("damage", [damaged, truncated, foreign])
 @pytest.mark.parametrize("whose", ["student", "teacher"])
 def test_a_parents_checkpoint_that_was_changed_is_refused(
@@ -127,7 +135,12 @@ def stopped_after(steps):
 
 
 @pytest.mark.parametrize(
-    ("damage", "message"), [(truncated, "cannot be used"), (foreign, "it belongs to '0000")]
+    ("damage", "message"),
+    [
+        (truncated, "cannot be used"),
+        (foreign, "it belongs to '0000"),
+        (a_bit_flipped, "in it is damaged"),
+    ],
 )
 def test_an_own_checkpoint_that_cannot_be_read_is_refused(
     damage, message, trained, runtime, tmp_path
