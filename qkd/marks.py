@@ -107,6 +107,8 @@ def marks() -> tuple[Marked, ...]:
         _field(Phase, "teacher_learning_rate", "teacher's learning rate in co-studying, as a "
                "factor on the student's", "second-hand",
                "sources disagree: equal, 10 times smaller, 1e-6"),
+        _field(Phase, "teacher_state", "which teacher tutors: as the phases before left it",
+               "paper", "tutoring transfers knowledge from the trained teacher"),
         _field(Recipe, "batch", "batch, CIFAR", "second-hand", "weak"),
         _field(Recipe, "momentum", "momentum of SGD, no Nesterov", "second-hand",
                "weak; that it runs on across phases is assumed"),

@@ -109,7 +109,9 @@ def test_values_pass_through_no_shell_and_are_not_expanded(tmp_path: Path, hosti
 
 def test_a_folder_with_spaces_and_dollars_is_taken_as_it_is(tmp_path: Path) -> None:
     page = tmp_path / "a $HOME b" / "index.html"
-    done = make("report", f"RESULTS={tmp_path / 'no results'}", f"REPORT={page}")
+    results = tmp_path / "$HOME c d"
+    (results / "stages").mkdir(parents=True)
+    done = make("report", f"RESULTS={results}", f"REPORT={page}")
     assert done.returncode == 0, done.stderr
     assert page.exists()
 
