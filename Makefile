@@ -1,6 +1,6 @@
 # QKD, reproduced. `make` alone prints this help. Needs git, make, Python 3.11 or newer with venv.
 
-VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY PRECISION TEACHER_PRECISION JOBS THREADS COMPILE LEAN PORTABLE LOADERS MICROBATCHES STAGE CLUSTER PACK DRYRUN PYTHON
+VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY PRECISION TEACHER_PRECISION JOBS THREADS COMPILE LEAN PORTABLE LOADERS MICROBATCHES LOGITS STAGE ACCEPT CLUSTER PACK DRYRUN PYTHON
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES) MAKECMDGOALS,$(GIVEN))
 ifneq ($(UNKNOWN),)
@@ -18,7 +18,7 @@ LAUNCH := $(RUN) -m slurm.launch
 READY := .venv/ready
 
 .PHONY: help setup ablation rivals reproduce-cifar reproduce-imagenet run plan status retry cancel report export doctor \
-	picture speed repeatability peers test lint clean clean-checkpoints clean-environment clean-data clean-records
+	picture speed export-speed repeatability peers consumers test lint clean clean-checkpoints clean-environment clean-data clean-records
 .DEFAULT_GOAL := help
 
 help:
@@ -29,21 +29,25 @@ help:
 ## make reproduce-cifar    the CIFAR matrix, its images in DATA or fetched (a night on two cores)
 ## make reproduce-imagenet the ImageNet matrix's headline, its images in DATA (SCALE=paper: all)
 ## make run MATRIX=...     any matrix: ablation, rivals, cifar, imagenet, sensitivity, tuning,
-##                         lengths, rivals-today, or the path of a .py file of your own
+##                         lengths, evidence, longer, cifar100, mobilenet, rivals-today, or
+##                         the path of a .py file of your own
 ## make plan               what would run, what it costs with and without sharing, and its disk
 ## make status             what is done, running, missing, failed, blocked
 ## make retry              clear failures, so that the next run tries again
 ## make cancel             cancel the matrix's jobs on a cluster (CLUSTER=)
 ## make report             rebuild the report from the records
-## make export STAGE=...   a done stage's networks as ONNX, packed integers and safetensors, checked
+## make export STAGE=...   a done stage's networks in every form, each tried by the programs that run it;
+##                         MATRIX=... ONLY=... instead: those of all its done cells
 ## make doctor             says what is missing and what mends it
 ## make speed              how fast training is here, against float and other libraries (20 min)
+## make export-speed       how fast and how large exported students are, against float32 (10 min)
 ## make picture            the picture of the README, from the committed references (needs chromium)
 ## make repeatability      is another instruction set another seed? trains cells under each (half an hour)
 ## make peers              install the other libraries that make speed measures beside ours
+## make consumers          install the other programs that make export tries its files with
 ## make setup              install into .venv (every other target does it where needed)
 ## make test, make lint    pytest; ruff, mypy and import-linter
-## make clean              caches; clean-checkpoints: weights no stage needs any more;
+## make clean              caches; clean-checkpoints: weights and logits no stage needs any more;
 ##                         clean-environment: .venv; clean-data: the data folder's caches;
 ##                         clean-records: all your records
 ##
@@ -60,7 +64,9 @@ help:
 ##            without a GPU, but for SCALE=paper)
 ##            LOADERS=0 (processes of each worker that decode photos ahead; 0: the worker itself)
 ##            MICROBATCHES=1 (a batch in so many equal parts, one in memory at a time: make doctor says how many)
+##            LOGITS=2 (GiB at most for logits of frozen teachers that stages share; 0: each asks its own)
 ##            STAGE= (a stage's digest, or its record's name or folder)
+##            ACCEPT= (digests of code of yours, as make status shows them: no number depends on its change)
 ##            CLUSTER=slurm (run, plan, status, cancel on SLURM: slurm/README.md)  PACK=1 (stages a job)
 ##            DRYRUN=0|1 (show what would run, or be sent, and do nothing)
 
@@ -99,12 +105,19 @@ picture: $(READY)
 speed: $(READY)
 	@$(RUN) -m benchmarks.speed
 
+export-speed: $(READY)
+	@$(RUN) -m benchmarks.elsewhere
+
 repeatability: $(READY)
 	@$(RUN) -m benchmarks.repeatability
 
 peers: $(READY)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 		-r requirements-peers.lock
+
+consumers: $(READY)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r requirements-consumers.lock
 
 test: $(READY)
 	@$(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile

@@ -7,9 +7,9 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 
 from benchmarks.contrasts import PHASES, Contrast
-from qkd.phases import RUN_EPOCHS
+from qkd.phases import RUN_EPOCHS, qkd
 from qkd.spec import Bits, Data, History, Learner, Method, Network, Quantization, Recipe
-from qkd.spec.history import grown
+from qkd.spec.history import grown, prefix, seeded, teacher_trained_until
 from qkd.spec.value import Count, Name, Value
 
 ScaleName = Literal["smoke", "laptop", "headline", "paper"]
@@ -65,6 +65,7 @@ class Grid(Value, kw_only=True):
 
     ``recipe.horizon`` is the length in steps of a method of 200 epochs; each method's own horizon
     follows from its epochs. Cells of an ``optional`` grid run only where ONLY= names their method.
+    ``in_float`` names what of the student stays in float (`qkd.spec.Quantization`).
     """
 
     pair: Pair
@@ -74,6 +75,7 @@ class Grid(Value, kw_only=True):
     recipe: Recipe
     skips: tuple[Skip, ...] = ()
     optional: bool = False
+    in_float: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -106,7 +108,7 @@ class Grid(Value, kw_only=True):
         learning rates alone, and no two methods have the same name."""
         ours, theirs = (_without_rates(grid.recipe) for grid in (self, other))
         names = {method.name for method in self.methods}
-        alike = ours == theirs and self.pair == other.pair
+        alike = (ours, self.pair, self.in_float) == (theirs, other.pair, other.in_float)
         return alike and names.isdisjoint(method.name for method in other.methods)
 
 
@@ -208,8 +210,7 @@ def _cells(grid: Grid, bits: Bits | None, method: Method, numerics: int) -> Iter
     first = history_of(grid, bits, method, 0, numerics)
     for seed in grid.seeds:
         # All seeds share the history's parts, which are then checked and digested once.
-        history = msgspec.structs.replace(first, seed=seed)
-        yield Cell(grid.pair, bits, method, seed, history, *said)
+        yield Cell(grid.pair, bits, method, seed, seeded(first, seed), *said)
 
 
 def history_of(
@@ -223,7 +224,10 @@ def history_of(
     quantization = None
     if bits is not None and method.quantizer is not None:
         quantization = Quantization(
-            bits=bits, quantizer=method.quantizer, initial_interval=method.initial_interval
+            bits=bits,
+            quantizer=method.quantizer,
+            initial_interval=method.initial_interval,
+            in_float=grid.in_float,
         )
     lengths = [steps_of(share.epochs, grid.recipe) for share in method.shares]
     restarts = tuple(accumulate(lengths[:-1])) if method.schedule == "phase" else ()
@@ -237,6 +241,13 @@ def history_of(
     teacher = Learner(network=pair.teacher, start=pair.teacher_start)
     if method.teacher == "self":
         teacher = Learner(network=pair.student, start=pair.student_start)
+    if method.teacher == "co-studied":
+        source = msgspec.structs.replace(
+            qkd(), quantizer=method.quantizer, initial_interval=method.initial_interval
+        )
+        whole = history_of(grid, bits, source, seed, numerics)
+        studied = prefix(whole, teacher_trained_until(whole))
+        teacher = Learner(network=pair.teacher, start=studied, side="teacher")
     for share, length in zip(method.shares, lengths, strict=True):
         history = grown(history, share.phase, length, teacher)
     return history

@@ -87,10 +87,19 @@ def _seeds(name: str, text: str) -> tuple[int, ...]:
     return seeds
 
 
+def _digests(name: str, text: str) -> tuple[str, ...]:
+    words = tuple(word.strip().lower() for word in text.split(",")) if text else ()
+    if not all(8 <= len(word) <= 64 and set(word) <= set("0123456789abcdef") for word in words):
+        raise SettingsError(f"{name}={text} is not a digest of code, as make status shows it")
+    return words
+
+
 class Settings(NamedTuple):
     """What a command was asked for. ``seeds`` is empty where the matrix's own are meant, ``jobs``
     is 0 where the executor is to choose, ``stage`` names a record by its digest, name or folder.
+    ``logits`` is the most disk for frozen teachers' logits, in GiB.
     ``precision`` and ``teacher_precision`` are "" where the matrix's own are meant.
+    ``accept`` are digests of a user's code, on whose change no number depends.
     ``portable`` is None where it is as `slurm.planning.arithmetic` says.
     ``cluster`` is a profile's name, "" for this machine; ``pack`` the most stages of one job.
     """
@@ -113,7 +122,9 @@ class Settings(NamedTuple):
     portable: Annotated[bool | None, Variable("PORTABLE", "", _switch_or_default)]
     loaders: Annotated[int, Variable("LOADERS", "0", _number)]
     micro_batches: Annotated[int, Variable("MICROBATCHES", "1", _count)]
+    logits: Annotated[int, Variable("LOGITS", "2", _number)]
     stage: Annotated[str, Variable("STAGE", "", _text)]
+    accept: Annotated[tuple[str, ...], Variable("ACCEPT", "", _digests)]
     cluster: Annotated[str, Variable("CLUSTER", "", _text)]
     pack: Annotated[int, Variable("PACK", "1", _count)]
     dry_run: Annotated[bool, Variable("DRYRUN", "0", _switch)]

@@ -1,13 +1,15 @@
 """Names in a spec become Python objects, within our packages and a user's matrix (torch-free)."""
 
+import ast
 import importlib
 import importlib.util
 import sys
+import sysconfig
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 # Where the objects of each role may stand: a record is untrusted text, and a name in it must not
@@ -30,7 +32,10 @@ MOVED = {
     "qkd.weights_source": "qkd.spec.networks",
 }
 
+PACKAGES = ("baselines", "benchmarks", "qkd", "report", "slurm")
+
 _loaded: set[str] = set()
+_ours: set[str] = set()  # modules that were there before the first file of a user
 
 
 def resolve(path: str, within: tuple[str, ...]) -> Any:
@@ -63,9 +68,11 @@ def resolve(path: str, within: tuple[str, ...]) -> Any:
 
 
 def load_file(path: Path) -> ModuleType:
-    """A user's matrix file as a module of the file's name, which specs may then name.
+    """A user's matrix file as a module of the file's name, which specs may then name. It may import
+    modules that lie beside it.
 
-    Raises ValueError if there is no such file or its name is that of another module.
+    Raises ValueError if there is no such file, its name is that of another module, or a module
+    beside it would not be the one that it gets.
     """
     path = path.resolve()
     name = path.stem
@@ -78,7 +85,11 @@ def load_file(path: Path) -> ModuleType:
         raise ValueError(f"{path}: {name!r} is no name for a Python module; rename the file")
     if _is_taken(name, path):
         raise ValueError(f"{path}: {name!r} is the name of another Python module; rename the file")
-    spec = importlib.util.spec_from_file_location(name, path)
+    _ours.update(() if _ours else sys.modules)
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))  # last: it hides no other module
+    _require_own_neighbours(path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_Source(name, str(path)))
     assert spec is not None  # noqa: S101 (true for every .py file)
     assert spec.loader is not None  # noqa: S101 (likewise)
     module = importlib.util.module_from_spec(spec)
@@ -93,10 +104,70 @@ def load_file(path: Path) -> ModuleType:
     return module
 
 
-def _is_taken(name: str, path: Path) -> bool:
+class _Source(SourceFileLoader):
+    """Runs the file as it stands: what Python compiled earlier counts as current where it has the
+    same size and second, and would be written beside the user's file."""
+
+    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002 (the interface)
+        """The code of the file."""
+        code: CodeType = self.source_to_code(self.get_data(self.path), self.path)
+        return code
+
+
+def user_modules() -> dict[ModuleType, bool]:
+    """The modules of the user's that are imported, and whether each is a matrix file: those that
+    came with a matrix file or after it, and are neither ours, nor Python's, nor installed."""
+    return {
+        module: name in _loaded
+        for name, module in list(sys.modules.items())
+        if name in _loaded or (name not in _ours and _is_a_users(module))
+    }
+
+
+def names_user_code(path: str) -> bool:
+    """Whether ``module:name`` is of a file of the user's."""
+    return path.partition(".")[0].partition(":")[0] not in PACKAGES
+
+
+def _is_a_users(module: ModuleType) -> bool:
+    file = getattr(module, "__file__", None)
+    if not isinstance(file, str) or not file.endswith(".py"):
+        return False
+    path = Path(file).resolve()
+    places = [Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "platstdlib")]
+    places += [Path(__file__).resolve().parents[1] / package for package in PACKAGES]
+    installed = {"site-packages", "dist-packages"} & set(path.parts)
+    return not installed and not any(path.is_relative_to(place) for place in places)
+
+
+def _require_own_neighbours(path: Path) -> None:
+    """Raises ValueError where the file imports a module by a name that a file beside it has, and
+    would get another one: that one was found first, or is loaded already."""
+    for name in _imported_names(path):
+        beside = [path.parent / f"{name}.py", path.parent / name / "__init__.py"]
+        there = [file for file in beside if file.is_file()]
+        if there and _is_taken(name, *there):
+            raise ValueError(
+                f"{path} imports {name}, and would not get {there[0]}: {name!r} is the name of "
+                "another Python module; rename the file"
+            )
+
+
+def _imported_names(path: Path) -> set[str]:
+    """The first words of the names that a file imports; none where it is no Python."""
+    try:
+        nodes = list(ast.walk(ast.parse(path.read_bytes())))
+    except (ValueError, SyntaxError, RecursionError):
+        return set()  # running it says what is wrong
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.partition(".")[0] for name in names if name}
+
+
+def _is_taken(name: str, *paths: Path) -> bool:
     """Whether the name means another module than the file (which may lie in the current folder)."""
     spec = importlib.util.find_spec(name)
-    return spec is not None and (spec.origin is None or Path(spec.origin).resolve() != path)
+    return spec is not None and (spec.origin is None or Path(spec.origin).resolve() not in paths)
 
 
 class _Moved(MetaPathFinder, Loader):

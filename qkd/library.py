@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from qkd.export.onnx_graph import onnx_bytes
+from qkd.export.forms import clipped
 from qkd.imports import LOSSES, resolve
 from qkd.measures.audit import audit
 from qkd.measures.cost import as_packed
@@ -152,6 +152,14 @@ def loss(
             raise ValueError(f"{term.loss} needs the other network's logits: give peer=")
         total = total + term.weight * resolve(term.loss, LOSSES)(logits, *given, **term.options)
     return total
+
+
+def onnx_bytes(network: nn.Module, shape: tuple[int, int, int]) -> bytes:
+    """The network on images (channels, height, width) as an ONNX file, which onnxruntime runs.
+
+    Raises NotExportable where the extra ``export`` is missing, or torch cannot export the network.
+    """
+    return bytes(clipped.model(network, shape).SerializeToString())
 
 
 def packed_bytes(network: nn.Module) -> bytes:

@@ -88,6 +88,8 @@ def marks() -> tuple[Marked, ...]:
                "weights start at zero at W2A2"),
         Marked("quantized tensors", "inputs and weights of convolutions and linear layers",
                quantize, "assumed", "residual sums see float"),
+        _field(Quantization, "in_float", "what stays in float beside norms", "assumed",
+               "nothing: what multiplies by weights and is no layer is refused"),
         Marked("signed inputs", "unless the traced graph proves them non-negative",
                "qkd.quantizers.signs", "assumed", "not stated"),
         _field(Bits, "edge", "bits of the first and last layer", "assumed",

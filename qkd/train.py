@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from qkd.records.code import CodeChanged
 from qkd.records.lock import Hold, Lock, LockLost
 from qkd.records.record import Record, State, Store, store_of
 from qkd.records.schema import Failure
@@ -64,6 +65,7 @@ def run_stage(
         Locked: another process is at work on it.
         Stopped: ``should_stop`` said so; the state is saved.
         ParentMissing: a stage that it goes on from is not done.
+        CodeChanged: a user's code is not that of what it goes on from; nothing is written.
         StageFailed: it cannot be trained; failed.json holds the reason and the trace.
         ValueError: it is of another code's numerics, the ranks cannot share its batch, or
             PORTABLE=1 cannot hold (NotPortable).
@@ -89,7 +91,7 @@ def run_stage(
                 Training(stage, store, record, runtime, hold).run(tell, should_stop)
             elif leads and not is_late:
                 take_in(stage, record, runtime, hold)
-        except (Stopped, LockLost, ParentMissing, KeyboardInterrupt):
+        except (Stopped, LockLost, ParentMissing, CodeChanged, KeyboardInterrupt):
             raise
         except Exception as error:
             _fail(record, hold, error)

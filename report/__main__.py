@@ -2,25 +2,31 @@
 
 import gc
 import sys
+from pathlib import Path
 
 from rich.console import Console
 
 from benchmarks.settings import SettingsError, from_environment
-from qkd.records.files import printable
+from qkd.records.files import print_plainly_where_needed, printable
 from report.build import build
 from report.page.terminal import print_summary
+from report.reading.sources import holds_results
 
 
 def main() -> int:
     """Builds the report and prints its path last; 1 where it cannot be written, 2 where a variable
-    is unknown or has a value that it cannot have."""
+    is unknown or has a value that it cannot have, or RESULTS= names no results."""
     try:
         settings = from_environment()
     except SettingsError as error:
         return _refused(error, 2)
     output = settings.report
+    if not holds_results(settings.results):
+        why = "holds no run" if settings.results.is_dir() else "is no folder"
+        return _refused(f"RESULTS={settings.results} {why}: nothing was reported", 2)
+    matrix_file = Path(settings.matrix) if settings.matrix.endswith(".py") else None
     try:
-        report = build(settings.results, output)
+        report = build(settings.results, output, matrix_file=matrix_file)
     except OSError as error:
         return _refused(f"The report cannot be written to {output}: {error}", 1)
     print_summary(report.sections, Console())
@@ -37,5 +43,6 @@ def _refused(why: object, code: int) -> int:
 
 
 if __name__ == "__main__":
+    print_plainly_where_needed()
     gc.disable()  # all that is read is kept: collecting took a tenth of the time of 10,000 stages
     sys.exit(main())

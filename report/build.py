@@ -3,15 +3,20 @@
 Frames and analysis of a matrix are one call, `section`; its figures are drawn with its view.
 """
 
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.elsewhere.figures import Elsewhere
 from benchmarks.repeatability.figures import FOLDER as REPEATABILITY
 from benchmarks.repeatability.figures import Repeatability
 from benchmarks.speed.figures import FOLDER as SPEED
 from benchmarks.speed.figures import MachineSpeed
+from qkd.export.told import FOLDER as EXPORT
 from qkd.records.files import write_atomically
 from report.analysis.sections import Section, section
+from report.page.elsewhere import elsewhere_view
 from report.page.files import ARCHIVE, FRAMES_FILE, archive, cells_csv, frames, summary_csv
 from report.page.honesty import honesty
 from report.page.overview import overview
@@ -19,10 +24,11 @@ from report.page.render import Page, render
 from report.page.repeatability import repeatability_view
 from report.page.section import SectionView, section_view
 from report.page.speed import speed_view
+from report.reading.exports import exported
 from report.reading.machines import measured
 from report.reading.paper import About, ClaimedNumber, PaperError, paper_file, read_paper
 from report.reading.readings import Readings, read
-from report.reading.records import BAD_FILE, reason
+from report.reading.records import BAD_FILE, Status, reason
 from report.reading.sources import REFERENCE, Run, Shown, find
 
 
@@ -34,16 +40,23 @@ class Report(NamedTuple):
     problems: tuple[str, ...]
 
 
-def build(results: Path, output: Path, reference: Path = REFERENCE) -> Report:
+def build(
+    results: Path,
+    output: Path,
+    reference: Path = REFERENCE,
+    matrix_file: Path | None = None,
+) -> Report:
     """Writes the page to ``output``, and cells.csv, summary.csv, the frames and all that can be
     taken away beside it, each atomically.
 
     Raises OSError where they cannot be written. What cannot be read is shown as such.
     """
-    report = collect(results, reference)
+    report = collect(results, reference, matrix_file)
     problems = list(report.problems)
     speeds = measured(MachineSpeed, SPEED, results, problems)
     repeated = measured(Repeatability, REPEATABILITY, results, problems)
+    exports = exported(results, problems)
+    latencies = measured(Elsewhere, EXPORT, results, problems)
     views, unusable = _views(report, output.parent.resolve())
     page = Page(
         overview=overview([view.section for view in views], report.paper),
@@ -52,6 +65,7 @@ def build(results: Path, output: Path, reference: Path = REFERENCE) -> Report:
         repeatability=[
             repeatability_view(one, f"repeatability-{n}") for n, one in enumerate(repeated)
         ],
+        elsewhere=elsewhere_view(exports, latencies),
         honesty=honesty(report.sections),
         problems=[*report.problems, *unusable, *problems[len(report.problems) :]],
     )
@@ -79,9 +93,10 @@ def _views(report: Report, folder: Path) -> tuple[list[SectionView], list[str]]:
     return views, problems
 
 
-def collect(results: Path, reference: Path = REFERENCE) -> Report:
-    """Reads every record once, and works out all numbers."""
-    found = find(results, reference)
+def collect(results: Path, reference: Path = REFERENCE, matrix_file: Path | None = None) -> Report:
+    """Reads every record once, and works out all numbers. ``matrix_file`` is the user's that the
+    command names."""
+    found = find(results, reference, matrix_file)
     problems = list(found.problems)
     try:
         paper = read_paper(paper_file(results))
@@ -89,6 +104,7 @@ def collect(results: Path, reference: Path = REFERENCE) -> Report:
         paper = {}
         problems.append(f"No claimed number is shown: {error}")
     sections = [_section(shown, paper, problems) for shown in found.sections]
+    problems += [line for one in sections if one for line in _changed(one)]
     return Report(tuple(one for one in sections if one), paper, tuple(problems))
 
 
@@ -118,6 +134,18 @@ def _readings(run: Run | None, problems: list[str], whose: str = "") -> Readings
     except BAD_FILE as error:
         problems.append(f"{whose}{_unusable(run, error)}" if run else "")
     return None
+
+
+def _changed(section: Section) -> Iterator[str]:
+    """That stages are not of the code that there is now, a line for each file."""
+    where = " at scale ".join(section.readings.run.key)
+    stages = section.readings.stages.values()
+    counts = Counter(one.message for one in stages if one.status == Status.CHANGED)
+    for message, count in counts.items():
+        yield (
+            f"{where}: {message}, of {count} stage{'s' if count > 1 else ''}: they count as not "
+            "done. make status MATRIX=... says what can be done"
+        )
 
 
 def _unusable(run: Run, error: Exception) -> str:

@@ -3,6 +3,7 @@
 The commands stand at the end of this file; `make help` explains them.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.settings import Settings, SettingsError, from_environment
 from qkd.imports import load_file
-from qkd.records.files import printable
+from qkd.records.files import print_plainly_where_needed, printable
 from slurm.cluster.queue import QueueUnknown
 from slurm.cluster.standing import by_records
 from slurm.cluster.table import show
@@ -53,16 +54,26 @@ def _on_cluster(command: str, work: Work) -> int:
 
 
 def export_stage(settings: Settings) -> int:
-    """Writes a done stage's networks in forms that others read. Returns an exit code."""
-    if not settings.stage:
-        raise SettingsError(
-            "make export STAGE=...: a stage's digest, or its record's name or folder"
-        )
-    from qkd.export.stage import export, tell  # torch, which other commands do not need
+    """Writes a done stage's networks in forms that others read, or those of a matrix's done cells.
 
-    if is_file(settings.matrix):
-        load_file(Path(settings.matrix))
-    return tell(export(settings.results, settings.stage, settings.data))
+    Returns an exit code.
+    """
+    if not settings.stage:
+        if not settings.only and not os.environ.get("QKD_MATRIX", "").strip():
+            raise SettingsError(
+                "make export STAGE=...: a stage's digest, or its record's name or folder; or "
+                "MATRIX=... ONLY=...: the done cells of a matrix"
+            )
+        from slurm.local.exporting import export_cells  # torch, which others do not need
+
+        return export_cells(prepare(settings))
+    from qkd.export.table import tell  # torch, which other commands do not need
+    from qkd.export.writing import export
+
+    matrix_file = Path(settings.matrix) if is_file(settings.matrix) else None
+    if matrix_file is not None:
+        load_file(matrix_file)
+    return tell(*export(settings.results, settings.stage, settings.data, matrix_file))
 
 
 def cancel(_work: Work) -> int:
@@ -92,6 +103,7 @@ def _as_ctrl_c(*_: object) -> None:
 
 def main(arguments: list[str]) -> int:
     """Runs a command; returns its exit code."""
+    print_plainly_where_needed()
     signal.signal(signal.SIGTERM, _as_ctrl_c)
     commands = (*COMMANDS, *WITHOUT_MATRIX)
     if len(arguments) != 1 or arguments[0] not in commands:

@@ -45,6 +45,9 @@ def publish(results: Path, target: Path, weights: bool = False) -> int:
             if (folder / name).exists():
                 shutil.copyfile(folder / name, copy / name)
         _without_folders(copy / "stage.json")
+        if record.code_file.exists():
+            code = _without_places(record.read_json(record.code_file))
+            record.write_json(copy / record.code_file.name, code)
         environment = _without_machine(record.read_json(record.environment_file))
         text = json.dumps(environment, indent=2, sort_keys=True)
         write_atomically(copy / "env.json", text.encode() + b"\n")
@@ -58,6 +61,11 @@ def _without_folders(file: Path) -> None:
     shorter = ABSOLUTE_SOURCE.sub(r"\1", text)
     if shorter != text:
         write_atomically(file, shorter.encode())
+
+
+def _without_places(code: dict[str, Any]) -> dict[str, Any]:
+    """The digests of a user's files, without where they lay."""
+    return {"files": [{**file, "name": Path(file["name"]).name} for file in code["files"]]}
 
 
 def _without_machine(environment: dict[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def _torch_as_it_was():
 @pytest.fixture
 def user_file(tmp_path):
     """A function that writes a user's file; what may be imported is as before afterwards."""
-    allowed, loaded = set(imports._loaded), set(sys.modules)
+    allowed, loaded, path = set(imports._loaded), set(sys.modules), list(sys.path)
 
     def write(name, text):
         path = tmp_path / name
@@ -42,6 +42,7 @@ def user_file(tmp_path):
 
     yield write
     imports._loaded.intersection_update(allowed)
+    sys.path[:] = path
     for name in set(sys.modules) - loaded:
         if getattr(sys.modules[name], "__file__", "").startswith(str(tmp_path)):
             del sys.modules[name]
@@ -68,7 +69,7 @@ def trained(tmp_path_factory, runtime):
 @pytest.fixture(scope="session")
 def real_cifar10(tmp_path_factory):
     """A data folder in whose cache the real CIFAR-10 is."""
-    found = trees.real_cifar10()
+    found = trees.real_cifar("cifar10")
     if found is None:
         pytest.skip("the real CIFAR-10 is not on this machine")
     parts = [

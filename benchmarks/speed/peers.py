@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from qkd.quantizers.signs import layers_in_order, non_negative_nodes, trace
+from qkd.quantizers.signs import non_negative_nodes
+from qkd.quantizers.tracing import layers_in_order, trace
 
 BITS = 4
 

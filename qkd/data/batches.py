@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from qkd.data.batching import Normalise, chosen, generator_of
+from qkd.data.batching import ALL, Normalise, chosen, generator_of
 from qkd.data.images import DataError, Images
-from qkd.data.photos.batches import ALL, EVALUATED, PhotoBatches, photos_to_evaluate
 from qkd.data.photos.files import Files, Part
 from qkd.spec import Data
 
@@ -24,6 +23,7 @@ class Batches(Protocol):
     """What a seed trains on."""
 
     steps_per_epoch: int
+    shape: tuple[int, int, int]  # of an image: channels, height, width
 
     def batch(self, step: int, share: slice = ALL) -> tuple[Tensor, Tensor]:
         """Step ``step``'s images, float32 (B, C, H, W) and normalised, and labels, int64 (B).
@@ -42,6 +42,8 @@ def training_batches(
     """
     if isinstance(train, Images):
         return TrainingBatches(data, train, seed, batch, device)
+    from qkd.data.photos.batches import PhotoBatches  # torchvision, which packed images do not need
+
     _require_whole(data, train)
     _require_a_batch(data, batch)
     return PhotoBatches(data, train.part(trained_indices(data)), seed, batch, device)
@@ -92,6 +94,7 @@ class TrainingBatches:
         _require_a_batch(data, batch)
         self.steps_per_epoch = data.epoch_steps(batch)
         self._data, self._seed, self._batch, self._device = data, seed, batch, device
+        self.shape = train.shape
         height, width = train.images.shape[2:]
         kept = trained_indices(data)
         images = torch.from_numpy(train.images[kept]).to(device)
@@ -135,6 +138,8 @@ def evaluation_batches(
     The last batch may be smaller; of photos none is larger than 100.
     """
     if isinstance(images, Files):
+        from qkd.data.photos.batches import EVALUATED, photos_to_evaluate
+
         yield from photos_to_evaluate(images, data, device, min(batch, EVALUATED))
         return
     normalise = Normalise(data, device)

@@ -10,6 +10,8 @@ from torch import Tensor
 from qkd.spec import Data
 from qkd.spec.history import seed_of
 
+ALL = slice(None)  # a share of a batch that leaves nothing out
+
 
 def generator_of(seed: int, stream: str, index: int) -> torch.Generator:
     """The source of a stream's draws at ``index``, on the CPU: the same for every device."""

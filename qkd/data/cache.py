@@ -11,6 +11,7 @@ import numpy as np
 from qkd.data.images import DataError, Images, Split, canonical, ordered_digest, validated
 from qkd.data.photos.files import FileSplit
 from qkd.data.photos.index import index_of, open_files
+from qkd.data.places import places, written
 from qkd.imports import READERS, resolve
 from qkd.spec import Data
 
@@ -20,14 +21,15 @@ def load(data: Data, folder: Path, loaders: int = 0) -> Split | FileSplit:
     which ``loaders`` processes will decode (`qkd.data.photos.index.open_files`).
 
     They come from ``folder/cache/<digest>``, whose digest is verified each time, else from the
-    reader, which looks in ``folder``; then the cache is written. The folder is made if its parent
-    exists. Raises DataError that names the place and says what to do: no such folder, a cache that
-    cannot be written, a reader that fails, images that are not what ``data`` describes.
+    reader, which looks in ``folder``; then the cache is written, elsewhere where the folder cannot
+    be written to (`qkd.data.places`). The folder is made if its parent exists. Raises DataError
+    that names the place and says what to do: no such folder, no cache that can be written, a
+    reader that fails, images that are not what ``data`` describes.
     """
     if data.photos is not None:
         return open_files(data, data.photos, folder, loaders)
-    cache = _writable_place(folder)
-    split = _cached(cache / data.digest, data.digest) if data.digest else None
+    _require_folder(folder)
+    split = _kept(data.digest, folder) if data.digest else None
     if split is None:
         split = _read(data, folder)
         digest = ordered_digest(split)
@@ -37,7 +39,7 @@ def load(data: Data, folder: Path, loaders: int = 0) -> Split | FileSplit:
                 f"digest is {digest}, not {data.digest}. Delete that data set's files and run "
                 "again, or correct the digest if other images are meant"
             )
-        split = _stored(split, cache / digest, digest)
+        split = _stored_within(folder, split, digest)
     _require_described(data, split, folder)
     return split
 
@@ -57,20 +59,32 @@ def identify(data: Data, folder: Path) -> Data:
     return msgspec.structs.replace(data, digest=digest)
 
 
-def _writable_place(folder: Path) -> Path:
-    """The cache's folder, created if need be; a full check of writing is the writing itself."""
-    cache = folder / "cache"
-    try:
-        folder.mkdir(exist_ok=True)
-        cache.mkdir(exist_ok=True)
-    except FileNotFoundError as error:
+def _require_folder(folder: Path) -> None:
+    """Raises DataError where nobody could make the folder, or it is none."""
+    if not folder.parent.is_dir():
         raise DataError(
             f"the data folder {folder} does not exist, nor does {folder.parent}: create it, or "
             "name another"
-        ) from error
+        )
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"the data folder {folder} is a file: name another")
+
+
+def _kept(digest: str, folder: Path) -> Split | None:
+    """The split of that digest in one of the folder's caches."""
+    found = (_cached(place / digest, digest) for place in places(folder))
+    return next((split for split in found if split is not None), None)
+
+
+def _stored_within(folder: Path, split: Split, digest: str) -> Split:
+    """The split, written and opened in the first cache that can be written to."""
+    try:
+        return written(folder, lambda place: _stored(split, place / digest, digest))
     except OSError as error:
-        raise _unwritable(cache, error) from error
-    return cache
+        raise DataError(
+            f"the cache {places(folder)[0]} cannot be written, nor another one ({error}): make it "
+            "writable, make room, or name another data folder"
+        ) from error
 
 
 def _read(data: Data, folder: Path) -> Split:
@@ -159,7 +173,10 @@ def _remove(place: Path) -> None:
 
 
 def _stored(split: Split, place: Path, digest: str) -> Split:
-    """Write ``split`` beside ``place``, rename it there, and open it as every later load will."""
+    """Write ``split`` beside ``place``, rename it there, and open it as every later load will.
+
+    Raises OSError where it cannot be written.
+    """
     beside = _beside(place)
     try:
         beside.mkdir()
@@ -168,10 +185,10 @@ def _stored(split: Split, place: Path, digest: str) -> Split:
             np.save(file, array)
         if _cached(place, digest) is None:
             beside.rename(place)
-    except OSError as error:
+    except OSError:
         # Where another process has put the same data there in between, its copy is ours.
         if not place.is_dir():
-            raise _unwritable(place, error) from error
+            raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     stored = _cached(place, digest)
@@ -182,10 +199,3 @@ def _stored(split: Split, place: Path, digest: str) -> Split:
 
 def _beside(place: Path) -> Path:
     return place.with_name(f".{place.name}.{os.getpid()}.{secrets.token_hex(4)}")
-
-
-def _unwritable(place: Path, error: OSError) -> DataError:
-    return DataError(
-        f"the cache {place} cannot be written ({error}): make it writable, make room, or name "
-        "another data folder"
-    )

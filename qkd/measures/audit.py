@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import cast
 
 import torch
+from msgspec.structs import replace
 from torch import Tensor, nn
 
+from qkd.models.layout import laid_out
 from qkd.quantizers.codes import TOLERANCE
 from qkd.quantizers.quantize import quantized_layers
 from qkd.quantizers.quantizer import Quantizer
@@ -24,6 +26,7 @@ class _Count:
         self.name = f"{type(module).__name__} of {where}"
         self.levels: set[float] = set()
         self.clipped = self.elements = 0
+        self.lowest = 0.0
         declared, bits = self.quantizer.levels, self.quantizer.bits
         if not 2 <= declared <= 2**bits:
             raise AuditFailed(f"{self.name} declares {declared} levels, which is not {bits} bits")
@@ -45,6 +48,7 @@ class _Count:
             )
         self.clipped += int(codes.clipped.sum())
         self.elements += x.numel()
+        self.lowest = min(self.lowest, float(x.amin())) if x.numel() else self.lowest
 
     def found(self) -> QuantizedTensor:
         """What was counted."""
@@ -56,6 +60,11 @@ class _Count:
             levels_declared=self.quantizer.levels,
             clipped=self.clipped / self.elements if self.elements else 0.0,
         )
+
+    def found_of_inputs(self) -> QuantizedTensor:
+        """What was counted, and whether a sign is called for."""
+        is_idle = self.quantizer.signed and self.elements > 0 and self.lowest >= 0
+        return replace(self.found(), never_negative=is_idle)
 
 
 def learned(quantizer: nn.Module) -> dict[str, float]:
@@ -88,7 +97,7 @@ def audit(network: nn.Module, images: Tensor) -> tuple[LayerAudit, ...]:
     hooks = [count.module.register_forward_hook(_counting(count)) for count in inputs.values()]
     was_training = network.training
     try:
-        network.eval()(images.to(memory_format=torch.channels_last))
+        network.eval()(laid_out(network, images))
     finally:
         network.train(was_training)
         for hook in hooks:
@@ -97,7 +106,7 @@ def audit(network: nn.Module, images: Tensor) -> tuple[LayerAudit, ...]:
     for name, layer in layers.items():
         weights = _Count(layer.weight_quantizer, f"the weights of {name}")
         weights.add(layer.weight, layer.weight_quantizer(layer.weight))
-        activations = inputs[name].found() if name in inputs else None
+        activations = inputs[name].found_of_inputs() if name in inputs else None
         rows.append(LayerAudit(layer=name, weights=weights.found(), activations=activations))
     return tuple(rows)
 

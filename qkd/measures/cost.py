@@ -12,6 +12,7 @@ from qkd.quantizers.packed import Integers, Packed, encode
 from qkd.quantizers.quantize import quantized_layers
 from qkd.quantizers.quantizer import Quantizer
 from qkd.records.schema import Cost
+from qkd.spec import Bits
 
 FLOAT_BITS = 32
 PIXEL_BITS = 8
@@ -19,8 +20,9 @@ PIXEL_BITS = 8
 COUNTER = ".num_batches_tracked"
 
 
-def cost(network: nn.Module, shape: tuple[int, int, int]) -> Cost:
-    """The cost of a network, quantized or not, on images (C, H, W)."""
+def cost(network: nn.Module, shape: tuple[int, int, int], bits: Bits | None = None) -> Cost:
+    """The cost of a network on images (C, H, W); ``bits``: those that it is named after, None in
+    full precision."""
     macs = layer_macs(network, shape)
     layers = dict(quantized_layers(network))
     products = dict.fromkeys(macs, FLOAT_BITS**2)
@@ -35,15 +37,29 @@ def cost(network: nn.Module, shape: tuple[int, int, int]) -> Cost:
         float32_bytes=len(encode(Packed({}, float_tensors(network)))),
         macs=sum(macs.values()),
         bit_operations=sum(count * products[name] for name, count in macs.items()),
+        **(_shares(macs, layers, bits) if bits else {}),
     )
 
 
-def cost_or_reason(network: nn.Module, shape: tuple[int, int, int]) -> dict[str, Any]:
+def _shares(
+    macs: dict[str, int], layers: dict[str, QuantizedConv2d | QuantizedLinear], bits: Bits
+) -> dict[str, int]:
+    """How many of the multiply-accumulates are at the bits in question, and how many in float."""
+    at_bits = [name for name, layer in layers.items() if _is_at(layer, bits)]
+    return {
+        "macs_at_bits": sum(macs.get(name, 0) for name in at_bits),
+        "macs_in_float": sum(count for name, count in macs.items() if name not in layers),
+    }
+
+
+def cost_or_reason(
+    network: nn.Module, shape: tuple[int, int, int], bits: Bits | None = None
+) -> dict[str, Any]:
     """The ``cost`` of a result, or in ``cost_refused`` why it is not known: whatever a
     user's network or quantizer raises is no reason to lose what was trained.
     """
     try:
-        return {"cost": cost(network, shape)}
+        return {"cost": cost(network, shape, bits)}
     except Exception as error:
         return {"cost_refused": f"{type(error).__name__}: {error}"}
 
@@ -98,6 +114,14 @@ def _integers(layer: QuantizedConv2d | QuantizedLinear) -> Integers:
         scale,
         torch.zeros_like(scale) if codes.offset is None else codes.offset.detach().float().cpu(),
     )
+
+
+def _is_at(layer: QuantizedConv2d | QuantizedLinear, bits: Bits) -> bool:
+    """Whether its weights and inputs have those bits."""
+    is_exact = isinstance(layer.input_quantizer, nn.Identity)
+    inputs = PIXEL_BITS if is_exact else cast(Quantizer, layer.input_quantizer).bits
+    of_both = cast(Quantizer, layer.weight_quantizer).bits, inputs
+    return of_both == (bits.weight, bits.activation)
 
 
 def _weight_bits(layer: QuantizedConv2d | QuantizedLinear) -> int:

@@ -21,7 +21,7 @@ from torch.nn import functional
 from qkd.quantizers.codes import TOLERANCE, Codes
 from qkd.quantizers.layers import QuantizedConv2d, QuantizedLinear
 from qkd.quantizers.quantizer import Quantizer
-from qkd.quantizers.signs import trace
+from qkd.quantizers.tracing import trace
 
 INT32 = 2**31
 # Every whole number up to here is a float32, so that sums below it are exact in any order.

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from qkd.measures.bounds import Unbounded
 from qkd.measures.certain import Certain, certain
 from qkd.measures.integer import as_integers
+from qkd.models.layout import format_of, laid_out
 from qkd.records.schema import Proof
 
 # No later image has a pixel larger than that many times the first ones' largest, or is in doubt.
@@ -67,7 +68,9 @@ class Pair:
         exact = images.double()
         if self.is_first:
             few, self.is_first = exact[:FIRST], False
-            self.quick = _quick(self.integer, few, *self._logits(few))
+            both = self._logits(few)
+            if format_of(self.reference) == torch.channels_last:  # as all that is quick is
+                self.quick = _quick(self.integer, few, *both)
         if self.quick is None:
             logits = self._logits(exact)
             return logits[0].argmax(1), logits[1].argmax(1), 0
@@ -82,7 +85,7 @@ class Pair:
 
     def _logits(self, exact: Tensor) -> tuple[Tensor, Tensor]:
         # Faster for the float32 convolutions, slower for the float64 ones
-        return self.integer(exact.to(memory_format=torch.channels_last)), self.reference(exact)
+        return self.integer(laid_out(self.reference, exact)), self.reference(exact)
 
 
 def _quick(integer: nn.Module, images: Tensor, *logits: Tensor) -> Certain | None:

@@ -21,6 +21,7 @@ class QuantizedConv2d(nn.Conv2d):
     input_quantizer: nn.Module
     weight_quantizer: nn.Module
     rounds_again = False
+    calibrates_in_training = False
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's own name)
         """As nn.Conv2d, on the quantized input and weight."""
@@ -39,6 +40,7 @@ class QuantizedLinear(nn.Linear):
     input_quantizer: nn.Module
     weight_quantizer: nn.Module
     rounds_again = False
+    calibrates_in_training = False
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's own name)
         """As nn.Linear, on the quantized input and weight."""

@@ -7,16 +7,18 @@ own bits, and depthwise convolutions may. All of this is assumed: see qkd.marks.
 
 from collections.abc import Callable, Iterator
 from inspect import isabstract
-from typing import cast
+from typing import Any, cast
 
 import torch
-from torch import Tensor, fx, nn
-from torch.nn import functional
+from torch import Tensor, nn
 
 from qkd.imports import QUANTIZERS, resolve
+from qkd.quantizers.calls import Calls, layers_of
+from qkd.quantizers.gradients import say_what_learns_not
+from qkd.quantizers.in_float import LISTED
+from qkd.quantizers.inputs import layer_inputs
 from qkd.quantizers.layers import QuantizedConv2d, QuantizedLinear
 from qkd.quantizers.quantizer import Quantizer
-from qkd.quantizers.signs import layers_in_order, non_negative_nodes, trace
 from qkd.spec import Bits, Quantization
 
 QuantizerFactory = Callable[[int, bool], nn.Module]
@@ -27,97 +29,69 @@ _QUANTIZED: dict[type[nn.Module], type[nn.Module]] = {
 }
 
 
-# Layers and calls that multiply by weights as a quantized layer does, but would stay in float.
-_LEFT_IN_FLOAT: tuple[type[nn.Module], ...] = (
-    nn.Conv1d,
-    nn.Conv3d,
-    nn.ConvTranspose1d,
-    nn.ConvTranspose2d,
-    nn.ConvTranspose3d,
-    nn.Bilinear,
-    nn.MultiheadAttention,
-    nn.RNNBase,
-)
-_CALLS_IN_FLOAT: set[object] = {
-    functional.linear,
-    functional.bilinear,
-    functional.conv1d,
-    functional.conv2d,
-    functional.conv3d,
-    functional.conv_transpose1d,
-    functional.conv_transpose2d,
-    functional.conv_transpose3d,
-}
-
-
 def quantize(network: nn.Module, quantization: Quantization) -> nn.Module:
     """The same network with its layers quantized; intervals still at 1 (see `set_intervals`).
 
     The layers keep their names and weights, so that a float network's state loads into it.
+    Quantized is what evaluation calls. What training calls beside that stays in float, and so does
+    what ``quantization.in_float`` names.
 
     Raises:
-        ValueError: the network cannot be traced, has fewer than two layers to quantize, one that
-            is of a subclass, or a convolution or linear layer of a kind that would stay in float;
-            depthwise convolutions have bits and it has none; or the quantizer cannot give its
-            output as integers.
+        ValueError: the network cannot be traced, or has something that would stay in float
+            (`qkd.quantizers.in_float`); it has fewer than two layers to quantize, none that would
+            have the bits in question, or one that is of a subclass; ``in_float`` names nothing
+            that it calls; depthwise convolutions have bits and it has none; or the quantizer
+            cannot give its output as integers.
     """
-    graph = trace(network)
-    _refuse_what_stays_in_float(graph)
-    calls = layers_in_order(graph, tuple(_QUANTIZED))
-    names = list(dict.fromkeys(name for name, _ in calls))
-    if len(names) < 2:
-        raise ValueError(
-            f"{type(network).__name__} has {len(names)} convolutions and linear layers: "
-            "a first and a last one are needed"
-        )
-    non_negative = non_negative_nodes(graph)
-    signed = {name for name, node in calls if node.all_input_nodes[0] not in non_negative}
+    found = layers_of(network, quantization.in_float)
     quantizer = cast(QuantizerFactory, resolve(quantization.quantizer, QUANTIZERS))
     of_weights = cast(QuantizerFactory, getattr(quantizer, "weights", quantizer))
-    bits = _bits_by_layer(network, names, quantization.bits)
-    for name in names:
-        layer = network.get_submodule(name)
+    classes = {name: _quantized_class(name, network.get_submodule(name)) for name in found}
+    bits = _bits_by_layer(network, found, quantization.bits)
+    for name, own in found.items():
+        layer: Any = network.get_submodule(name)
         weight_bits, activation_bits = bits[name]
-        layer.__class__ = _quantized_class(name, layer)
+        layer.__class__ = classes[name]
+        layer.calibrates_in_training = own.calls_more_in_training
         layer.weight_quantizer = _built(of_weights, weight_bits, True)
-        exact = name == names[0]
         layer.input_quantizer = (
-            nn.Identity() if exact else _built(quantizer, activation_bits, name in signed)
+            nn.Identity() if own.is_exact else _built(quantizer, activation_bits, own.is_signed)
         )
     return network
 
 
-def _bits_by_layer(network: nn.Module, names: list[str], bits: Bits) -> dict[str, tuple[int, int]]:
-    """Bits of each layer's weights and of its inputs, the layers being named in their order."""
-    found = dict.fromkeys(names, (bits.weight, bits.activation))
+def _bits_by_layer(
+    network: nn.Module, layers: dict[str, Calls], bits: Bits
+) -> dict[str, tuple[int, int]]:
+    """Bits of each layer's weights and of its inputs, the layers being named in their order.
+
+    Raises ValueError where none has the bits that the network is named after.
+    """
+    name_of_network, names = type(network).__name__, list(layers)
+    declared = bits.weight, bits.activation
+    found = dict.fromkeys(names, declared)
     if bits.depthwise is not None:
         depthwise = [name for name in names if _is_depthwise(network.get_submodule(name))]
         if not depthwise:
             raise ValueError(
-                f"{type(network).__name__} has no depthwise convolution, which {bits.label} has "
+                f"{name_of_network} has no depthwise convolution, which {bits.label} has "
                 "bits for: leave them out"
             )
         found |= dict.fromkeys(depthwise, (bits.depthwise, bits.depthwise))
-    return found | dict.fromkeys((names[0], names[-1]), (bits.edge, bits.edge))
+    edges = [name for name, own in layers.items() if own.is_exact]
+    found |= dict.fromkeys((names[0], *edges, names[-1]), (bits.edge, bits.edge))
+    if declared not in found.values():
+        raise ValueError(
+            f"{name_of_network} has no layer at {bits.label}: {', '.join(names[:LISTED])} are its "
+            f"first and last or depthwise ones, whose bits are others (edge={bits.edge}). It needs "
+            "one more layer between them"
+        )
+    return found
 
 
 def _is_depthwise(layer: nn.Module) -> bool:
     """Whether each output channel sees one input channel, and there are several."""
     return isinstance(layer, nn.Conv2d) and 1 < layer.groups == layer.in_channels
-
-
-def _refuse_what_stays_in_float(graph: fx.GraphModule) -> None:
-    for node in graph.graph.nodes:
-        kind: object = node.target
-        if node.op == "call_module":
-            kind = type(graph.get_submodule(str(node.target)))
-        left = isinstance(kind, type) and issubclass(kind, _LEFT_IN_FLOAT)
-        if left or (node.op == "call_function" and kind in _CALLS_IN_FLOAT):
-            name = getattr(kind, "__name__", str(kind))
-            raise ValueError(
-                f"{node.name} is a {name}, which would stay in float: a network to be quantized is "
-                "made of nn.Conv2d and nn.Linear"
-            )
 
 
 def _built(factory: QuantizerFactory, bits: int, signed: bool) -> nn.Module:
@@ -128,6 +102,7 @@ def _built(factory: QuantizerFactory, bits: int, signed: bool) -> nn.Module:
             f"the quantizer {kind.__name__} has no method codes(x), which gives its output as "
             "integers: inherit one, or write it as baselines/README.md says"
         )
+    say_what_learns_not(factory, bits, signed)
     return quantizer
 
 
@@ -164,7 +139,7 @@ def interval_parameters(network: nn.Module) -> tuple[dict[str, nn.Parameter], ..
 def set_intervals(network: nn.Module, images: Tensor, quantization: Quantization) -> None:
     """Gives every quantizer its initial interval: of the weights, and of one calibration batch.
 
-    The activations are those of the float network in eval mode: its quantizers return their input.
+    The activations are those of the float network in eval mode, and of all calls of a layer.
     This happens once, when the first quantized stage is built, before its optimiser.
 
     Args:
@@ -172,40 +147,10 @@ def set_intervals(network: nn.Module, images: Tensor, quantization: Quantization
         images: (batch, channels, height, width), as the network sees them in training.
         quantization: names the rule.
     """
-    inputs = _layer_inputs(network, images)
-    for name, layer in quantized_layers(network):
+    layers = dict(quantized_layers(network))
+    inputs = layer_inputs(network, layers, images)
+    for name, layer in layers.items():
         pairs = [(layer.weight_quantizer, layer.weight), (layer.input_quantizer, inputs[name])]
         for quantizer, tensor in pairs:
             if not isinstance(quantizer, nn.Identity):
                 cast(Quantizer, quantizer).initialise(tensor, quantization.initial_interval)
-
-
-def _layer_inputs(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
-    """What each quantized layer gets to see when no quantizer is at work."""
-    seen: dict[str, Tensor] = {}
-    quantizers = [
-        quantizer
-        for _, layer in quantized_layers(network)
-        for quantizer in (layer.weight_quantizer, layer.input_quantizer)
-    ]
-    hooks = [
-        quantizer.register_forward_hook(lambda _module, inputs, _output: inputs[0])
-        for quantizer in quantizers
-    ]
-    for name, layer in quantized_layers(network):
-        hooks.append(layer.register_forward_pre_hook(_keep_input(seen, name)))
-    was_training = network.training
-    try:
-        network.eval()(images)
-    finally:
-        network.train(was_training)
-        for hook in hooks:
-            hook.remove()
-    return seen
-
-
-def _keep_input(seen: dict[str, Tensor], name: str) -> Callable[[nn.Module, tuple[Tensor]], None]:
-    def keep(_layer: nn.Module, inputs: tuple[Tensor]) -> None:
-        seen[name] = inputs[0].detach().clone()  # a later layer may write into it in place
-
-    return keep

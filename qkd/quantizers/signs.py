@@ -1,225 +1,165 @@
-"""Which layers' inputs are proven non-negative by the traced graph (torch.fx)."""
+"""Which values of a traced network are proven to be never negative."""
 
 import math
-import operator
+from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import fx, nn
 from torch.nn import functional
 
-# What comes out is never negative, whatever goes in.
-_NON_NEGATIVE: set[Any] = {
-    nn.ReLU,
-    nn.ReLU6,
-    nn.Sigmoid,
-    nn.Hardsigmoid,
-    nn.Softmax,
-    torch.relu,
-    torch.relu_,
-    torch.sigmoid,
-    torch.softmax,
-    torch.abs,
-    functional.relu,
-    functional.relu6,
-    functional.hardsigmoid,
-    functional.sigmoid,
-    functional.softmax,
-    "relu",
-    "relu_",
-    "sigmoid",
-    "softmax",
-    "abs",
-}
+from qkd.quantizers.in_place import in_the_same_memory, writes_in_place
+from qkd.quantizers.operations import (
+    CLAMPS,
+    KEEPS_SIGN,
+    LARGEST,
+    NON_NEGATIVE,
+    POWERS,
+    PRODUCTS,
+    SMALLEST,
+    SUMS,
+)
+from qkd.quantizers.tracing import kind_of
 
-# What comes out is never negative where nothing that goes in is.
-_KEEPS_SIGN: set[Any] = {
-    nn.MaxPool2d,
-    nn.AvgPool2d,
-    nn.AdaptiveAvgPool2d,
-    nn.AdaptiveMaxPool2d,
-    nn.Flatten,
-    nn.Identity,
-    nn.Dropout,
-    nn.Dropout2d,
-    nn.ZeroPad2d,
-    functional.max_pool2d,
-    functional.avg_pool2d,
-    functional.adaptive_avg_pool2d,
-    functional.adaptive_max_pool2d,
-    functional.dropout,
-    functional.dropout2d,
-    torch.flatten,
-    torch.reshape,
-    torch.mean,
-    torch.sum,
-    torch.cat,
-    torch.add,
-    torch.mul,
-    torch.transpose,
-    torch.permute,
-    operator.add,
-    operator.iadd,
-    operator.mul,
-    operator.imul,
-    operator.getitem,
-    "flatten",
-    "reshape",
-    "view",
-    "mean",
-    "sum",
-    "contiguous",
-    "transpose",
-    "permute",
-    "add",
-    "add_",
-    "mul",
-    "mul_",
-    "size",
-}
-
-# These combine two tensors or numbers; the others of the above look at their first alone.
-_BINARY: set[Any] = {
-    operator.add,
-    operator.mul,
-    operator.iadd,
-    operator.imul,
-    torch.add,
-    torch.mul,
-    "add",
-    "add_",
-    "mul",
-    "mul_",
-}
-_OPERANDS = ("input", "other", "tensors")
-_IN_PLACE_OPERATORS: set[Any] = {
-    operator.iadd,
-    operator.isub,
-    operator.imul,
-    operator.itruediv,
-    operator.ifloordiv,
-    operator.imod,
-    operator.ipow,
-    operator.iand,
-    operator.ior,
-    operator.ixor,
-    operator.setitem,
-}
-
-
-class _Tracer(fx.Tracer):
-    """Looks into every module but torch's own, and into no layer that may be quantized."""
-
-    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        """Whether the module is one node of the graph."""
-        own = isinstance(module, (nn.Conv2d, nn.Linear))  # of a subclass too: to be refused
-        return own or super().is_leaf_module(module, name)
-
-
-def trace(network: nn.Module) -> fx.GraphModule:
-    """The network's graph.
-
-    Raises ValueError where its forward depends on values, which a graph cannot show.
-    """
-    try:
-        return fx.GraphModule(network, _Tracer().trace(network))
-    except Exception as error:
-        raise ValueError(
-            f"{type(network).__name__} cannot be traced, so its layers cannot be quantized: "
-            f"{error}. Its forward must not branch on tensors (torch.fx, symbolic tracing)"
-        ) from error
-
-
-def layers_in_order(
-    graph: fx.GraphModule, kinds: tuple[type[nn.Module], ...]
-) -> list[tuple[str, fx.Node]]:
-    """Name and node of each call of a layer of these kinds, in the order of execution."""
-    calls = [node for node in graph.graph.nodes if node.op == "call_module"]
-    return [
-        (str(node.target), node)
-        for node in calls
-        if isinstance(graph.get_submodule(str(node.target)), kinds)
-    ]
+_OPERANDS = ("input", "other", "tensors", "tensor")
+_NAMED_PARTS = ("values", "indices")  # of what a maximum along a dimension gives
 
 
 def non_negative_nodes(graph: fx.GraphModule) -> set[fx.Node]:
     """The nodes whose values are proven to be never negative, and stay so.
 
-    A later operation may write negative values into a tensor in place: then the proofs of all
-    that may lie in the same memory are void.
+    Of a node that gives several tensors (a chunk, a maximum with its places) all are meant. A later
+    operation may write negative values into a tensor in place: then the proofs of all that may lie
+    in the same memory are void.
     """
     proven: set[fx.Node] = set()
     for node in graph.graph.nodes:
-        if _is_non_negative(node, graph, proven):
+        call = _Call(node, graph, proven)
+        if call.is_non_negative():
             proven.add(node)
-        elif _writes_in_place(node, graph):
-            proven -= _in_the_same_memory(node, graph)
+        elif writes_in_place(node, graph):
+            proven -= in_the_same_memory(node, graph)
     return proven
 
 
-def _is_non_negative(node: fx.Node, graph: fx.GraphModule, proven: set[fx.Node]) -> bool:
-    kind = _kind(node, graph)
-    if kind in _NON_NEGATIVE:
-        return True
-    if kind is functional.pad:
-        return _pads_non_negative(node) and _combines_non_negative(node, 1, proven)
-    return kind in _KEEPS_SIGN and _combines_non_negative(node, 2 if kind in _BINARY else 1, proven)
+class _Call:
+    """A node that is called, and what is proven of those before it."""
+
+    def __init__(self, node: fx.Node, graph: fx.GraphModule, proven: set[fx.Node]) -> None:
+        self.node, self.proven = node, proven
+        self.kind = kind_of(node, graph)
+        is_module = node.op == "call_module"
+        self.module = graph.get_submodule(str(node.target)) if is_module else None
+
+    def is_non_negative(self) -> bool:
+        """Whether what it gives is proven to be never negative."""
+        if self.kind in NON_NEGATIVE:
+            return True
+        rule = _RULES.get(self.kind)
+        return rule is not None and rule(self)
+
+    def argument(self, place: int, name: str, default: Any = None) -> Any:
+        """What is given at that place, or by that name; a module's attribute of that name."""
+        if self.module is not None and hasattr(self.module, name):
+            return getattr(self.module, name)
+        given = self.node.args[place] if len(self.node.args) > place else default
+        return self.node.kwargs.get(name, given)
+
+    def operands(self, count: int) -> list[Any]:
+        """The first ``count`` tensors or numbers that it combines."""
+        named = [value for name, value in self.node.kwargs.items() if name in _OPERANDS]
+        return [*self.node.args[:count], *named]
+
+    def all_non_negative(self, count: int) -> bool:
+        """Whether the first ``count`` tensors, numbers or lists of them are all non-negative."""
+        operands = self.operands(count)
+        items = [one for o in operands for one in (o if isinstance(o, (tuple, list)) else (o,))]
+        return len(operands) >= count and all(map(self.is_proven, items))
+
+    def is_proven(self, item: object) -> bool:
+        """Whether it is a number, or a tensor proven to be such, that is not negative."""
+        if isinstance(item, fx.Node):
+            return item in self.proven
+        return isinstance(item, (int, float)) and item >= 0 and math.isfinite(item)
 
 
-def _kind(node: fx.Node, graph: fx.GraphModule) -> Any:
-    """The class of module, function or method name that the node calls; None: it calls nothing."""
-    if node.op == "call_module":
-        return type(graph.get_submodule(str(node.target)))
-    return node.target if node.op in ("call_function", "call_method") else None
+def _first(call: _Call) -> bool:
+    return call.all_non_negative(1)
 
 
-def _pads_non_negative(node: fx.Node) -> bool:
-    mode = node.args[2] if len(node.args) > 2 else node.kwargs.get("mode", "constant")
-    value = node.args[3] if len(node.args) > 3 else node.kwargs.get("value", 0.0)
+def _sum(call: _Call) -> bool:
+    return call.all_non_negative(2) and call.is_proven(call.node.kwargs.get("alpha", 1))
+
+
+def _product(call: _Call) -> bool:
+    operands = call.operands(2)
+    is_square = len(operands) == 2 and operands[0] is operands[1]
+    return (is_square and isinstance(operands[0], fx.Node)) or call.all_non_negative(2)
+
+
+def _padding(call: _Call) -> bool:
+    mode, value = call.argument(2, "mode", "constant"), call.argument(3, "value", 0.0)
     number = 0.0 if value is None else value
-    return bool(mode != "constant") or (isinstance(number, (int, float)) and number >= 0)
+    is_kept = bool(mode != "constant") or (isinstance(number, (int, float)) and number >= 0)
+    return is_kept and call.all_non_negative(1)
 
 
-def _combines_non_negative(node: fx.Node, count: int, proven: set[fx.Node]) -> bool:
-    """Whether the ``count`` tensors or numbers that the node combines are all non-negative."""
-    named = [value for name, value in node.kwargs.items() if name in _OPERANDS]
-    operands = [*node.args[:count], *named]
-    items = [item for o in operands for item in (o if isinstance(o, (tuple, list)) else (o,))]
-    alpha = node.kwargs.get("alpha", 1)
-    return len(operands) >= count and all(_is_operand(item, proven) for item in (*items, alpha))
+def _between(lowest: str, highest: str, usual: tuple[float | None, float | None]) -> "_Rule":
+    """Of what cuts off below and above; torch gives the upper bound where both contradict."""
+
+    def rule(call: _Call) -> bool:
+        low, high = call.argument(1, lowest, usual[0]), call.argument(2, highest, usual[1])
+        is_above = low is not None and call.is_proven(low)
+        return (is_above or call.all_non_negative(1)) and (high is None or call.is_proven(high))
+
+    return rule
 
 
-def _is_operand(item: object, proven: set[fx.Node]) -> bool:
-    if isinstance(item, fx.Node):
-        return item in proven
-    return isinstance(item, (int, float)) and item >= 0 and math.isfinite(item)
+def _largest(call: _Call) -> bool:
+    """Of one tensor, or of two: one of both is enough. A size names a dimension."""
+    nodes = [one for one in call.operands(2) if isinstance(one, fx.Node)]
+    return any(one in call.proven and not _is_size(one) for one in nodes)
 
 
-def _writes_in_place(node: fx.Node, graph: fx.GraphModule) -> bool:
-    if node.op == "call_module":
-        return bool(getattr(graph.get_submodule(str(node.target)), "inplace", False))
-    if node.op not in ("call_function", "call_method"):
+def _is_size(node: fx.Node) -> bool:
+    return any(one.target == "size" for one in (node, *node.all_input_nodes))
+
+
+def _smallest(call: _Call) -> bool:
+    operands = call.operands(2)
+    others = [one for one in operands[1:] if isinstance(one, fx.Node)]
+    return bool(operands) and all(map(call.is_proven, (operands[0], *others)))
+
+
+def _power(call: _Call) -> bool:
+    exponent = call.argument(1, "exponent")
+    if not isinstance(exponent, (int, float)) or exponent < 0:
         return False
-    name = node.target if isinstance(node.target, str) else node.target.__name__
-    is_in_place = name.endswith("_") or node.target in _IN_PLACE_OPERATORS
-    flags = (*node.args[1:], node.kwargs.get("inplace"))
-    return is_in_place or "out" in node.kwargs or any(flag is True for flag in flags)
+    is_even = exponent % 2 == 0 and isinstance(call.operands(1)[0], fx.Node)
+    return is_even or call.all_non_negative(1)
 
 
-def _in_the_same_memory(writer: fx.Node, graph: fx.GraphModule) -> set[fx.Node]:
-    """What may share memory with what ``writer`` writes to: along views and in-place operations."""
-    edges = [
-        (node, node.all_input_nodes[0])
-        for node in graph.graph.nodes
-        if node.all_input_nodes
-        and (_kind(node, graph) in _KEEPS_SIGN or _writes_in_place(node, graph))
-    ]
-    out = writer.kwargs.get("out")
-    found = {writer, out if isinstance(out, fx.Node) else writer.all_input_nodes[0]}
-    size = 0
-    while size < len(found):
-        size = len(found)
-        for pair in edges:
-            if found.intersection(pair):
-                found.update(pair)
-    return found
+def _softplus(call: _Call) -> bool:
+    beta = call.argument(1, "beta", 1.0)
+    return isinstance(beta, (int, float)) and beta > 0
+
+
+def _part(call: _Call) -> bool:
+    return call.node.args[1] in _NAMED_PARTS and call.all_non_negative(1)
+
+
+_Rule = Callable[[_Call], bool]
+_RULES: dict[Any, _Rule] = {
+    **dict.fromkeys(KEEPS_SIGN, _first),
+    **dict.fromkeys(SUMS, _sum),
+    **dict.fromkeys(PRODUCTS, _product),
+    **dict.fromkeys(LARGEST, _largest),
+    **dict.fromkeys(SMALLEST, _smallest),
+    **dict.fromkeys(POWERS, _power),
+    **dict.fromkeys(CLAMPS, _between("min", "max", (None, None))),
+    **dict.fromkeys((nn.Softplus, functional.softplus), _softplus),
+    **dict.fromkeys(
+        (nn.Hardtanh, functional.hardtanh), _between("min_val", "max_val", (-1.0, 1.0))
+    ),
+    functional.pad: _padding,
+    getattr: _part,
+}

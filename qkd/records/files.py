@@ -1,9 +1,14 @@
 """Files that are never half-written, and text of others that is safe to print (torch-free)."""
 
+import codecs
 import os
 import secrets
+import sys
+from io import TextIOWrapper
 from pathlib import Path
 
+# What our own lines hold that not every terminal can show, and what stands for it there.
+PLAIN = {"±": "+-", "…": "...", "\N{MINUS SIGN}": "-", "\N{NO-BREAK SPACE}": " "}
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -39,3 +44,19 @@ def _flush_folder(folder: Path) -> None:
 def printable(text: str) -> str:
     """The text with every control or other unprintable character but line feeds replaced."""
     return "".join(c if c.isprintable() or c == "\n" else REPLACEMENT for c in text)
+
+
+def print_plainly_where_needed() -> None:
+    """From now on a character that the terminal's encoding lacks is printed as another one, and is
+    no error."""
+    codecs.register_error("plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="plain")
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(PLAIN.get(character, "?") for character in lacking), error.end

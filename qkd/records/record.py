@@ -55,6 +55,7 @@ class Record:
 
     stage_file = _File("stage.json")
     environment_file = _File("env.json")
+    code_file = _File("code.json")
     metrics_file = _File("metrics.jsonl")
     histograms_file = _File("histograms.json")
     checkpoint_file = _File("checkpoint.pt")

@@ -90,10 +90,13 @@ class Cost(Content, kw_only=True):
         parameters: those of the float network; the quantizers' own, a few a layer, aside.
         packed_bytes: bytes of the packed network as a file (`qkd.quantizers.packed`).
         float32_bytes: bytes of the float network in the same kind of file.
-        macs: multiply-accumulates of the convolutions and linear layers.
+        macs: multiply-accumulates, those of attention, cells and matrix products too.
         bit_operations: those, each times the bits of its weight and the bits of its input. A layer
             without a quantizer counts 32 x 32. The first layer's input is an image, which no
             quantizer touches: its pixels are 8-bit already and count so.
+        macs_at_bits: of a quantized network those of layers whose weights and inputs have the bits
+            that it is named after; None in records of older code, and so is the next.
+        macs_in_float: those of no quantized layer.
     """
 
     parameters: Amount
@@ -101,9 +104,14 @@ class Cost(Content, kw_only=True):
     float32_bytes: Bytes
     macs: Amount
     bit_operations: Amount
+    macs_at_bits: Amount | None = None
+    macs_in_float: Amount | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        of_both = (self.macs_at_bits or 0) + (self.macs_in_float or 0)
+        if of_both > self.macs:
+            raise ValueError(f"{of_both} of {self.macs} multiply-accumulates at its bits or float")
         if not self.macs <= self.bit_operations <= 32 * 32 * self.macs:
             raise ValueError(
                 f"bit_operations is {self.bit_operations}: {self.macs} multiply-accumulates at 1 "
@@ -113,7 +121,8 @@ class Cost(Content, kw_only=True):
 
 class QuantizedTensor(Content, kw_only=True):
     """What a quantizer was seen to do: its learned scalars by name, the distinct levels counted,
-    those it declares, and the share of the elements that it clips."""
+    those it declares, and the share of the elements that it clips. ``never_negative``: it is signed
+    and saw nothing negative, so that half of its levels are idle."""
 
     bits: BitCount
     signed: bool
@@ -121,6 +130,7 @@ class QuantizedTensor(Content, kw_only=True):
     levels: Annotated[int, msgspec.Meta(ge=0)]
     levels_declared: Count
     clipped: Share
+    never_negative: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -193,6 +203,9 @@ class Result(Content, kw_only=True):
     raised to their lowest value. ``weights_sha256`` is of the student's state at the end, whatever
     its file; of the teacher's likewise where the stage trained it. Of a quantized stage there are
     an ``audit`` and a proof, or why there is none (``integer_refused``); ``cost`` likewise.
+    ``logits_read`` of the steps took a frozen teacher's logits from a file: ``seconds`` are without
+    the teacher's for these.
+    ``reestimated`` is the student's accuracy with batch norms measured again, a diagnostic.
     """
 
     steps: Annotated[int, msgspec.Meta(ge=0)]
@@ -203,6 +216,7 @@ class Result(Content, kw_only=True):
     images_per_second: NotNegative
     wall_seconds: NotNegative | None = None
     compile_seconds: NotNegative | None = None
+    logits_read: Amount | None = None
     peak_memory_mib: NotNegative | None = None
     floor_hits: int | None = None
     checkpoint_sha256: str = ""
@@ -210,6 +224,7 @@ class Result(Content, kw_only=True):
     weights_sha256: str = ""
     teacher_weights_sha256: str = ""
     teacher: Accuracy | None = None
+    reestimated: Accuracy | None = None
     cost: Cost | None = None
     cost_refused: str = ""
     audit: tuple[LayerAudit, ...] = ()

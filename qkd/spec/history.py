@@ -65,17 +65,26 @@ class Learner(Value, kw_only=True):
     """A network with its start and, for a quantized one, its quantization.
 
     It starts with the state that a history leads to, or with ready weights, or (none of both) with
-    random weights from the history's seed.
+    random weights from the history's seed. ``side`` says whose state that is: of the history's
+    student, or of the teacher that its last phase trained.
     """
 
     network: Network
     start: "History | None" = None
+    side: Literal["student", "teacher"] = "student"
     quantization: Quantization | None = None
     weights: Weights | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.start is not None and self.start.student.quantization is not None:
+        if self.side == "teacher":
+            parts = self.start.parts if self.start is not None else ()
+            if not parts or not parts[-1].phase.trains_teacher:
+                raise ValueError("a start has a teacher only where its last phase trains one")
+        begins = None
+        if self.start is not None:
+            begins = self.start.student if self.side == "student" else self.start.teacher
+        if begins is not None and begins.quantization is not None:
             raise ValueError("a network begins in full precision: its start is quantized")
         if self.weights is not None and (self.start is not None or self.quantization is not None):
             raise ValueError("ready weights are of a network in full precision with no other start")
@@ -110,6 +119,11 @@ class History(Value, kw_only=True):
     def steps(self) -> int:
         """Optimiser steps of the student since its start."""
         return sum(part.steps for part in self.parts)
+
+    @property
+    def phase_begin(self) -> int:
+        """The step at which its last phase begins."""
+        return sum(part.steps for part in self.parts[:-1])
 
     @property
     def draws(self) -> int:
@@ -172,6 +186,14 @@ def grown(history: History, phase: Phase, steps: int, teacher: Learner | None) -
     return msgspec.structs.replace(history, parts=tuple(parts), teacher=teacher)
 
 
+def seeded(history: History, seed: int) -> History:
+    """The same history with another seed; a teacher that another history left is that seed's."""
+    teacher = history.teacher
+    if teacher is not None and teacher.side == "teacher" and teacher.start is not None:
+        teacher = msgspec.structs.replace(teacher, start=seeded(teacher.start, seed))
+    return msgspec.structs.replace(history, seed=seed, teacher=teacher)
+
+
 def prefix(history: History, steps: int) -> History:
     """The history's first ``steps`` steps. Raises ValueError if it has fewer."""
     if not 0 <= steps <= history.steps:
@@ -209,12 +231,15 @@ def continues(stage: Stage) -> bool:
 def teacher_before(stage: Stage, prefix_of: Prefix = prefix) -> History | None:
     """The history whose record holds the teacher that the stage begins with.
 
-    The longest earlier prefix that ends in a phase that trains the teacher, else the teacher's
-    start. None where the stage needs no teacher, or the teacher starts at random.
+    The longest earlier prefix that ends in a phase that trains the teacher, else (or where the
+    phase takes the teacher as it started) the teacher's start. None where the stage needs no
+    teacher, or the teacher starts at random.
     """
     history = stage.history
     if history.teacher is None or not history.parts[-1].phase.needs_teacher:
         return None
+    if history.parts[-1].phase.teacher_state == "start":
+        return history.teacher.start
     begin = history.steps - stage.steps
     trained, position = 0, 0
     for part in history.parts:
@@ -223,6 +248,15 @@ def teacher_before(stage: Stage, prefix_of: Prefix = prefix) -> History | None:
             trained = end
         position += part.steps
     return prefix_of(history, trained) if trained else history.teacher.start
+
+
+def teacher_trained_until(history: History) -> int:
+    """The student's steps at the end of the last phase that trained the teacher; 0: none did."""
+    trained = position = 0
+    for part in history.parts:
+        position += part.steps
+        trained = position if part.phase.trains_teacher else trained
+    return trained
 
 
 def parents(stage: Stage, prefix_of: Prefix = prefix) -> tuple[History, ...]:

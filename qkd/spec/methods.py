@@ -18,24 +18,37 @@ class Term(Value, kw_only=True):
     at no image: it is ``loss(network, **options)``, of the network that learns. The loss must
     be a mean over images, or it changes with the parts in which a batch is computed (micro-batches,
     ranks): a sum would shrink by their number, and what compares images sees those of a part only.
+    Over the first ``ramp`` steps of its phase the weight grows linearly to its height.
     """
 
     loss: ImportPath
     target: Literal["labels", "peer", "both", "weights"] = "labels"
     weight: NotNegative = 1.0
     options: dict[str, Scalar] = {}  # noqa: RUF012 (likewise)
+    ramp: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+    def weight_at(self, step: int) -> float:
+        """The weight at the phase's ``step``, which counts from 0: 1 / ramp of its height at 0."""
+        return self.weight * min(1.0, (step + 1) / self.ramp) if self.ramp else self.weight
 
 
 class Phase(Value, kw_only=True):
     """One part of a method: the student's loss terms and the teacher's (none: frozen or absent).
 
-    ``teacher_learning_rate`` is a factor on the student's weight learning rate.
+    ``teacher_learning_rate`` is a factor on the student's weight learning rate. ``teacher_state``
+    says which teacher a frozen one is: as the phases before left it, or as it started.
     """
 
     name: Name
     student: Annotated[tuple[Term, ...], msgspec.Meta(min_length=1)]
     teacher: tuple[Term, ...] = ()
     teacher_learning_rate: NotNegative = 1.0
+    teacher_state: Literal["trained", "start"] = "trained"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.teacher_state == "start" and (self.teacher or not self.needs_teacher):
+            raise ValueError(f"phase {self.name} has no frozen teacher that could be as it started")
 
     @cached_property
     def trains_teacher(self) -> bool:
@@ -57,14 +70,15 @@ class Share(Value, kw_only=True):
 
 class Method(Value, kw_only=True):
     """A named tuple of phases (none: the student as it starts), and a quantizer (none: full
-    precision). ``teacher`` is the pair's, or the student's own full-precision self; ``schedule``
-    one cosine over the run, or one over each phase.
+    precision). ``teacher`` is the pair's, or the student's own full-precision self, or the pair's
+    as QKD's co-studying with the same seed left it; ``schedule`` one cosine over the run, or one
+    over each phase.
     """
 
     name: Name
     shares: tuple[Share, ...]
     quantizer: ImportPath | None = INTERVAL
-    teacher: Literal["pair", "self"] = "pair"
+    teacher: Literal["pair", "self", "co-studied"] = "pair"
     initial_interval: Literal["mse", "minmax"] = "mse"
     schedule: Literal["run", "phase"] = "run"
     note: str = ""

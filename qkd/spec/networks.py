@@ -30,8 +30,10 @@ class Weights(Value, kw_only=True):
     ``torchvision:NAME``, as `qkd.weights.published` makes it: ``name`` is then that NAME, for a
     source is no part of the identity, and ``sha256`` the eight digits that the published file's
     name has, so that a plan needs no file. ``entry`` names the weights among the file's entries
-    (none: the file holds nothing else). ``rename`` maps beginnings of the file's names to what
-    stands in their place in the network's: ``{"module.": "", "fc.": "linear."}``.
+    (none: the file holds nothing else), ``ema.module`` an entry within another. ``rename`` maps
+    beginnings of the file's names to what stands in their place in the network's:
+    ``{"module.": "", "fc.": "linear."}``. ``drop`` are names of the file that are no weights of
+    the network: ``"criterion."`` all that begin so, ``"total_ops"`` that name in any module.
     """
 
     source: Annotated[WeightsSource, msgspec.Meta(extra=NOT_IDENTITY)]
@@ -39,6 +41,7 @@ class Weights(Value, kw_only=True):
     name: str = ""
     entry: str = ""
     rename: dict[str, str] = {}  # noqa: RUF012 (a Struct copies it)
+    drop: tuple[Annotated[str, msgspec.Meta(min_length=1)], ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -73,8 +76,14 @@ class Bits(Value, kw_only=True):
 
 
 class Quantization(Value, kw_only=True):
-    """How a network is quantized: a quantizer class, its bits, how its intervals begin."""
+    """How a network is quantized: a quantizer class, its bits, how its intervals begin.
+
+    ``in_float`` names what multiplies by weights and stays in float all the same: modules,
+    parameters or calls, and what lies within them (``encoder``, ``blocks.*.attention``). The report
+    then says of which share of the multiply-accumulates the bits are.
+    """
 
     bits: Bits
     quantizer: ImportPath = INTERVAL
     initial_interval: Literal["mse", "minmax"] = "mse"
+    in_float: tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=200)], ...] = ()

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from qkd.data.batches import Batches
 from qkd.imports import FACTORIES, resolve
 from qkd.measures.audit import audit
+from qkd.models.draws import python_and_numpy
+from qkd.models.layout import Shape, lay_out, lay_out_again
 from qkd.quantizers.quantize import quantize, set_intervals
 from qkd.records.record import BadRecord, State, Store
 from qkd.records.schema import Result
@@ -46,10 +48,12 @@ def _read(store: Store, history: History) -> dict[str, Any]:
 def build(learner: Learner, seed: int, stream: str, device: torch.device) -> nn.Module:
     """The learner's network, quantized where it is to be, with random weights from a stream."""
     torch.manual_seed(seed_of(seed, stream, 0))
-    network: nn.Module = resolve(learner.network.factory, FACTORIES)(**learner.network.arguments)
+    with python_and_numpy(seed, stream, 0):
+        factory = resolve(learner.network.factory, FACTORIES)
+        network: nn.Module = factory(**learner.network.arguments)
     if learner.quantization is not None:
         network = quantize(network, learner.quantization)
-    return network.to(device).to(memory_format=torch.channels_last)
+    return lay_out(network.to(device))
 
 
 def student_at_start(stage: Stage, store: Store, batches: Batches, device: torch.device) -> Side:
@@ -59,13 +63,13 @@ def student_at_start(stage: Stage, store: Store, batches: Batches, device: torch
     """
     history = stage.history
     learner = history.student
-    network = build(learner, history.seed, "weights", device)
+    network = lay_out(build(learner, history.seed, "weights", device), batches.shape)
     source = before(stage)
     if source is not None and continues(stage):
         state = parent_checkpoint(store, source)["student"]
         return restored("student", network, state, stage)
     if source is not None:
-        _load_float(network, parent_checkpoint(store, source)["student"]["network"])
+        _load_float(network, parent_checkpoint(store, source)[learner.side]["network"])
     if learner.quantization is not None:
         quantization = learner.quantization
         # By the whole batch on one rank: the others get its numbers, to the bit.
@@ -78,6 +82,7 @@ def student_at_start(stage: Stage, store: Store, batches: Batches, device: torch
         history.parts[-1].phase.student,
         floors=interval_floors(network),
         precision=history.recipe.precision,
+        phase_begin=history.phase_begin,
     )
 
 
@@ -92,26 +97,28 @@ def _calibrated(
     return {name: value.cpu() for name, value in state.items() if "_quantizer." in name}
 
 
-def teacher_at_start(stage: Stage, store: Store, device: torch.device) -> Side | None:
+def teacher_at_start(
+    stage: Stage, store: Store, device: torch.device, shape: Shape | None = None
+) -> Side | None:
     """The teacher of the stage: as the last phase that trained it left it, or from its start."""
     history = stage.history
     phase = history.parts[-1].phase
     if history.teacher is None or not phase.needs_teacher:
         return None
-    network = build(history.teacher, history.seed, "teacher-weights", device)
+    network = lay_out(build(history.teacher, history.seed, "teacher-weights", device), shape)
     source = teacher_before(stage)
     if source is not None:
         content = parent_checkpoint(store, source)
         if source != history.teacher.start:
             return restored("teacher", network, content["teacher"], stage)
-        network.load_state_dict(content["student"]["network"])
+        network.load_state_dict(content[history.teacher.side]["network"])
     return _teacher(network, stage)
 
 
 def _teacher(network: nn.Module, stage: Stage) -> Side:
     phase, recipe = stage.history.parts[-1].phase, stage.history.recipe
     if not phase.trains_teacher:
-        network = fold(network).to(memory_format=torch.channels_last)
+        network = lay_out_again(fold(network))
         precision = recipe.frozen_teacher_precision or recipe.precision
         return Side("teacher", network, precision=precision)
     return Side(
@@ -121,6 +128,7 @@ def _teacher(network: nn.Module, stage: Stage) -> Side:
         phase.teacher,
         learning_rate_factor=phase.teacher_learning_rate,
         precision=recipe.precision,
+        phase_begin=stage.history.phase_begin,
     )
 
 
@@ -139,6 +147,7 @@ def restored(name: str, network: nn.Module, state: dict[str, Any], stage: Stage)
             floors={key: floor.to(device) for key, floor in state["floors"].items()},
             floor_hits=state["floor_hits"],
             precision=stage.history.recipe.precision,
+            phase_begin=stage.history.phase_begin,
         )
     if side.optimiser is not None and state["optimiser"] is not None:
         _load_optimiser(side.optimiser, state["optimiser"])

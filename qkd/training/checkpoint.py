@@ -48,8 +48,11 @@ def load(path: Path, digest: str, sha256: str | None = None) -> dict[str, Any]:
     except FileNotFoundError:
         raise
     except Exception as error:  # torch.load raises what the file makes it raise
+        # torch's own words end in advice to load the file unsafely.
+        ours = isinstance(error, (OSError, ValueError))
+        reason = error if ours else f"it is damaged, or foreign ({type(error).__name__})"
         raise BadCheckpoint(
-            f"{path} cannot be used: {error}. Remove the folder {path.parent} to train it again"
+            f"{path} cannot be used: {reason}. Remove the folder {path.parent} to train it again"
         ) from error
     return content
 

@@ -5,7 +5,7 @@ from collections import Counter
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from qkd.quantizers.signs import trace
+from qkd.quantizers.tracing import trace
 
 
 def fold(network: nn.Module) -> nn.Module:

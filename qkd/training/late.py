@@ -1,13 +1,16 @@
-"""The integer proof of a stage that was trained without one."""
+"""The integer proof of a stage that was trained without one, and its diagnostic."""
 
 from pathlib import Path
 
 import msgspec
 
-from qkd.data.batches import evaluation_batches
+from qkd.data.batches import evaluation_batches, held_out
 from qkd.data.cache import load
+from qkd.measures.batch_norms import reestimated
 from qkd.measures.evaluate import answers
 from qkd.measures.evidence import proven
+from qkd.models.layout import lay_out
+from qkd.records.code import require_imported
 from qkd.records.lock import Hold
 from qkd.records.record import Record
 from qkd.records.schema import Result
@@ -19,20 +22,25 @@ from qkd.training.runtime import Runtime
 
 
 def prove_late(stage: Stage, record: Record, runtime: Runtime, lock: Hold) -> None:
-    """Proves the student of the record's checkpoint, and adds that to its result alone.
+    """Proves the student of the record's checkpoint, and adds that to its result alone, with what
+    else is measured where a cell ends.
 
-    Raises BadRecord, BadCheckpoint or DataError.
+    Raises BadRecord, BadCheckpoint, CodeChanged or DataError.
     """
     history = stage.history
     result = record.read(record.result_file, Result)
     saved = checkpoint.load(record.checkpoint_file, history.digest, result.checkpoint_sha256)
     device = environment.set_up(runtime)
+    require_imported([record])
     network = build(history.student, history.seed, "weights", device)
     network.load_state_dict(saved["student"]["network"])
-    test = load(history.data, Path(runtime.data), runtime.loaders).test
-    tested = answers(network, evaluation_batches(test, history.data, device))
-    proof = proven(network, test, history.data, tested)
+    split = load(history.data, Path(runtime.data), runtime.loaders)
+    lay_out(network, split.test.shape)
+    tested = answers(network, evaluation_batches(split.test, history.data, device))
+    proof = proven(network, split.test, history.data, tested)
+    kept = held_out(history.data, split.train)
+    again = reestimated(network, kept, split.test, history.data, history.recipe.batch)
     log(record, "proven from its checkpoint")
     lock.check()
-    record.write(record.result_file, msgspec.structs.replace(result, **proof))
+    record.write(record.result_file, msgspec.structs.replace(result, reestimated=again, **proof))
     record.failed_file.unlink(missing_ok=True)

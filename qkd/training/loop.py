@@ -10,12 +10,14 @@ import msgspec
 from qkd.data.batches import Batches, held_out, training_batches
 from qkd.data.cache import load
 from qkd.data.photos.files import left_out_of, require_equal_parts
+from qkd.models.layout import lay_out
 from qkd.quantizers.quantize import quantized_layers
+from qkd.records.code import keep_code, require_imported
 from qkd.records.lock import Hold
 from qkd.records.record import BadRecord, Record, Store
 from qkd.records.schema import Environment, Place
 from qkd.spec import Stage
-from qkd.spec.history import before, continues
+from qkd.spec.history import before, continues, parents
 from qkd.training import checkpoint, distributed, environment
 from qkd.training.begin import (
     build,
@@ -24,7 +26,8 @@ from qkd.training.begin import (
     student_at_start,
     teacher_at_start,
 )
-from qkd.training.recorder import Images, Recorder
+from qkd.training.kept import kept_teacher
+from qkd.training.recorder import Images, Recorder, log
 from qkd.training.runtime import Runtime
 from qkd.training.step import Sides, train_step
 
@@ -62,6 +65,7 @@ class Training:
         own = distributed.from_first(lambda: _own_checkpoint(record, self.history.digest))
         self.runtime = _as_it_began(runtime, own)
         device = environment.set_up(self.runtime)
+        distributed.from_first(lambda: self._keep_code(store, record, own is not None))
         parts = environment.parts(own.get("parts", [1]) if own else [], self.runtime)
         places = environment.places(_places_before(own, record), self.runtime, device)
         if self.leads:
@@ -92,6 +96,15 @@ class Training:
         if own is None:
             self.recorder.keep_weights_before(self.sides.student)
         _prepare(self.sides, self.runtime, self.recipe.batch_norm == "sync")
+        teacher = kept_teacher(
+            self.sides.teacher,
+            stage,
+            store,
+            self.runtime,
+            batches=self.batches,
+            say=lambda text: log(record, text),
+        )
+        self.sides = self.sides._replace(teacher=teacher)
 
     def run(self, on_progress: Callable[[Progress], None], should_stop: Callable[[], bool]) -> None:
         """The loop: a step, a line of metrics where one is due, a save where one is due."""
@@ -118,6 +131,12 @@ class Training:
                 reported = now
         if self.leads:
             self.recorder.finish(self.sides)
+
+    def _keep_code(self, store: Store, record: Record, goes_on: bool) -> None:
+        """Raises CodeChanged where a user's code is not that of what this stage goes on from."""
+        earlier = [record] if goes_on else []
+        require_imported([*map(store.record, parents(self.stage)), *earlier])
+        keep_code(record, self.history, goes_on)
 
     def _one_step(self) -> dict[str, Any]:
         """The loss terms of one step, meant over the ranks."""
@@ -189,10 +208,11 @@ def _sides(
     stage: Stage, store: Store, own: dict[str, Any] | None, batches: Batches, device: Any
 ) -> Sides:
     """Student and teacher: as the stage's own checkpoint holds them, or its parents left them."""
-    teacher = teacher_at_start(stage, store, device)
+    teacher = teacher_at_start(stage, store, device, batches.shape)
     if own is None:
         return Sides(student_at_start(stage, store, batches, device), teacher)
     network = build(stage.history.student, stage.history.seed, "weights", device)
+    network = lay_out(network, batches.shape)
     student = restored("student", network, own["student"], stage)
     if teacher is not None and own["teacher"] is not None:
         teacher = restored("teacher", teacher.network, own["teacher"], stage)

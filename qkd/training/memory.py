@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from qkd.models.layout import Shape, laid_out, lay_out
 from qkd.spec import Learner, Recipe, Stage
 from qkd.spec.value import digest
 from qkd.training.begin import build
@@ -18,8 +19,6 @@ from qkd.training.step import Side, optimiser_of
 
 # Batches that what is kept is counted at.
 FEW, MORE = 1, 2
-
-Shape = tuple[int, int, int]
 
 
 class Need(NamedTuple):
@@ -50,7 +49,7 @@ def needs(stages: Sequence[tuple[Stage, Shape]]) -> list[Need]:
         quantizer = learner.quantization.quantizer if learner.quantization else ""
         key = digest(learner.network), quantizer, recipe.precision, shape, trains
         if key not in known:
-            network = build(learner, 0, "memory", torch.device("cpu"))
+            network = lay_out(build(learner, 0, "memory", torch.device("cpu")), shape)
             known[key] = of_network(network, recipe, shape) if trains else Need(_held(network), 0)
         return known[key]
 
@@ -82,7 +81,7 @@ def kept_bytes(network: nn.Module, recipe: Recipe, images: int, shape: Shape) ->
     backward pass, each counted once; parameters, buffers and the images themselves aside.
     """
     side = Side("student", network, optimiser_of(network, recipe), precision=recipe.precision)
-    batch = torch.zeros(images, *shape).to(memory_format=torch.channels_last)
+    batch = laid_out(network, torch.zeros(images, *shape))
     others = {_place(tensor) for tensor in (*network.parameters(), *network.buffers(), batch)}
     kept: dict[int, int] = {}
 

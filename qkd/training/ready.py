@@ -7,6 +7,8 @@ from qkd.data.cache import load
 from qkd.data.photos.files import left_out_of
 from qkd.measures.cost import cost_or_reason
 from qkd.measures.evaluate import evaluate
+from qkd.models.layout import lay_out
+from qkd.records.code import keep_code
 from qkd.records.lock import Hold
 from qkd.records.record import Record
 from qkd.records.schema import HeldOut, Result
@@ -32,8 +34,10 @@ def take_in(stage: Stage, record: Record, runtime: Runtime, lock: Hold) -> None:
     record.open(stage)
     record.write(record.environment_file, environment.describe(runtime, device))
     network = build(history.student, history.seed, "weights", device)
+    keep_code(record, history, goes_on=False)
     fill(network, history.student.weights, Path(runtime.data))
     test = load(history.data, Path(runtime.data), runtime.loaders).test
+    lay_out(network, test.shape)
     accuracy = evaluate(network, evaluation_batches(test, history.data, device))
     lock.check()
     sha256 = checkpoint.save(

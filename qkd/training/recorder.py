@@ -10,14 +10,17 @@ import torch
 
 from qkd.data.batches import evaluation_batches
 from qkd.data.photos.files import LeftOutCounter, Part
+from qkd.measures.batch_norms import reestimated
 from qkd.measures.cost import cost_or_reason
 from qkd.measures.evaluate import Answers, answers
 from qkd.measures.evidence import audited, proven
 from qkd.measures.histograms import keep_after, keep_before
+from qkd.measures.remarks import idle_levels, remarks
 from qkd.quantizers.quantize import interval_parameters
+from qkd.records.code import keep_code
 from qkd.records.lock import Hold
 from qkd.records.record import Record
-from qkd.records.schema import HeldOut, Line, Place, Result
+from qkd.records.schema import Accuracy, HeldOut, Line, Place, Result
 from qkd.schedules import learning_rate_factor
 from qkd.spec import Stage
 from qkd.training import checkpoint, distributed
@@ -71,6 +74,7 @@ class Recorder:
         self.best: dict[str, Any] = {"top1": None, "step": None}
         self.seconds = self.compile_seconds = self._wall_before = 0.0
         self._began = began
+        self._read_before = 0
         self._metrics_length = 0
 
     def restore(self, own: dict[str, Any] | None, past: dict[str, Any] | None) -> None:
@@ -83,6 +87,7 @@ class Recorder:
             self.compile_seconds = own.get("compile_seconds", 0.0)
             self._wall_before = own.get("wall_seconds", 0.0)
             self._metrics_length = own["metrics_length"]
+            self._read_before = own.get("logits_read", 0)
             if "left_out" in own:
                 self.images.left_out.restore(own["left_out"])
         if self.leads:
@@ -91,9 +96,12 @@ class Recorder:
                 log(self.record, f"goes on at step {own['step']} of {self.history.steps}")
 
     def keep_weights_before(self, student: Side) -> None:
-        """Writes where a quantized student's weights lie before its first step."""
+        """Writes where a quantized student's weights lie before its first step, and what is to be
+        said of how it is quantized."""
         if self.leads and self._is_quantized:
             keep_before(self.record, student.network)
+            for said in remarks(student.network):
+                log(self.record, said)
 
     def count(self, losses: dict[str, torch.Tensor], seconds: float, *, compiles: bool) -> None:
         """One step more: its loss terms, and how long it took."""
@@ -136,6 +144,7 @@ class Recorder:
                 "compile_seconds": self.compile_seconds,
                 "metrics_length": self._metrics_length,
                 "left_out": self.images.left_out.state(),
+                "logits_read": self._read(sides),
             },
         )
 
@@ -147,24 +156,30 @@ class Recorder:
         self.lock.check()
         if self._is_quantized:
             keep_after(self.record, sides.student.network)
+        keep_code(self.record, self.history, goes_on=True)  # with what was imported late
         self.record.write(self.record.result_file, result)
 
     def _result(self, sides: Sides, sha256: str) -> Result:
         network, teacher, test = sides.student.network, sides.learning_teacher, self.images.test
-        steps = self.history.steps
+        steps, quantization = self.history.steps, self.history.student.quantization
         tested = self._answers(sides.student, test, steps)
         missed = len(test.labels) - tested.accuracy.images
         proofs = audited(network, test, self.history.data) if self._is_quantized else {}
-        if self._is_quantized and self.history.digest not in self.runtime.unproven:
+        for said in idle_levels(proofs.get("audit", ())):
+            log(self.record, said)
+        ends_here = self.history.digest not in self.runtime.unproven
+        if self._is_quantized and ends_here:
             proofs |= proven(network, test, self.history.data, tested)
         return Result(
             steps=steps,
             trained_steps=self.stage.steps,
             student=tested.scored,
             teacher=self._answers(teacher, test, steps).accuracy if teacher else None,
+            reestimated=self._reestimated(network) if ends_here else None,
             held_out=HeldOut(**self.best),
             seconds=self.seconds,
             compile_seconds=self.compile_seconds,
+            logits_read=self._read(sides) or None,
             images_per_second=self.stage.steps * self.recipe.batch / self.seconds,
             floor_hits=int(sides.student.floor_hits),
             peak_memory_mib=_peak_memory(),
@@ -175,10 +190,15 @@ class Recorder:
                 checkpoint.weights_sha256(teacher.network.state_dict()) if teacher else ""
             ),
             left_out=self.images.left_out.counted(missed),
-            **cost_or_reason(network, test.shape),
+            **cost_or_reason(network, test.shape, quantization.bits if quantization else None),
             **proofs,
             wall_seconds=self._wall(),
         )
+
+    def _reestimated(self, network: torch.nn.Module) -> Accuracy | None:
+        """By the held-out images, which are training images that no step draws."""
+        data, batch = self.history.data, self.recipe.batch
+        return reestimated(network, self.images.held_out, self.images.test, data, batch)
 
     def _line(self, step: int, sides: Sides) -> Line:
         rate = learning_rate_factor(step - 1, self.recipe) * self.recipe.learning_rate
@@ -223,6 +243,10 @@ class Recorder:
     @property
     def _is_quantized(self) -> bool:
         return self.history.student.quantization is not None
+
+    def _read(self, sides: Sides) -> int:
+        """Steps so far whose frozen teacher's logits came from a file."""
+        return self._read_before + (sides.teacher.read if sides.teacher else 0)
 
     def _wall(self) -> float:
         """Seconds of the stage so far: loading, training, evaluation, saving."""

@@ -33,7 +33,8 @@ class Runtime(Value, kw_only=True):
     ``portable`` is PORTABLE=1 (`qkd.training.portable`), whose variables this process began with;
     None: whoever starts the process is to take it where it can hold.
     ``unproven`` are the digests of stages in which nothing ends that is measured: they end with
-    their bit audit, and without an integer proof.
+    their bit audit, and without an integer proof. ``kept_logits`` are the digests of stages whose
+    frozen teacher's logits are kept in a file (`qkd.training.kept`), which changes no number.
     """
 
     data: str = "data"
@@ -50,6 +51,7 @@ class Runtime(Value, kw_only=True):
     matrix_file: str = ""
     job: str = ""
     unproven: tuple[str, ...] = ()
+    kept_logits: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -7,6 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from qkd.imports import LOSSES, resolve
+from qkd.models.buffers import is_sound, masks
+from qkd.models.draws import python_and_numpy
+from qkd.models.layout import laid_out
 from qkd.quantizers.quantize import interval_parameters
 from qkd.schedules import learning_rate_factor
 from qkd.spec import Precision, Recipe, Term
@@ -24,7 +27,8 @@ class Side:
 
     ``optimiser`` is None where the network is frozen; ``floors`` holds the lowest value of each
     interval, ``floor_hits`` how often an interval was raised to it. ``precision`` is that of the
-    forward pass.
+    forward pass; ``phase_begin`` the step at which the phase begins, from which a term's weight
+    may grow; ``read`` counts the steps whose logits came from a file (`qkd.training.kept`).
     """
 
     name: str
@@ -35,10 +39,13 @@ class Side:
     floors: dict[str, Tensor] = field(default_factory=dict)
     floor_hits: int | Tensor = 0
     precision: Precision = "float32"
+    phase_begin: int = 0
+    read: int = 0
 
     def __post_init__(self) -> None:
         self._call: nn.Module = self.network
         self.network.train(self.optimiser is not None)
+        self._masks = masks(self.network)
         parameters = dict(self.network.named_parameters())
         self._floored: list[Tensor] = [parameters[name] for name in self.floors]
         self._floors = torch.stack(list(self.floors.values())) if self.floors else torch.empty(0)
@@ -61,23 +68,24 @@ class Side:
 
     def forward(self, images: Tensor, seed: int, step: int, part: int = 0) -> Tensor:
         """Logits (batch, classes). Dropout draws from a stream of this side's own, and of the part
-        of the batch that the images are.
+        of the batch that the images are; Python's `random` and numpy from others likewise.
         """
         stream = f"{self.name}-dropout-{part}" if part else f"{self.name}-dropout"
         torch.manual_seed(seed_of(seed, stream, step))
         with (
+            python_and_numpy(seed, stream, step),
             torch.inference_mode(self.optimiser is None),
             computing(self.precision, images.device.type),
         ):
-            logits: Tensor = self._call(images)
+            logits: Tensor = self._call(laid_out(self.network, images))
         # What was made in inference mode could not be kept for the student's gradient.
         return logits.clone() if logits.is_inference() else logits
 
     def learn(
-        self, logits: Tensor, labels: Tensor, peer: Tensor | None, share: float = 1.0
+        self, logits: Tensor, labels: Tensor, peer: Tensor | None, share: float = 1.0, step: int = 0
     ) -> dict[str, Tensor]:
-        """Adds to the gradients ``share`` times those of the side's weighted loss terms; returns
-        each term's value, unweighted.
+        """Adds to the gradients ``share`` times those of the side's loss terms, weighted as they
+        are at ``step``; returns each term's value, unweighted.
         """
         values: dict[str, Tensor] = {}
         total = logits.new_zeros(())
@@ -89,7 +97,7 @@ class Side:
             value = resolve(term.loss, LOSSES)(learning, *given, **term.options)
             name = f"{self.name}_{term.loss.partition(':')[2]}"
             values[f"{name}_{len(values)}" if name in values else name] = value.detach()
-            total = total + term.weight * value
+            total = total + term.weight_at(step - self.phase_begin) * value
         with products(self.precision):
             torch.autograd.backward(total if share == 1 else share * total)
         return values
@@ -97,7 +105,7 @@ class Side:
     def require_finite(self, step: int) -> None:
         """Raises NotFinite, naming the tensor, where the network's state is not finite."""
         for name, tensor in self.network.state_dict().items():
-            if not bool(tensor.isfinite().all()):
+            if not is_sound(tensor, name in self._masks):
                 raise NotFinite(
                     f"{name} of the {self.name} is not finite after step {step}: lower the "
                     "learning rate"
@@ -239,7 +247,8 @@ def _gradients(
     student_logits = student.forward(images, *draw)
     teacher_logits = teacher.forward(images, *draw) if teacher else None
     peer = teacher_logits.detach() if teacher_logits is not None else None
-    values = student.learn(student_logits, labels, peer, share)
+    step = draw[1]
+    values = student.learn(student_logits, labels, peer, share, step)
     if teacher is not None and teacher_logits is not None and teacher.terms:
-        values |= teacher.learn(teacher_logits, labels, student_logits.detach(), share)
+        values |= teacher.learn(teacher_logits, labels, student_logits.detach(), share, step)
     return values

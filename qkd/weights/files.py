@@ -13,6 +13,13 @@ from qkd.spec import Weights
 from qkd.weights.published import ADDRESS, file_of
 
 SECONDS = 30.0  # that a server may be silent
+PAGE = "a web page (HTML), as a server sends in place of a file: fetch the file itself"
+# What a file begins with that holds no weights, and what it is.
+NO_WEIGHTS = {
+    b"version https://git-lfs": "a pointer of Git LFS, not the file: git lfs pull fetches it",
+    b"<!doctype html": PAGE,
+    b"<html": PAGE,
+}
 
 
 class BadWeights(ValueError):
@@ -30,14 +37,22 @@ def path_of(weights: Weights, folder: Path) -> Path:
 
 
 def content_of(weights: Weights, path: Path) -> bytes:
-    """The file's bytes. Raises BadWeights that says from where they cannot be read."""
+    """The file's bytes. Raises BadWeights that says from where they cannot be read, or what lies
+    there in the place of weights."""
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise BadWeights(
             f"the weights {weights.source} cannot be read from {path} ({error}): put the file "
             "there, or correct the path (it begins at the data folder, unless it is absolute)"
         ) from error
+    beginning = content[:512].lstrip().lower()
+    for mark, what in NO_WEIGHTS.items():
+        if beginning.startswith(mark):
+            raise BadWeights(f"{path} is {what}")
+    if not content:
+        raise BadWeights(f"{path} is empty: fetch it again")
+    return content
 
 
 def place(weights: Weights, folder: Path) -> Path:

@@ -1,18 +1,22 @@
 """Ready weights: a file's content becomes the state of a network, or an error that says why not."""
 
 import hashlib
-import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
+import safetensors.torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from qkd.models.buffers import masks
 from qkd.spec import Weights
 from qkd.weights.files import BadWeights, content_of, place
+from qkd.weights.fitting import differences, listed, require_finite
+from qkd.weights.unpickling import StandIn, UnsafeFile, unpickled
 
-LISTED = 8  # names in an error
+NESTED = 3  # levels of entries within which tensors are looked for, to name them
+HEADER = 8  # bytes of a safetensors file that say how long its JSON header is
 
 
 def fill(network: nn.Module, weights: Weights, folder: Path) -> None:
@@ -28,20 +32,19 @@ def fill(network: nn.Module, weights: Weights, folder: Path) -> None:
 
     Raises:
         BadWeights: the file cannot be read, or is not the one that the sha256 names; or its names,
-            shapes or values do not fit. All that do not fit are listed.
+            types, shapes or values do not fit. All that do not fit are listed.
     """
     path = place(weights, folder)
     state = _renamed(_state(weights, path), weights, path)
     own = network.state_dict()
-    wrong = _differences(state, own)
+    wrong = differences(state, own)
     if wrong:
         raise BadWeights(
             f"{path} does not fit {type(network).__name__}: {'; '.join(wrong)}. Correct the "
-            "network's arguments, or say by rename={...} how the file's names become the network's"
+            "network's arguments, say by rename={...} how the file's names become the network's, "
+            "or by drop=(...) which are no weights of it"
         )
-    broken = [name for name, value in state.items() if not bool(value.isfinite().all())]
-    if broken:
-        raise BadWeights(f"{path} holds values that are not finite in {_listed(broken)}")
+    require_finite(state, masks(network), path)
     network.load_state_dict(own | state)
 
 
@@ -56,27 +59,90 @@ def _state(weights: Weights, path: Path) -> Mapping[str, Tensor]:
             f"Put the right one there{correct}"
         )
     try:
-        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises what the file makes it raise
-        raise BadWeights(f"{path} holds no weights that torch can load safely: {error}") from error
-    return _tensors(content, weights.entry, path)
+        content = _read(data)
+    except UnsafeFile as error:
+        raise BadWeights(f"{path} cannot be read as weights: {error}") from error
+    return _tensors(content, weights, path)
 
 
-def _tensors(content: Any, entry: str, path: Path) -> Mapping[str, Tensor]:
-    if entry and isinstance(content, Mapping):
-        if entry not in content:
-            raise BadWeights(f"{path} has no entry {entry!r}, but {_listed(map(str, content))}")
-        content = content[entry]
+def _read(data: bytes) -> Any:
+    """The content of a file of safetensors or of torch.save. Raises UnsafeFile."""
+    header = int.from_bytes(data[:HEADER], "little")
+    if data[HEADER : HEADER + 1] != b"{" or header > len(data):
+        return unpickled(data)
+    try:
+        return safetensors.torch.load(data)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise UnsafeFile(f"it is a damaged file of safetensors ({error})") from error
+
+
+def _tensors(content: Any, weights: Weights, path: Path) -> Mapping[str, Tensor]:
+    """The weights among what the file holds, without what is to be dropped."""
+    entries = listed(_entries(content))
+    hint = f" (tensors by name are in {entries})" if entries else ""
+    if weights.entry and isinstance(content, Mapping):
+        known = listed(map(str, content))
+        content = _entry(content, weights.entry)
+        if content is None:
+            raise BadWeights(f"{path} has no entry {weights.entry!r}, but {known}{hint}")
     if not isinstance(content, Mapping) or not content:
-        kind = type(content).__name__
-        raise BadWeights(f"{path} holds {kind}, where tensors by name are needed")
-    other = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
+        raise BadWeights(f"{path} holds {_kind(content)}, where tensors by name are needed")
+    kept = _kept({str(name): value for name, value in content.items()}, weights, path)
+    other = [name for name, value in kept.items() if not isinstance(value, Tensor)]
     if other:
         raise BadWeights(
-            f"{path} holds more than tensors by name: {_listed(other)}. Say by entry=... which of "
-            "its entries are the weights"
+            f"{path} holds more than tensors by name: {listed(other)}. Say by entry=... which of "
+            f"its entries are the weights{hint}, or by drop=(...) which names are none"
         )
-    return content
+    return kept
+
+
+def _entry(content: Mapping[Any, Any], entry: str) -> Any:
+    """The entry of that name, or of its parts one within the other; None: there is none."""
+    if entry in content:
+        return content[entry]
+    for name, inner in content.items():
+        if isinstance(inner, Mapping) and entry.startswith(f"{name}."):
+            found = _entry(inner, entry.removeprefix(f"{name}."))
+            if found is not None:
+                return found
+    return None
+
+
+def _entries(content: Any, within: str = "", levels: int = NESTED) -> Iterator[str]:
+    """The names of the entries that are tensors by name."""
+    for name, inner in content.items() if isinstance(content, Mapping) and levels else ():
+        if isinstance(inner, Mapping) and inner:
+            if any(isinstance(value, Tensor) for value in inner.values()):
+                yield f"{within}{name}"
+            yield from _entries(inner, f"{within}{name}.", levels - 1)
+
+
+def _kind(content: Any) -> str:
+    if isinstance(content, StandIn):
+        return f"an object of {type(content).__name__}"
+    return type(content).__name__
+
+
+def _kept(content: dict[str, Any], weights: Weights, path: Path) -> dict[str, Any]:
+    """What no name of ``weights.drop`` fits. Raises BadWeights where one of them fits nothing."""
+    for drop in weights.drop:
+        fitting = [name for name in content if _fits(name, drop)]
+        if not fitting:
+            raise BadWeights(
+                f"{path}: drop={drop!r} fits no name in it: there are {listed(content)}"
+            )
+    return {
+        name: value
+        for name, value in content.items()
+        if not any(_fits(name, drop) for drop in weights.drop)
+    }
+
+
+def _fits(name: str, drop: str) -> bool:
+    if drop.endswith("."):
+        return name.startswith(drop)
+    return name == drop or name.endswith(f".{drop}")
 
 
 def _renamed(state: Mapping[str, Tensor], weights: Weights, path: Path) -> dict[str, Tensor]:
@@ -90,26 +156,3 @@ def _renamed(state: Mapping[str, Tensor], weights: Weights, path: Path) -> dict[
             raise BadWeights(f"{path}: rename={weights.rename} gives two tensors the name {new!r}")
         renamed[new] = value
     return renamed
-
-
-def _differences(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
-    """What keeps the state from fitting, in words."""
-    missing = [name for name in own if name not in state and not _counts_batches(name)]
-    unexpected = [name for name in state if name not in own]
-    shapes = [
-        f"{name} {tuple(value.shape)} for {tuple(own[name].shape)}"
-        for name, value in state.items()
-        if name in own and value.shape != own[name].shape
-    ]
-    kinds = (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
-    return [f"{kind}: {_listed(names)}" for kind, names in kinds if names]
-
-
-def _counts_batches(name: str) -> bool:
-    return name.endswith("num_batches_tracked")
-
-
-def _listed(names: Any) -> str:
-    found = list(names)
-    more = f" and {len(found) - LISTED} more" if len(found) > LISTED else ""
-    return ", ".join(found[:LISTED]) + more

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from benchmarks.contrasts import HEADLINE
 from qkd.records.schema import Accuracy
 from qkd.spec import History, Method
 from report.analysis.contrasts import Compared
-from report.analysis.evidence import SHOWN_SCALES
+from report.analysis.joined import SHOWN_SCALES
 from report.analysis.methods import MethodRow
 from report.analysis.sections import Section
 from report.frames.cells import CellRow
@@ -16,14 +17,13 @@ from report.frames.tidy import rows, tidy
 from report.reading.readings import CellRecords
 
 QKD = "qkd"
-CONTRASTS = ((QKD, "kd"), (QKD, "qat"))
 
 
 class HeadlineRow(NamedTuple):
     """A setting in which QKD has run. ``setting`` says pair, data and bits, ``anchor`` where it
     stands on the page; ``share`` is its length of training, of the paper's. ``full_precision`` is
     what the student began as, ``methods`` are those of the setting by name, ``contrasts`` QKD's by
-    what it is compared with."""
+    what it is compared with. ``was_seen``: its runs were seen before the analysis was fixed."""
 
     anchor: str
     setting: str
@@ -32,6 +32,7 @@ class HeadlineRow(NamedTuple):
     full_precision: Accuracy | None
     methods: dict[str, MethodRow]
     contrasts: dict[str, Compared]
+    was_seen: bool
 
 
 def headline(sections: Sequence[Section]) -> list[HeadlineRow]:
@@ -65,8 +66,9 @@ def _of(section: Section) -> Iterator[HeadlineRow]:
             contrasts={
                 one.contrast.second: one
                 for one in group.compared
-                if (one.contrast.first, one.contrast.second) in CONTRASTS and one.paired
+                if (one.contrast.first, one.contrast.second) in HEADLINE and one.estimate
             },
+            was_seen=group.was_seen,
         )
 
 
@@ -98,9 +100,11 @@ def difference_rows(found: Sequence[HeadlineRow]) -> pd.DataFrame:
     return tidy(
         HeadlineDifference,
         (
-            HeadlineDifference(row.setting, one.contrast.label, row.share, *one.paired[:3])
-            for second in (second for _, second in CONTRASTS)
+            HeadlineDifference(
+                row.setting, one.contrast.label, row.share, own.mean, *own.interval()
+            )
+            for _, second in HEADLINE
             for row in found
-            if (one := row.contrasts.get(second)) and one.paired
+            if (one := row.contrasts.get(second)) and (own := one.estimate)
         ),
     )

@@ -67,7 +67,7 @@ def _several(found: dict[int, Group]) -> Iterator[Several]:
     contrasts: dict[Contrast, dict[int, Compared]] = {}
     for length in steps:
         for one in found[length].compared:
-            if one.paired is not None:
+            if one.estimate is not None:
                 contrasts.setdefault(one.contrast, {})[length] = one
     contrasts = {contrast: at for contrast, at in contrasts.items() if len(at) > 1}
     if contrasts:

@@ -29,12 +29,22 @@ OF_THE_FIRST = [
 MEANS = [
     "test_loss",
     "best_top1",
+    "reestimated_top1",
     "teacher_before",
     "teacher_top1",
+    "teacher_loss_before",
+    "teacher_loss",
     "packed_bytes",
     "bit_operations",
+    "at_bits",
+    "in_float",
 ]
-STUCK = {Status.FAILED.value, Status.BLOCKED.value, Status.UNREADABLE.value}
+STUCK = {
+    Status.FAILED.value,
+    Status.BLOCKED.value,
+    Status.UNREADABLE.value,
+    Status.CHANGED.value,
+}
 
 
 class MethodRow(NamedTuple):
@@ -76,10 +86,15 @@ class MethodRow(NamedTuple):
     high: float
     test_loss: float
     best_top1: float
+    reestimated_top1: float
     teacher_before: float
     teacher_top1: float
+    teacher_loss_before: float
+    teacher_loss: float
     packed_bytes: float
     bit_operations: float
+    at_bits: float
+    in_float: float
     left_out_training: float
     left_out_test: float
     is_proven: bool

@@ -4,8 +4,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from benchmarks.analysis import was_seen
 from benchmarks.matrix import ScaleName
 from report.analysis.contrasts import Compared, compare_all
+from report.analysis.layout import Layout
 from report.analysis.methods import MethodRow, methods
 from report.analysis.reference import Against, against
 from report.frames.cells import cells
@@ -15,13 +17,16 @@ from report.reading.readings import Readings
 
 
 class Group(NamedTuple):
-    """The cells and the methods of one setting, and the contrasts among them."""
+    """The cells and the methods of one setting, the contrasts among them, and by what spread these
+    are judged. ``was_seen``: some of its runs were seen before the analysis was fixed."""
 
     setting: str
     place: int
     cells: pd.DataFrame
     methods: pd.DataFrame
     compared: tuple[Compared, ...]
+    layouts: tuple[Layout, ...] = ()
+    was_seen: bool = False
 
 
 class Section(NamedTuple):
@@ -78,11 +83,15 @@ def _against(own: pd.DataFrame, reference: Readings, paper: dict[About, ClaimedN
 def _groups(readings: Readings, cells: pd.DataFrame, methods: pd.DataFrame) -> list[Group]:
     """The settings in their order; fixed contrasts are corrected within a setting."""
     matrix = readings.run.matrix
+    days = [launch.date for launch in readings.run.launches]
     found = []
     own = dict(list(cells.groupby("setting", sort=False)))
     for setting, group in methods.groupby("setting", sort=False):
+        of_setting = own[setting]
+        trained = of_setting[of_setting["top1"].notna() & (of_setting["steps"] > 0)]
+        seen = was_seen(matrix.name, matrix.scale, trained["seed"].tolist(), days)
         contrasts = matrix.contrasts_among(set(group["method"]))
-        compared = compare_all(contrasts, own[setting], matrix.scale)
+        compared, layouts = compare_all(contrasts, of_setting, matrix.scale, was_seen=seen)
         place = int(group["place"].iloc[0])
-        found.append(Group(str(setting), place, own[setting], group, compared))
+        found.append(Group(str(setting), place, of_setting, group, compared, layouts, seen))
     return found

@@ -1,5 +1,5 @@
-"""Intervals, paired differences, McNemar's test, Holm's correction and power: pure functions of
-numbers. What scipy.stats has is its own; by hand stay Holm's family and the power.
+"""Intervals, McNemar's test and Holm's correction: pure functions of numbers. What scipy.stats has
+is its own; by hand stays Holm's family.
 
 Everything is in percentage points of top-1 unless a docstring says otherwise.
 """
@@ -15,7 +15,6 @@ from scipy import special, stats
 ALPHA = 0.05
 EFFECT = 0.5  # points: the difference that the power is of
 NO_SPREAD = 1e-9
-LARGE_NONCENTRALITY = 20.0
 
 
 class Interval(NamedTuple):
@@ -25,18 +24,6 @@ class Interval(NamedTuple):
     low: float | None
     high: float | None
     n: int
-
-
-class Paired(NamedTuple):
-    """A mean paired difference, its interval, the standard deviation of the differences and the
-    two-sided p of the paired t test. ``p`` is None where n < 2 or the differences do not vary."""
-
-    mean: float
-    low: float | None
-    high: float | None
-    n: int
-    spread: float | None
-    p: float | None
 
 
 def half_widths(spread: Any, n: Any, confidence: float = 0.95) -> NDArray[numpy.float64]:
@@ -56,23 +43,6 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
         return Interval(mean, None, None, n)
     half = float(half_widths(numpy.std(values, ddof=1), n, confidence))
     return Interval(mean, mean - half, mean + half, n)
-
-
-def paired_difference(
-    first: Sequence[float], second: Sequence[float], confidence: float = 0.95
-) -> Paired:
-    """The mean of ``first - second``, pair by pair, with a Student-t interval and a paired t test.
-
-    Raises ValueError where the lengths differ or are zero.
-    """
-    differences = [a - b for a, b in zip(first, second, strict=True)]
-    mean, low, high, n = mean_interval(differences, confidence)
-    if n < 2:
-        return Paired(mean, None, None, n, None, None)
-    spread = float(numpy.std(differences, ddof=1))
-    if spread < NO_SPREAD:
-        return Paired(mean, mean, mean, n, 0.0, None)
-    return Paired(mean, low, high, n, spread, float(stats.ttest_1samp(differences, 0).pvalue))
 
 
 def noise_band(right: int, images: int, confidence: float = 0.95) -> Interval:
@@ -122,26 +92,6 @@ def holm(values: Sequence[float], family: int | None = None) -> list[float]:
         largest = max(largest, min(1.0, (size - rank) * values[place]))
         corrected[place] = largest
     return corrected
-
-
-def power_paired(n: int, spread: float, effect: float = 0.5, alpha: float = 0.05) -> float:
-    """The chance that a two-sided paired t test of ``n`` pairs sees a true ``effect``.
-
-    ``spread`` is the standard deviation of the differences. By the noncentral t distribution; 0
-    where n < 2.
-    """
-    if n < 2:
-        return 0.0
-    if spread < NO_SPREAD:
-        return 1.0
-    freedom = n - 1
-    critical = float(special.stdtrit(freedom, 1 - alpha / 2))
-    noncentrality = abs(effect) * math.sqrt(n) / spread
-    if noncentrality > LARGE_NONCENTRALITY:  # the normal part no longer matters; nct overflows
-        return float(special.chdtr(freedom, freedom * (noncentrality / critical) ** 2))
-    # Below the lower bound by its mirror image: far out the function itself is not a number.
-    within = special.nctdtr(freedom, [noncentrality, -noncentrality], critical)
-    return float(min(1.0, (1 - within).sum()))
 
 
 def welch_interval(

@@ -37,8 +37,8 @@ def headline(frame: pd.DataFrame, name: str, *, narrow: bool = False) -> Markup 
     """Each contrast's mean difference with its 95 % interval against the length of training, to the
     paper's length. None without a difference.
 
-    ``frame``: setting, contrast, share (of the paper's length, above 0), mean, low, high. Two
-    panels beside each other; ``narrow`` ones stand above each other, for the width of a phone.
+    ``frame``: setting, contrast, share (of the paper's length, above 0), mean, low, high. The
+    panels stand beside each other; ``narrow`` ones above each other, for the width of a phone.
     """
     shown = frame.dropna(subset=["share", "mean"])
     shown = shown[shown["share"] > 0]
@@ -46,7 +46,7 @@ def headline(frame: pd.DataFrame, name: str, *, narrow: bool = False) -> Markup 
         return None
     looks = _looks(list(shown["setting"].unique()))
     size: dict[str, Any] = (
-        {"columns": 1, "width": 4.2, "panel": 1.7} if narrow else {"columns": 2, "panel": 2.1}
+        {"columns": 1, "width": 4.2, "panel": 1.7} if narrow else {"columns": 3, "panel": 2.1}
     )
     rows = len(looks) if len(looks) > 1 else 0
     with style():

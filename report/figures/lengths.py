@@ -15,7 +15,7 @@ BELOW = f"steps of training, logarithmic (band: {EFFECT} points each way)"
 
 
 def by_length(lengths: pd.DataFrame, differences: pd.DataFrame, name: str) -> Markup | None:
-    """Each contrast's paired differences at each length, in steps on a logarithmic axis. None
+    """Each contrast's differences at each length, in steps on a logarithmic axis. None
     without one.
 
     ``lengths``: label, fixed, steps, mean, low, high; ``differences``: label, steps, seed, points.
@@ -41,7 +41,7 @@ def description(lengths: pd.DataFrame) -> str:
         )
         for label, own in lengths.groupby("label", sort=False)
     )
-    head = "Paired differences by length of training, points, mean and 95 % interval: "
+    head = "Differences by length of training, points, mean and 95 % interval: "
     return head + "; ".join(texts)
 
 

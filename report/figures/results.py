@@ -1,4 +1,4 @@
-"""Figures of results: accuracies, paired differences, accuracy against cost."""
+"""Figures of results: accuracies, differences, accuracy against cost."""
 
 from collections.abc import Callable
 
@@ -48,7 +48,7 @@ def accuracy(cells: pd.DataFrame, methods: pd.DataFrame, name: str) -> Markup | 
 
 
 def forest(contrasts: pd.DataFrame, differences: pd.DataFrame, name: str) -> Markup | None:
-    """Paired differences with their 95 % intervals; exploratory ones hollow. None without runs.
+    """Differences with their 95 % intervals; those not fixed beforehand hollow. None without runs.
 
     ``contrasts``: label, fixed, mean, low, high, n; ``differences``: label, seed, points.
     """
@@ -64,7 +64,7 @@ def forest(contrasts: pd.DataFrame, differences: pd.DataFrame, name: str) -> Mar
         axes.set_xlim(*around(shown, differences["points"], pd.Series([-EFFECT, EFFECT])))
         _finished(axes, f"difference in test top-1, points (band: {EFFECT} points each way)")
         numbers = in_words(shown, "label", signed)
-        text = f"Paired differences, points, mean and 95 % interval: {numbers}"
+        text = f"Differences, points, mean and 95 % interval: {numbers}"
         return as_svg(figure, name, text)
 
 

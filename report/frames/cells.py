@@ -8,7 +8,7 @@ import pandas as pd
 from benchmarks.committed import place_in_words
 from benchmarks.matrix import Cell
 from benchmarks.plan import Plan, cost
-from qkd.records.schema import Environment, LeftOut, Result
+from qkd.records.schema import Accuracy, Cost, Environment, LeftOut, Result
 from qkd.spec.value import digest
 from report.frames.settings import setting_of, stands
 from report.frames.tidy import tidy
@@ -21,12 +21,15 @@ PROVEN = 0.9999  # of the predictions, as a share: the least agreement of a netw
 
 class CellRow(NamedTuple):
     """A cell. Top-1s are in percent and None (in the frame NaN) unless the cell is done, as all
-    that follows from a result. ``test_loss`` is the cross-entropy on the test images.
+    that follows from a result. ``test_loss`` is the cross-entropy on the test images, and the
+    teacher's likewise; ``reestimated_top1`` is the student's with batch norms measured again.
 
     Cells that are compared with each other have the same ``setting``; ``recipe`` is what the cell's
     grid has of its own there, ``place`` the number of the setting's first grid. ``teacher_top1`` is
     of the teacher in its last state, ``teacher_before`` in its first. ``macs`` are those of
-    training it alone; 0 where not known. ``seconds`` are of its whole path, the pre-training aside.
+    training it alone; 0 where not known. ``at_bits`` and ``in_float`` are shares of an evaluation's
+    in percent: of layers whose weights and inputs have the bits in the label, and of no quantized
+    layer. ``seconds`` are of its whole path, the pre-training aside.
     ``is_proven``: it needs no integer proof, or has one that holds. ``stage`` is its last stage's
     digest. ``arithmetic`` says whose roundings the numbers have. ``records`` holds all that was
     read.
@@ -53,8 +56,11 @@ class CellRow(NamedTuple):
     top1: float | None
     test_loss: float | None
     best_top1: float | None
+    reestimated_top1: float | None
     teacher_before: float | None
     teacher_top1: float | None
+    teacher_loss_before: float | None
+    teacher_loss: float | None
     correct: float | None
     images: float | None
     phases: str
@@ -63,6 +69,8 @@ class CellRow(NamedTuple):
     macs: float
     packed_bytes: float | None
     bit_operations: float | None
+    at_bits: float | None
+    in_float: float | None
     agreement: float | None
     is_proven: bool
     left_out_training: float | None
@@ -95,6 +103,9 @@ def _rows(readings: Readings) -> Iterator[CellRow]:
         parts = cell.history.parts if cell.method.shares else ()
         size, proof = (result.cost, result.integer) if result else (None, None)
         without = left_out(records) if result else None
+        renormed = result.reestimated if result else None
+        before = _teacher_before(records) if result else None
+        after = _teacher_after(records) if result else None
         yield CellRow(
             matrix=matrix.name,
             scale=matrix.scale,
@@ -117,8 +128,11 @@ def _rows(readings: Readings) -> Iterator[CellRow]:
             top1=result.student.top1 if result else None,
             test_loss=result.student.loss if result else None,
             best_top1=result.held_out.top1 if result else None,
-            teacher_before=_top1(records.teacher_start) if result else None,
-            teacher_top1=_teacher_after(records) if result else None,
+            reestimated_top1=renormed.top1 if renormed else None,
+            teacher_before=before.top1 if before else None,
+            teacher_top1=after.top1 if after else None,
+            teacher_loss_before=before.loss if before else None,
+            teacher_loss=after.loss if after else None,
             correct=result.student.correct1 if result else None,
             images=result.student.images if result else None,
             phases=", ".join(
@@ -130,6 +144,8 @@ def _rows(readings: Readings) -> Iterator[CellRow]:
             macs=_macs(cell),
             packed_bytes=size.packed_bytes if size else None,
             bit_operations=size.bit_operations if size else None,
+            at_bits=_share(size, size.macs_at_bits) if size else None,
+            in_float=_share(size, size.macs_in_float) if size else None,
             agreement=proof.agreement if proof else None,
             is_proven=cell.bits is None or (proof is not None and proof.agreement >= PROVEN),
             left_out_training=without.training if without else None,
@@ -144,6 +160,11 @@ def _rows(readings: Readings) -> Iterator[CellRow]:
             stage=cell.history.digest,
             records=records,
         )
+
+
+def _share(size: Cost, part: int | None) -> float | None:
+    """A part of the multiply-accumulates in percent; None where it was not recorded."""
+    return None if part is None or not size.macs else 100 * part / size.macs
 
 
 def arithmetic(environment: Environment) -> str:
@@ -172,16 +193,20 @@ def _state(records: CellRecords, stuck: set[str]) -> tuple[Status, str]:
     return own.status, own.message
 
 
-def _top1(outcome: Outcome | None) -> float | None:
-    return outcome.result.student.top1 if outcome and outcome.result else None
+def _teacher_before(records: CellRecords) -> Accuracy | None:
+    """Of what the teacher starts as: another record's student, or its teacher."""
+    learner, start = records.cell.history.teacher, records.teacher_start
+    if learner is None or start is None or start.result is None:
+        return None
+    return start.result.student if learner.side == "student" else start.result.teacher
 
 
-def _teacher_after(records: CellRecords) -> float | None:
+def _teacher_after(records: CellRecords) -> Accuracy | None:
     """Of the record of the last phase that trained the teacher, else of the teacher's start."""
     if records.teacher is None:
-        return _top1(records.teacher_start)
+        return _teacher_before(records)
     result = records.teacher.result
-    return result.teacher.top1 if result and result.teacher else None
+    return result.teacher if result else None
 
 
 def _macs(cell: Cell) -> int:

@@ -13,7 +13,8 @@ from report.reading.histograms import Histograms
 
 class LayerRow(NamedTuple):
     """A quantizer of a layer of a cell: of its weights, or of its inputs. ``clipped`` is in percent
-    of the elements, ``learned`` its scalars by name."""
+    of the elements, ``learned`` its scalars by name. ``never_negative``: signed inputs that
+    were not seen to be negative."""
 
     method: str
     seed: int
@@ -26,6 +27,7 @@ class LayerRow(NamedTuple):
     levels_declared: int
     clipped: float
     learned: dict[str, float]
+    never_negative: bool
 
 
 class Bin(NamedTuple):
@@ -72,6 +74,7 @@ def layers_of(row: CellRow) -> Iterator[LayerRow]:
                     one.levels_declared,
                     100 * one.clipped,
                     one.learned,
+                    one.never_negative,
                 )
 
 

@@ -20,7 +20,7 @@ from report.frames.tidy import rows
 from report.page import words
 from report.page.commands import cell_command, varied
 from report.page.facts import hardware, local_changes
-from report.page.integers import in_a_word, in_full, in_short
+from report.page.integers import in_a_word, in_full, in_short, label
 from report.page.table import Cell, Column, Table, code, number, table
 from report.page.values import Difference, base_of, base_table, differences, flat
 from report.reading.records import Outcome, Status
@@ -114,12 +114,14 @@ def _varied(key: str) -> Column[Drawer]:
 
 
 RUN_COLUMNS: tuple[Column[Drawer], ...] = (
-    Column("bits", lambda one: one.row.bits),
+    Column("bits", lambda one: label(one.row)),
     number("seed", lambda one: str(one.row.seed)),
     Column("status", lambda one: Cell(one.row.status, kind="state", notes=_short(one.row))),
     number("test top-1, %", lambda one: Cell(fixed(one.row.top1), aside=_band(one.row))),
+    number("test loss", lambda one: fixed(one.row.test_loss, 3)),
     number("best held-out", lambda one: fixed(one.row.best_top1)),
     number("teacher", lambda one: fixed(one.row.teacher_top1)),
+    number("teacher's loss", lambda one: fixed(one.row.teacher_loss, 3)),
     number("seconds", lambda one: fixed(one.row.seconds, 0)),
     number("images/s", lambda one: fixed(one.row.images_per_second, 0)),
     number("integer agreement", lambda one: in_a_word(one.row) or NONE),
@@ -205,6 +207,8 @@ def in_words(history: History) -> list[str]:
 
 def _beginning(learner: Learner) -> str:
     """How a network began: pre-trained here, with ready weights, or at random."""
+    if learner.start is not None and learner.side == "teacher":
+        return f"as {learner.start.digest}, a co-studying of the same seed, left its teacher"
     weights = learner.start.student.weights if learner.start else learner.weights
     if weights is not None:
         file = weights.source.removeprefix("file:").rpartition("/")[2]

@@ -26,6 +26,8 @@ OF_A_METHOD = [
 CELLS = [*OF_A_METHOD, *("seed", "status", "top1", "best_top1", "teacher_top1", "steps", "stage")]
 # Where a run left out photos that could not be decoded, and nowhere else.
 LEFT_OUT = ["left_out_training", "left_out_test"]
+# Where records say which share of the multiply-accumulates has the bits in question, in percent.
+SHARE = ["at_bits"]
 SUMMARY = [
     *OF_A_METHOD,
     *("status", "top1", "best_top1", "teacher_top1", "n", "mean", "low", "high"),
@@ -35,10 +37,11 @@ SUMMARY = [
 
 def cells_csv(sections: Sequence[Section]) -> bytes:
     """One line a cell; nothing in it depends on when or where the cells ran."""
-    frame = _together((one.cells for one in sections), [*CELLS, *LEFT_OUT])
+    frame = _together((one.cells for one in sections), [*CELLS, *SHARE, *LEFT_OUT])
     counts = frame[LEFT_OUT].map(lambda count: "" if pd.isna(count) else f"{count:.0f}")
     has_some = bool((frame[LEFT_OUT] > 0).any(axis=None))
-    return _csv(frame.assign(**counts), [*CELLS, *LEFT_OUT] if has_some else CELLS)
+    shares = SHARE if bool(frame[SHARE].notna().any(axis=None)) else []
+    return _csv(frame.assign(**counts), [*CELLS, *shares, *(LEFT_OUT if has_some else [])])
 
 
 def summary_csv(sections: Sequence[Section]) -> bytes:

@@ -17,7 +17,7 @@ from report.page.table import Column, Table, code, mark, state, table
 from report.reading.records import Outcome, Status
 from report.texts import NONE, duration, listed
 
-STUCK = (Status.FAILED, Status.UNREADABLE)
+STUCK = (Status.FAILED, Status.UNREADABLE, Status.CHANGED)
 MOST_OF_A_TRACE = 8  # lines
 
 

@@ -5,9 +5,15 @@ import math
 import pandas as pd
 
 from qkd.records.schema import Result
+from report.analysis.methods import MethodRow
 from report.frames.cells import PROVEN, CellRow
 from report.frames.layers import LayerRow, layers_of
 from report.texts import MINUS, NO_BREAK, fixed
+
+
+def label(row: CellRow | MethodRow) -> str:
+    """``W2A2``, or ``W2A2, 61 % of MACs`` where something of it stays in float."""
+    return f"{row.bits}, {_percent(row.at_bits, 0)} of MACs" if _has_float(row) else row.bits
 
 
 def in_short(row: CellRow) -> str:
@@ -19,7 +25,20 @@ def in_short(row: CellRow) -> str:
     # The levels are ok: a stage with more than declared fails, and such a record is unreadable.
     clipped = [one.clipped for one in layers_of(row)]
     audit = f"levels ok, clipped at most {_percent(max(clipped), 1)}, " if clipped else ""
-    return f"{audit}{_proof(result)}"
+    return f"{audit}{_proof(result)}{_beside(row)}"
+
+
+def _beside(row: CellRow) -> str:
+    """How many of its products are no integers, in short."""
+    return f", {_percent(row.in_float, 1)} of MACs in float" if _has_float(row) else ""
+
+
+def _stays(row: CellRow) -> str:
+    return f" {_percent(row.in_float, 1)} of its MACs stay in float." if _has_float(row) else ""
+
+
+def _has_float(row: CellRow | MethodRow) -> bool:
+    return row.in_float is not None and row.in_float > 0
 
 
 def in_a_word(row: CellRow) -> str:
@@ -51,10 +70,11 @@ def in_full(row: CellRow) -> str:
         "class that the fake-quantized network in float64 gives them "
         f"({whole_percent(proof.agreement_float32)} that of float32); top-1 "
         f"{_percent(proof.top1)}, in float64 {_percent(proof.top1_reference)}."
+        f"{_stays(row)}"
     )
 
 
-def _percent(value: float, digits: int = 2) -> str:
+def _percent(value: float | None, digits: int = 2) -> str:
     return f"{fixed(value, digits)}{NO_BREAK}%"
 
 
@@ -68,7 +88,12 @@ def of_all(cells: pd.DataFrame) -> str:
     done = cells[cells["top1"].notna() & (cells["bits"] != "fp")]
     if done.empty:
         return "no quantized cell is done"
-    return f"{done['is_proven'].sum()} of {len(done)} quantized cells that are done run as integers"
+    some = int((done["in_float"] > 0).sum())
+    beside = f"; {some} of them have products that stay in float" if some else ""
+    return (
+        f"{done['is_proven'].sum()} of {len(done)} quantized cells that are done run as "
+        f"integers{beside}"
+    )
 
 
 def learned_text(layer: LayerRow) -> str:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from report.figures.drawing import PALETTE, Picture
 from report.page import takeaway, words
+from report.page.elsewhere import ElsewhereView
 from report.page.honesty import Honesty
 from report.page.integers import learned_text
 from report.page.overview import Overview
@@ -29,6 +30,7 @@ class Page(NamedTuple):
     sections: Sequence[SectionView]
     speed: Sequence[MachineView]
     repeatability: Sequence[RepeatabilityView]
+    elsewhere: ElsewhereView | None
     honesty: Honesty
     problems: Sequence[str]
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from report.analysis.contrasts import contrast_frames
+from report.analysis.contrasts import FAMILIES, contrast_frames
 from report.analysis.lengths import length_frames, several_lengths
 from report.analysis.methods import MethodRow
 from report.analysis.pareto import MEASURES, points
@@ -45,6 +45,7 @@ class SettingView(NamedTuple):
     label: str
     sentences: tuple[str, ...]
     note: str
+    standing: str
     contrasts: tuple[Table, ...]
     seed_tests: Table | None
     forest: Picture | None
@@ -119,14 +120,17 @@ def _length_views(section: Section) -> Iterator[LengthView]:
 
 def _setting_view(group: Group, name: str, *, is_drawn: bool) -> SettingView:
     fixed = [one for one in group.compared if one.contrast.fixed]
-    exploratory = [one for one in group.compared if not one.contrast.fixed]
-    kinds = (("fixed", fixed), ("exploratory", exploratory))
+    kinds = [
+        *((family, [one for one in fixed if one.contrast.family == family]) for family in FAMILIES),
+        ("exploratory", [one for one in group.compared if not one.contrast.fixed]),
+    ]
     drawn = _drawn(group, name) if is_drawn else {}
     weights, problem = _weights(group, f"{name}-weights") if is_drawn else (None, "")
     return SettingView(
         label=group.setting,
         sentences=tuple(map(sentence, fixed)),
-        note=note(group.compared),
+        note=note(group),
+        standing=words.SEEN if group.was_seen and fixed else "",
         contrasts=tuple(contrast_table(some, f"{name}-{kind}") for kind, some in kinds if some),
         seed_tests=seed_test_table(fixed, f"{name}-mcnemar"),
         forest=drawn.pop("forest", None),

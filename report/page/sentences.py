@@ -1,11 +1,14 @@
 """Sentences about contrasts: how they are read, and what follows from each."""
 
-from collections.abc import Sequence
-
+from report.analysis.claim_tests import counted
 from report.analysis.contrasts import Compared
-from report.analysis.statistics import EFFECT, Paired
-from report.page.words import FAMILY, PAIRED
-from report.texts import NO_BREAK, bracket, p_value
+from report.analysis.estimates import Estimate
+from report.analysis.layout import Layout
+from report.analysis.sections import Group
+from report.analysis.statistics import EFFECT
+from report.analysis.verdicts import HIGHER, LOWER, SINGLE_RUN, UNDECIDED
+from report.page import words
+from report.texts import NO_BREAK, bracket, fixed, p_value
 
 DISPLAY = {
     "qkd": "QKD",
@@ -21,50 +24,83 @@ DISPLAY = {
 }
 
 
-def note(compared: Sequence[Compared]) -> str:
+def note(group: Group) -> str:
     """How the contrasts of a setting are to be read; empty where there are none."""
-    fixed = [one.contrast for one in compared if one.contrast.fixed]
-    if not compared:
+    contrasts = [one.contrast for one in group.compared if one.contrast.fixed]
+    if not group.compared:
         return ""
-    if not fixed:
-        return PAIRED
-    negative = [contrast.label for contrast in fixed if contrast.predicted < 0]
-    predicted = f" For {', '.join(negative)} the paper predicts a negative difference."
-    count = f"{len(fixed)} contrast{'s were' if len(fixed) > 1 else ' was'} fixed before any run"
-    return f"{PAIRED} {count}{FAMILY}{predicted if negative else ''}"
+    texts = [*map(_spread, group.layouts), words.POWER]
+    if contrasts:
+        count = f"{len(contrasts)} contrast{'s were' if len(contrasts) > 1 else ' was'}"
+        texts.append(f"{count} {words.FAMILIES}")
+    negative = [contrast.label for contrast in contrasts if contrast.predicted < 0]
+    if negative:
+        texts.append(f"For {', '.join(negative)} the paper predicts a negative difference.")
+    return " ".join(filter(None, texts))
+
+
+def _spread(one: Layout) -> str:
+    """By what spread the contrasts are judged, and Bartlett's test of it."""
+    if one.spread is None:
+        return ""
+    names = list(one.groups)
+    methods = f"{len(names)} methods" if len(names) > 1 else names[0]
+    text = (
+        f"Spread over runs of {methods}: {fixed(one.spread)} points "
+        f"({one.freedom} degrees of freedom)"
+    )
+    if one.bartlett is None:
+        return f"{text}."
+    kind = words.POOLED if one.is_pooled else words.WELCH
+    return f"{text}; Bartlett's p {p_value(one.bartlett)}: {kind}."
 
 
 def sentence(compared: Compared) -> str:
     """One sentence that states the difference and ends in what follows from it."""
-    contrast, paired = compared.contrast, compared.paired
+    contrast, own = compared.contrast, compared.estimate
     first = DISPLAY.get(contrast.first, "")
     first = f"{first[0].upper()}{first[1:]}" if first else contrast.first
     second = DISPLAY.get(contrast.second, contrast.second)
-    if paired is None:
+    if own is None:
         return f"{first} against {second}: not run."
-    begin = f"{first} {_relation(paired, second)}"
-    if paired.n < 2:
+    begin = f"{first} {_relation(own, second)}"
+    if compared.verdict == SINGLE_RUN:
         return f"{begin} in a single run: undecided."
+    count = counted(compared.n)
     if compared.corrected is None:
-        return f"{begin} in each of {paired.n} runs: no spread to judge it by, undecided."
+        return f"{begin} in each of {count} runs: no spread to judge it by, {compared.verdict}."
     correction = "Holm p" if contrast.fixed else "uncorrected p"
-    numbers = f"n = {paired.n}", f"{correction} {p_value(compared.corrected)}"
+    numbers = f"n = {count}", f"{correction} {p_value(compared.corrected)}"
     test = ", ".join(number.replace(" ", NO_BREAK) for number in numbers)
-    here = " here" if compared.verdict in ("higher", "lower") else ""
-    text = f"{begin} ({test}): {compared.verdict}{here}"
-    if compared.verdict == "undecided" and compared.power is not None:
+    return f"{begin} ({test}): {_ending(compared, own)}."
+
+
+def _ending(compared: Compared, own: Estimate) -> str:
+    """The word, and of what is undecided which way it leans and what could have been seen."""
+    word = compared.verdict
+    if word in (HIGHER, LOWER):
+        return f"{word} here"
+    if word != UNDECIDED:
+        return word
+    side = HIGHER if own.mean > 0 else LOWER
+    lean = side if round(own.mean, 2) else "neither side"
+    text = f"{word}; the runs lean to {lean}, {words.NO_CORRECTION}"
+    if compared.power is not None:
         text += f"; the power to see {EFFECT} points was {compared.power:.2f}"
         if compared.corrected_power is not None:
             text += f", at least {compared.corrected_power:.2f} after correction"
-    return f"{text}."
+    return text
 
 
-def _relation(paired: Paired, second: str) -> str:
+def _relation(own: Estimate, second: str) -> str:
     """``is lower than plain QAT by 0.82 points [0.30, 1.34]``: the interval of what is stated."""
-    if not round(paired.mean, 2) and paired.p is None:
+    if not round(own.mean, 2) and not own.is_tested:
         return f"equals {second}"
-    sign = 1 if paired.mean >= 0 else -1
-    text = f"is {'higher' if sign > 0 else 'lower'} than {second} by {abs(paired.mean):.2f} points"
-    if paired.low is None or paired.high is None or paired.p is None:
+    sign = 1 if own.mean >= 0 else -1
+    text = f"is {HIGHER if sign > 0 else LOWER} than {second} by {abs(own.mean):.2f} points"
+    if not round(own.mean, 2):
+        text = f"equals {second} in the mean"
+    low, high = own.interval()
+    if low is None or high is None or not own.is_tested:
         return text
-    return f"{text} {bracket(*sorted((sign * paired.low, sign * paired.high)))}"
+    return f"{text} {bracket(*sorted((sign * low, sign * high)))}"

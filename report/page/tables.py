@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from math import isnan
 
+from report.analysis.claim_tests import counted
 from report.analysis.contrasts import Compared, SeedTest
+from report.analysis.evidence import in_short
 from report.analysis.lengths import Several
 from report.analysis.methods import MethodRow
 from report.analysis.reference import ReferenceRow
-from report.analysis.statistics import Paired
 from report.analysis.verdicts import COMPARED_SCALE
 from report.page import words
+from report.page.integers import label
 from report.page.table import Cell, Column, Table, mean_cell, number, state, table
 from report.texts import NONE, bracket, fixed, kilobytes, millions, p_value, signed
 
@@ -24,17 +26,17 @@ def _is_fixed(rows: Sequence[Compared]) -> bool:
 
 
 def _interval(one: Compared) -> str:
-    is_tested = one.paired is not None and one.paired.p is not None
-    return bracket(*one.paired[1:3]) if one.paired and is_tested else NONE
+    own = one.estimate
+    return bracket(*own.interval()) if own and own.is_tested else NONE
 
 
 CONTRAST_COLUMNS: tuple[Column[Compared], ...] = (
     Column("contrast", lambda one: one.contrast.label),
     Column("asks", lambda one: one.contrast.asks),
-    number("points", lambda one: signed(one.paired.mean if one.paired else None)),
+    number("points", lambda one: signed(one.estimate.mean if one.estimate else None)),
     number("95 % interval", _interval),
-    number("n", lambda one: str(one.paired.n if one.paired else 0)),
-    number("p", lambda one: p_text(one.paired.p if one.paired else None)),
+    number("n", lambda one: counted(one.n)),
+    number("p", lambda one: p_text(one.estimate.p if one.estimate else None)),
     number("Holm p", lambda one: p_text(one.corrected), shown=_is_fixed),
     number("power", lambda one: fixed(one.power)),
     number("corrected", lambda one: fixed(one.corrected_power), shown=_is_fixed),
@@ -44,10 +46,12 @@ CONTRAST_COLUMNS: tuple[Column[Compared], ...] = (
 
 def contrast_table(compared: Sequence[Compared], name: str) -> Table:
     """What each contrast asks, the difference, the test, the verdict; dashes where not run. All are
-    fixed, or none is."""
+    of one family, or none is fixed."""
     is_fixed = _is_fixed(compared)
-    title = words.FIXED_TITLE if is_fixed else words.EXPLORATORY_TITLE
+    title = words.FAMILY_TITLES[compared[0].contrast.family if is_fixed else ""]
     caption = words.FIXED if is_fixed else words.EXPLORATORY
+    if is_fixed and compared[0].was_seen:
+        caption = f"{words.SEEN} {caption}"
     return table(
         name, f"Contrasts: {title}", CONTRAST_COLUMNS, compared, caption=caption, lead=f"{title}."
     )
@@ -79,16 +83,20 @@ def _name(one: MethodRow) -> Cell:
     return Cell(one.method, notes=tuple(filter(None, (one.note, one.recipe, went_without))))
 
 
-def _top1(one: MethodRow) -> Cell:
-    """Its mean with half the interval, and beneath it the test loss where it is recorded."""
-    loss = fixed(one.test_loss, 3)
-    notes = () if loss == NONE else (f"loss {loss}",)
-    return mean_cell(one.mean, one.high, "strong")._replace(notes=notes)
+def loss_note(loss: float | None) -> tuple[str, ...]:
+    """The test loss that stands beneath a top-1; a dash where it is not recorded."""
+    return (f"loss {fixed(loss, 3)}",)
 
 
-def teacher(one: MethodRow) -> str:
-    """Its test top-1 before and after, where the method has a teacher."""
-    before, after = fixed(one.teacher_before), fixed(one.teacher_top1)
+def teacher(one: MethodRow) -> Cell:
+    """Its test top-1 before and after, where the method has a teacher, over its test loss."""
+    top1s = _before_and_after(one, one.teacher_before, one.teacher_top1, 2)
+    loss = _before_and_after(one, one.teacher_loss_before, one.teacher_loss, 3)
+    return Cell(top1s, notes=() if top1s == NONE else (f"loss {loss}",))
+
+
+def _before_and_after(one: MethodRow, first: float, last: float, digits: int) -> str:
+    before, after = fixed(first, digits), fixed(last, digits)
     has_changed = one.teacher_steps and (before, after) != (NONE, NONE)
     return f"{before} \N{RIGHTWARDS ARROW} {after}" if has_changed else before
 
@@ -96,6 +104,15 @@ def teacher(one: MethodRow) -> str:
 def has_sizes(rows: Sequence[MethodRow]) -> bool:
     """Whether it is recorded what the networks cost."""
     return not all(isnan(one.packed_bytes) for one in rows)
+
+
+def _is_reestimated(rows: Sequence[MethodRow]) -> bool:
+    return not all(isnan(one.reestimated_top1) for one in rows)
+
+
+def has_shares(rows: Sequence[MethodRow]) -> bool:
+    """Whether it is recorded which share of the products has the bits in question."""
+    return not all(isnan(one.at_bits) for one in rows)
 
 
 def _has_claims(rows: Sequence[MethodRow]) -> bool:
@@ -108,17 +125,22 @@ def _claimed(one: MethodRow) -> Cell:
 
 METHOD_COLUMNS: tuple[Column[MethodRow], ...] = (
     Column("method", _name),
-    Column("bits", lambda one: one.bits),
+    Column("bits", label),
     Column("phases, steps", lambda one: one.phases or NONE),
     number("student steps", lambda one: str(one.steps)),
     number("teacher steps", lambda one: str(one.teacher_steps)),
     number("cost", lambda one: fixed(one.cost)),
     number("packed, kB", lambda one: kilobytes(one.packed_bytes), shown=has_sizes),
     number("bit operations, million", lambda one: millions(one.bit_operations), shown=has_sizes),
-    number("test top-1, %", _top1),
+    number("MACs at these bits, %", lambda one: fixed(one.at_bits, 1), shown=has_shares),
+    number("test top-1, %", lambda one: mean_cell(one.mean, one.high, "strong")),
+    number("test loss", lambda one: fixed(one.test_loss, 3)),
     number("n", lambda one: str(one.n)),
     number("best held-out", lambda one: fixed(one.best_top1)),
-    number("teacher top-1", teacher),
+    number(
+        "batch norms re-estimated", lambda one: fixed(one.reestimated_top1), shown=_is_reestimated
+    ),
+    number("teacher top-1, test loss", teacher),
     number("claimed", _claimed, shown=_has_claims),
     number("points", lambda one: signed(one.difference), shown=_has_claims),
     Column("verdict", lambda one: state(one.verdict), shown=_has_claims),
@@ -132,6 +154,8 @@ def method_table(methods: Sequence[MethodRow], name: str) -> Table:
         f"{methods[0].setting}.",
         words.COST,
         words.SIZES if has_sizes(methods) else "",
+        words.REESTIMATED if _is_reestimated(methods) else "",
+        words.SHARES if has_shares(methods) else "",
         words.VERDICTS if _has_claims(methods) else "",
     )
     return table(name, "Methods", METHOD_COLUMNS, methods, caption=" ".join(filter(None, texts)))
@@ -177,10 +201,4 @@ def _of_length(steps: int) -> Column[dict[int, Compared]]:
 
 
 def _at_length(one: Compared | None) -> str:
-    return f"{difference(one.paired)}, {one.verdict}" if one and one.paired else NONE
-
-
-def difference(paired: Paired) -> str:
-    """``+0.44 [-0.03, 0.91]``: the mean, and its interval where the differences vary."""
-    mean, low, high = paired[:3]
-    return signed(mean) if paired.p is None else f"{signed(mean)} {bracket(low, high)}"
+    return f"{in_short(one.estimate)}, {one.verdict}" if one and one.estimate else NONE

@@ -14,7 +14,8 @@ from report.page.table import mean_cell
 
 
 def print_summary(sections: Sequence[Section], console: Console) -> None:
-    """A table of the methods' means for each setting of each matrix.
+    """A table of the methods' means for each setting of each matrix, then whether the runs end in
+    the committed runs' bits.
 
     Names come from the user's files: no markup, no control characters.
     """
@@ -33,3 +34,7 @@ def print_summary(sections: Sequence[Section], console: Console) -> None:
                 cells = one.method, mean_cell(one.mean, one.high).plain, str(one.n), one.status
                 table.add_row(*(Text(printable(cell)) for cell in cells))
             console.print(table)
+    for section in sections:
+        matrix, scale = section.readings.run.key
+        for line in section.committed:
+            console.print(Text(printable(f"{matrix} at scale {scale}: {line}")), soft_wrap=True)

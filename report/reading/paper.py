@@ -22,6 +22,10 @@ COLUMNS = (
 )
 PAPER = REFERENCE.parent / "paper.csv"
 
+# The paper's names for what is a method of ours. AP* distils from a fixed teacher, as Apprentice
+# does: that it is plain KD is derived.
+OURS = {"ap*": "kd"}
+
 About = tuple[str, str, str, int, int]
 
 
@@ -46,8 +50,10 @@ def paper_file(results: Path) -> Path:
 
 
 def about(dataset: str, model: str, method: str, weight_bits: int, activation_bits: int) -> About:
-    """What a number is about; upper case, dashes and underscores do not matter in names."""
-    return plain(dataset), plain(model), plain(method), weight_bits, activation_bits
+    """What a number is about; upper case, dashes and underscores do not matter in names. The
+    paper's own name of a method of ours is that of ours."""
+    name = plain(method)
+    return plain(dataset), plain(model), OURS.get(name, name), weight_bits, activation_bits
 
 
 def plain(name: str) -> str:
@@ -58,7 +64,7 @@ def plain(name: str) -> str:
 def read_paper(path: Path) -> dict[About, ClaimedNumber]:
     """The claimed numbers. Raises PaperError, naming the file and the line."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets begin with a mark
     except (OSError, ValueError) as error:
         raise PaperError(f"{path}: {error}") from error
     lines = csv.DictReader(text.splitlines(), strict=True)

@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 from benchmarks.matrix import Cell
 from benchmarks.plan import Plan, plan
-from qkd.spec import History
-from qkd.spec.history import prefix
+from qkd.spec.history import prefix, teacher_trained_until
 from report.reading.histograms import Histograms, histograms
 from report.reading.records import BAD_FILE, Outcome, Records, Status, log_tail, reason
 from report.reading.sources import Run
@@ -64,7 +63,7 @@ def _read(cell: Cell, grid: int, records: Records) -> CellRecords:
     history, own = cell.history, records.outcome(cell.history)
     learners = (history.student, history.teacher)
     starts = [one.start for one in learners if one is not None and one.start is not None]
-    trained = _teacher_trained(history)
+    trained = teacher_trained_until(history)
     start = history.teacher.start if history.teacher else None
     return CellRecords(
         cell,
@@ -76,15 +75,6 @@ def _read(cell: Cell, grid: int, records: Records) -> CellRecords:
         teacher=records.outcome(prefix(history, trained)) if trained and own.result else None,
         log=log_tail(own.path / "log.txt"),
     )
-
-
-def _teacher_trained(history: History) -> int:
-    """The student's steps at the end of the last phase that trained the teacher; 0: none did."""
-    trained = position = 0
-    for part in history.parts:
-        position += part.steps
-        trained = position if part.phase.trains_teacher else trained
-    return trained
 
 
 def _with_histograms(cells: Sequence[CellRecords]) -> list[CellRecords]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from qkd.records.code import changes
 from qkd.records.record import Record, State, Store
 from qkd.records.schema import Environment, Failure, Line, Result
 from qkd.spec import History, Stage
@@ -34,11 +35,14 @@ class Status(StrEnum):
     BLOCKED = "blocked"
     MISSING = "missing"
     UNREADABLE = "unreadable"
+    CHANGED = "changed"
     SKIPPED = "skipped"
 
 
 class Outcome(NamedTuple):
     """A stage's record: ``stage`` and ``result`` are there where the status is done.
+
+    Changed is one that is done, but with other code of the user's than there is now.
 
     ``path`` is its folder, with no link in it, whether there or not. ``message`` says why a stage
     failed or cannot be read, ``trace`` where it failed. ``spent`` is what the record shows of the
@@ -57,17 +61,18 @@ class Outcome(NamedTuple):
 
 
 class Records:
-    """The outcomes of the stages of a store, each read once."""
+    """The outcomes of the stages of a store, each read once. ``matrix_file`` is the user's that the
+    command names: what lies beside it is held against the code that stages used."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, matrix_file: Path | None = None) -> None:
+        self._store, self._matrix_file = store, matrix_file
         self._outcomes: dict[str, Outcome] = {}
 
     def outcome(self, history: History) -> Outcome:
         """What the stage that ends in ``history`` left behind."""
         found = self._outcomes.get(history.digest)
         if found is None:
-            found = _read(self._store.record(history), history)
+            found = _read(self._store.record(history), history, self._matrix_file)
             self._outcomes[history.digest] = found
         return found
 
@@ -91,14 +96,19 @@ def _resolved(folder: Path) -> Path:
     return folder.resolve()
 
 
-def _read(record: Record, history: History) -> Outcome:
-    return _checked(record, history)._replace(path=_resolved(record.path.parent) / record.path.name)
+def _read(record: Record, history: History, matrix_file: Path | None) -> Outcome:
+    found = _checked(record, history, matrix_file)
+    return found._replace(path=_resolved(record.path.parent) / record.path.name)
 
 
-def _checked(record: Record, history: History) -> Outcome:
+def _checked(record: Record, history: History, matrix_file: Path | None) -> Outcome:
     try:
         state = record.state()
         if state == State.DONE:
+            files = sorted({change.file for change in changes([record], matrix_file)})
+            if files:
+                message = f"{', '.join(files)} is not the code that it was trained with"
+                return Outcome(Status.CHANGED, record.path, message=message)
             return _done(record, history)
         spent = _spent(record)
         if state != State.FAILED:

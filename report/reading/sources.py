@@ -55,15 +55,18 @@ class Sources(NamedTuple):
     problems: tuple[str, ...]
 
 
-def find(results: Path, reference: Path = REFERENCE) -> Sources:
-    """The user's matrices, each beside its reference, then the references of which no run is."""
+def find(results: Path, reference: Path = REFERENCE, matrix_file: Path | None = None) -> Sources:
+    """The user's matrices, each beside its reference, then the references of which no run is.
+
+    ``matrix_file`` is that of `Records`.
+    """
     problems: list[str] = []
     mine = store_of(results)
-    own = _runs(results / MATRICES, mine, problems)
+    own = _runs(results / MATRICES, Records(mine, matrix_file), problems)
     references: dict[Key, Run] = {}
     for folder in sorted(path for path in reference.glob("*") if (path / MATRICES).is_dir()):
         store = Store(folder / STAGES, read_only=[PRETRAINED])
-        references |= _runs(folder / MATRICES, store, problems)
+        references |= _runs(folder / MATRICES, Records(store), problems)
     theirs = committed(reference)
     sections = [
         Shown(
@@ -79,8 +82,13 @@ def find(results: Path, reference: Path = REFERENCE) -> Sources:
     return Sources(tuple(sections), tuple(problems))
 
 
-def _runs(folder: Path, store: Store, problems: list[str]) -> dict[Key, Run]:
-    records = Records(store)
+def holds_results(folder: Path) -> bool:
+    """Whether the folder is one of results: with a launch's matrix, or with records; or ours, with
+    the committed ones."""
+    return any((folder / name).is_dir() for name in (MATRICES, STAGES, REFERENCE.name))
+
+
+def _runs(folder: Path, records: Records, problems: list[str]) -> dict[Key, Run]:
     launched, unread = launches(folder.parent)
     problems += unread
     runs: dict[Key, Run] = {}

@@ -17,9 +17,12 @@ from slurm.cluster.table import show, show_sent
 from slurm.cluster.units import Unit, units
 from slurm.cluster.waves import Wave, waves
 from slurm.planning import cleaning
-from slurm.planning.matrices import remember
+from slurm.planning.changes import require_settled
+from slurm.planning.kept import kept
+from slurm.planning.matrices import is_file, remember
 from slurm.planning.notes import JOBS, Note, forget, note_of, write_note
 from slurm.planning.statuses import Status
+from slurm.planning.trials import try_networks
 from slurm.planning.work import Work, read_data, runtime_of
 
 SUBMISSION = "submission"
@@ -45,7 +48,10 @@ class Alone(Lock):
 def submit(work: Work) -> int:
     """Sends every stage that is neither done nor in the queue; returns an exit code."""
     given = _profile(work)
+    require_settled(work)
     read_data(work)  # the nodes of a cluster may be unable to fetch it
+    if is_file(work.settings.matrix):  # ours need no trial, and a login node no torch for them
+        try_networks(work, given.processes)
     remember(work.matrix, work.settings.results)
     with Alone(_jobs(work) / SUBMISSION) as lock:
         here, found = cluster(), look(work)
@@ -154,6 +160,7 @@ def _send(
 ) -> list[Sent]:
     """Sends the waves one after another; a stage's job is kept beside it at once."""
     folder = _jobs(work) / secrets.token_hex(3)
+    keeping = kept(work).stages
     sent: list[Sent] = []
     for number, wave in enumerate(planned):
         lock.check()
@@ -164,7 +171,7 @@ def _send(
             for key in unit.stages:
                 _own(work, key).open(work.plan.stages[key].stage)
         _keep(work, order, here)
-        functions = [_function(work, given, unit) for unit in wave.units]
+        functions = [_function(work, given, unit, keeping) for unit in wave.units]
         sent.append(order.send(functions))
         _keep(work, order, here, sent[-1].job)
         print(f"sent {sent[-1].job}: {wave.label}, jobs: {len(wave.units)}", flush=True)
@@ -204,10 +211,11 @@ def _own(work: Work, key: str) -> Record:
     return work.store.record_to_write(work.plan.stages[key].stage.history)
 
 
-def _function(work: Work, given: Profile, unit: Unit) -> StageJob:
+def _function(work: Work, given: Profile, unit: Unit, keeping: Iterable[str]) -> StageJob:
     records = tuple(_own(work, key).path.name for key in unit.stages)
     results = str(work.settings.results.resolve())
-    runtime = runtime_of(work.settings, [work.plan.stages[key] for key in unit.stages])
+    stages = [work.plan.stages[key] for key in unit.stages]
+    runtime = runtime_of(work.settings, stages, keeping)
     return StageJob(results, records, runtime, given.lost_nodes)
 
 

@@ -8,8 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from qkd.records.code import in_words
 from qkd.records.files import printable
 from slurm.cluster.standing import Standing, tail
+from slurm.planning.changes import unsettled
 from slurm.planning.notes import note_of
 from slurm.planning.statuses import Status
 from slurm.planning.work import Work
@@ -18,7 +20,14 @@ SUCCESS, FAILURE = 0, 1
 
 
 def show(work: Work, found: Mapping[str, Standing]) -> None:
-    """Counts, a line for each stage that is running, waiting or stuck, and why stages failed."""
+    """Counts, a line for each stage that is running, waiting or stuck, why stages failed, and which
+    were trained with other code of the user's."""
+    changes = unsettled(work)
+    changed = {change.record.digest: f"by {change.file}" for change in changes}
+    found = {
+        key: Standing(Status.CHANGED, detail=changed[key]) if key in changed else one
+        for key, one in found.items()
+    }
     _count(found)
     table = Table("stage", "status", "job", "detail")
     for key, one in found.items():
@@ -33,6 +42,8 @@ def show(work: Work, found: Mapping[str, Standing]) -> None:
         if said and said not in one.detail:
             print(f"{work.record(key).path.name}: the last lines of its job's stderr")
             print("\n".join(f"  {printable(line)}" for line in said.splitlines()))
+    if changes:
+        print(printable(in_words(changes)))
 
 
 def show_sent(work: Work, found: Mapping[str, Standing], arrays: Sequence[int]) -> int:

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
+from qkd.models.layout import Shape
 from qkd.spec import Stage
-from qkd.training.memory import Need, Shape, needs
+from qkd.training.memory import Need, needs
 from slurm.doctor import Finding
 from slurm.planning.estimate import size_in_words
 

@@ -183,6 +183,7 @@ def _train(
     tell: Callable[[Any], None],
     should_stop: Callable[[], bool],
 ) -> tuple[str, str, str]:
+    from qkd.records.code import CodeChanged
     from qkd.records.lock import Locked, LockLost
     from qkd.train import StageFailed, run_stage
     from qkd.training.begin import ParentMissing
@@ -205,7 +206,7 @@ def _train(
     except ParentMissing as error:  # done when the launch looked, and gone since
         store.record_to_write(stage.history).fail("ParentMissing", str(error))
         return "failed", digest, str(error)
-    except NotPortable as error:  # nothing was begun, and nothing is noted of it
+    except (NotPortable, CodeChanged) as error:  # nothing was begun, and nothing is noted of it
         return "failed", digest, str(error)
     except OSError as error:  # no record could even be begun, or locked
         return "failed", digest, f"{store.record_to_write(stage.history).path}: {error}"

@@ -3,16 +3,17 @@
 import time
 from collections import Counter
 
-from benchmarks.committed import committed, compare, in_words
 from qkd.records.files import printable
 from qkd.records.launches import Launch, note, now
 from qkd.records.record import STAGES
-from qkd.spec.value import digest as digest_of
 from slurm.local.schedule import Schedule
+from slurm.planning.changes import require_settled
 from slurm.planning.estimate import speed_of
+from slurm.planning.kept import kept
 from slurm.planning.matrices import remember
 from slurm.planning.show import show_plan
 from slurm.planning.statuses import Status, statuses
+from slurm.planning.trials import try_networks
 from slurm.planning.work import Work, read_data, reason_of, runtime_of
 from slurm.planning.workers import workers
 
@@ -20,32 +21,25 @@ SUCCESS, FAILURE = 0, 1
 
 
 def run(work: Work) -> int:
-    """Trains what is missing. Returns an exit code: 1 where a stage failed or is blocked."""
+    """Trains what is missing. Returns an exit code: 1 where a stage failed or is blocked.
+
+    Raises CodeChanged, before anything is begun, where a user's code is not what stages used.
+    """
     settings = work.settings
     if settings.dry_run:
         show_plan(work)
         return SUCCESS
+    require_settled(work)
     remember(work.matrix, settings.results)
     before = statuses(work.plan, work.store)
     if all(status == Status.DONE for status in before.values()):
         print(f"{work.matrix.name} at {settings.scale}: all {len(before)} stages are done")
-        _compare(work)
         return SUCCESS
     reasons: dict[str, str] = {}
     if any(s not in (Status.DONE, Status.FAILED, Status.BLOCKED) for s in before.values()):
         schedule = _train(work)
         before, reasons = schedule.status, schedule.reasons
-    code = _conclude(work, before, reasons)
-    _compare(work)
-    return code
-
-
-def _compare(work: Work) -> None:
-    """Says whether the cells that are done end in the committed run's bits, where it has them."""
-    work.store.refresh()
-    cells = [cell for cell, _ in work.plan.cell_stages]
-    for line in in_words(compare(cells, work.store, committed())):
-        print(printable(line))
+    return _conclude(work, before, reasons)
 
 
 def _train(work: Work) -> Schedule:
@@ -55,12 +49,12 @@ def _train(work: Work) -> Schedule:
     settings, began = work.settings, time.monotonic()
     fresh = not any(_has_begun(work, key) for key in _own(work))
     read_data(work)
-    _build_networks(work)
+    try_networks(work)
     show_plan(work)
     jobs = workers(settings)
     (settings.results / STAGES).mkdir(parents=True, exist_ok=True)
     speed = speed_of(work.plan, work.store)
-    runtime = runtime_of(settings, work.plan.stages.values())
+    runtime = runtime_of(settings, work.plan.stages.values(), kept(work).stages)
     with (
         Display(work.plan, jobs, speed) as display,
         LocalExecutor(jobs, settings.results, runtime) as executor,
@@ -98,31 +92,6 @@ def _note(work: Work, schedule: Schedule, jobs: int, seconds: float, fresh: bool
         proof_seconds=sum(one.integer.seconds for one in results if one.integer),
     )
     note(work.settings.results, launch)
-
-
-def _build_networks(work: Work) -> None:
-    """Builds every student and teacher once, quantized as it will be and with the ready weights
-    that are still to be taken in: a network that cannot be built or traced, or whose weights do not
-    fit, is found before anything is trained. Raises ValueError, naming it."""
-    import torch
-
-    from qkd.training.begin import build
-    from qkd.weights.reading import fill
-
-    found = statuses(work.plan, work.store)
-    learners = {
-        digest_of(learner): (learner, found[planned.digest])
-        for planned in work.plan.stages.values()
-        for learner in (planned.stage.history.student, planned.stage.history.teacher)
-        if learner is not None
-    }
-    for learner, status in learners.values():
-        try:
-            network = build(learner, 0, "check", torch.device("cpu"))
-            if learner.weights is not None and status != Status.DONE:
-                fill(network, learner.weights, work.settings.data)
-        except Exception as error:
-            raise ValueError(f"the network {learner.network.name}: {error}") from error
 
 
 def _conclude(work: Work, found: dict[str, Status], reasons: dict[str, str]) -> int:

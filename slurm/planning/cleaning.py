@@ -4,8 +4,11 @@ import shutil
 from pathlib import Path
 
 from benchmarks.settings import Settings
+from qkd.data.places import places
 from qkd.records.launches import FILE as LAUNCHES
+from qkd.records.logits import FOLDER as LOGITS
 from qkd.records.record import STAGES, State, readable_name
+from slurm.planning.kept import unneeded
 from slurm.planning.matrices import MATRICES
 from slurm.planning.notes import JOBS, forget
 from slurm.planning.statuses import Status, statuses
@@ -13,16 +16,18 @@ from slurm.planning.work import Work
 
 
 def clean_data(settings: Settings) -> int:
-    """Removes the packed caches of the data folder; what was downloaded stays."""
-    for folder in sorted((settings.data / "cache").glob("[0-9a-f]" * 64)):
-        _remove(folder)
+    """Removes the packed caches of the data folder, kept in it or elsewhere; what was downloaded
+    stays."""
+    for place in places(settings.data):
+        for folder in sorted(place.glob("[0-9a-f]" * 64)):
+            _remove(folder)
     return 0
 
 
 def clean_records(settings: Settings) -> int:
     """Removes every record of the results folder, what was planned, and what launches took."""
     (settings.results / LAUNCHES).unlink(missing_ok=True)
-    for folder in (STAGES, MATRICES, JOBS):
+    for folder in (STAGES, MATRICES, JOBS, LOGITS):
         _remove(settings.results / folder)
     return 0
 
@@ -43,7 +48,8 @@ def retry(work: Work) -> int:
 
 
 def clean_checkpoints(work: Work) -> int:
-    """Removes the checkpoints that no planned stage goes on from any more; those of starts stay.
+    """Removes the checkpoints that no planned stage goes on from any more, and the logits of frozen
+    teachers that none takes any more; checkpoints of starts stay.
 
     A stage whose weights are needed after all is trained again.
     """
@@ -64,6 +70,10 @@ def clean_checkpoints(work: Work) -> int:
             freed += record.checkpoint_file.stat().st_size
             record.checkpoint_file.unlink()
             print(f"removed the checkpoint of {readable_name(planned.stage.history)}")
+    for path in unneeded(work, found):
+        freed += path.stat().st_size
+        path.unlink()
+        print(f"removed the frozen teacher's logits {path.name}")
     print(f"{freed / 2**20:.1f} MiB freed")
     return 0
 

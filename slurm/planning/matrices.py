@@ -29,6 +29,10 @@ BUILT_IN = (
     "sensitivity",
     "tuning",
     "lengths",
+    "evidence",
+    "cifar100",
+    "mobilenet",
+    "longer",
 )
 
 
@@ -192,15 +196,24 @@ def remember(matrix: Matrix, results: Path) -> Matrix:
     Seeds of earlier launches stay where nothing but the seed differs, and so do digests of data
     that this launch had no need to read.
     """
-    path = results / MATRICES / f"{matrix.name}-{matrix.scale}.json"
+    matrix = with_earlier(matrix, results)
+    path = _place(matrix, results)
     path.parent.mkdir(parents=True, exist_ok=True)
-    earlier = _remembered(path)
-    if earlier is not None:
-        matrix = _with_earlier_digests(matrix, earlier)
-        if earlier.numerics == matrix.numerics:
-            matrix = _with_earlier_seeds(matrix, earlier)
     write_atomically(path, encode(matrix))
     return matrix
+
+
+def with_earlier(matrix: Matrix, results: Path) -> Matrix:
+    """The matrix with what stays of earlier launches, as `remember` would write it."""
+    earlier = _remembered(_place(matrix, results))
+    if earlier is None:
+        return matrix
+    matrix = _with_earlier_digests(matrix, earlier)
+    return _with_earlier_seeds(matrix, earlier) if earlier.numerics == matrix.numerics else matrix
+
+
+def _place(matrix: Matrix, results: Path) -> Path:
+    return results / MATRICES / f"{matrix.name}-{matrix.scale}.json"
 
 
 def _remembered(path: Path) -> Matrix | None:

@@ -7,8 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.plan import precisions
+from qkd.records.code import in_words as changes_in_words
 from qkd.records.files import printable
-from slurm.planning import arithmetic, disk
+from slurm.planning import arithmetic, disk, kept
+from slurm.planning.changes import changed
 from slurm.planning.costs import show_hours
 from slurm.planning.estimate import in_words, speed_of
 from slurm.planning.statuses import Status, statuses
@@ -49,9 +51,13 @@ def show_plan(work: Work) -> None:
     )
     show_hours(work)
     print(printable(disk.in_words(work)))
+    print(printable(kept.in_words(work)))
     print(printable(arithmetic.in_words(work.settings)))
     for line in arithmetic.cautions(work.settings, precisions(work.plan)):
         print(printable(f"warning: {line}"), file=sys.stderr)
+    changes = changed(work)
+    if changes:
+        print(printable(changes_in_words(changes)))
     if work.settings.cluster:
         return  # how long that takes there, its queue decides
     jobs = workers(work.settings)

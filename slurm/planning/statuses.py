@@ -20,6 +20,7 @@ class Status(StrEnum):
     MISSING = "missing"
     FAILED = "failed"
     BLOCKED = "blocked"
+    CHANGED = "changed"
 
 
 def statuses(plan: Plan, store: Store) -> dict[str, Status]:

@@ -11,6 +11,7 @@ from qkd.records.record import Record, Store, store_of
 from qkd.records.schema import Failure
 from qkd.training.runtime import Runtime
 from slurm.planning.arithmetic import arithmetic
+from slurm.planning.images import require_fit
 from slurm.planning.matrices import build, is_file
 
 
@@ -48,18 +49,28 @@ def prepare(settings: Settings, unread: bool = False) -> Work:
 
 
 def read_data(work: Work) -> None:
-    """Reads every data set that is needed, so that nothing is begun where one is not there.
+    """Reads every data set that is needed, so that nothing is begun where one is not there, or is
+    not what the matrix says.
 
-    Raises DataError.
+    Raises ValueError (DataError where it cannot be read).
     """
     from qkd.data.cache import load  # numpy, which most commands do not need
 
+    histories = [one.stage.history for one in work.plan.stages.values()]
     for data in {cell.pair.data.name: cell.pair.data for cell, _ in work.plan.cell_stages}.values():
-        load(data, work.settings.data)
+        batches = [one.recipe.batch for one in histories if one.data == data and one.parts]
+        require_fit(data, load(data, work.settings.data), batches)
 
 
-def runtime_of(settings: Settings, stages: Iterable[Planned]) -> Runtime:
-    """How these stages are to be trained, wherever that is: the paths are absolute."""
+def runtime_of(
+    settings: Settings, stages: Iterable[Planned], kept_logits: Iterable[str] = ()
+) -> Runtime:
+    """How these stages are to be trained, wherever that is: the paths are absolute.
+
+    ``kept_logits``: the digests of all stages whose frozen teacher's logits are kept.
+    """
+    stages = list(stages)
+    keeping = set(kept_logits)
     matrix_file = str(Path(settings.matrix).resolve()) if is_file(settings.matrix) else ""
     return Runtime(
         data=str(settings.data.resolve()),
@@ -71,6 +82,7 @@ def runtime_of(settings: Settings, stages: Iterable[Planned]) -> Runtime:
         micro_batches=settings.micro_batches,
         matrix_file=matrix_file,
         unproven=tuple(planned.digest for planned in stages if not planned.is_end),
+        kept_logits=tuple(planned.digest for planned in stages if planned.digest in keeping),
     )
 
 

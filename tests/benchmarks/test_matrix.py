@@ -24,7 +24,7 @@ from benchmarks.pairs import cifar_resnet
 from qkd.imports import FACTORIES, resolve
 from qkd.phases import CO_STUDY, SELF_STUDY, TUTORING
 from qkd.spec import Bits, Recipe
-from qkd.spec.value import validated
+from qkd.spec.value import canonical, validated
 from tests.support import small
 
 LAPTOP = list(ablation.matrix("laptop", (0, 1)).cells())
@@ -206,3 +206,20 @@ def test_a_grid_names_each_bits_once():
     grid = ablation.matrix("smoke", (0,)).grids[0]
     with pytest.raises(ValueError, match="the same bits twice"):
         msgspec.structs.replace(grid, bits=(*grid.bits, *grid.bits))
+
+
+def test_what_a_grid_keeps_in_float_is_part_of_its_quantized_cells_alone():
+    (grid,) = ablation.matrix("smoke", (0,)).grids
+    kept = replace(grid, in_float=("layer1.0.conv1",))
+    before, after = (
+        {cell.method.name: cell.history for cell in one.cells(1)} for one in (grid, kept)
+    )
+    for name, history in after.items():
+        quantization = history.student.quantization
+        assert (history.digest == before[name].digest) == (quantization is None), name
+        if quantization is not None:
+            assert quantization.in_float == ("layer1.0.conv1",)
+    assert "in_float" not in canonical(before["qkd"])["student"]["quantization"]
+    other = replace(kept, methods=(replace(grid.methods[-1], name="another"),))
+    assert not grid.comparable(other)
+    assert grid.comparable(replace(other, in_float=()))

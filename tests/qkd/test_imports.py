@@ -1,8 +1,18 @@
+import os
 import sys
+from pathlib import Path
 
 import pytest
 
-from qkd.imports import FACTORIES, LOSSES, READERS, load_file, resolve
+from qkd.imports import (
+    FACTORIES,
+    LOSSES,
+    READERS,
+    load_file,
+    names_user_code,
+    resolve,
+    user_modules,
+)
 from qkd.losses import cross_entropy
 
 
@@ -104,3 +114,62 @@ def test_an_import_that_fails_inside_a_module_is_its_own_error(user_file):
     path = user_file("needy_matrix.py", "import nowhere_at_all\n")
     with pytest.raises(ModuleNotFoundError, match="nowhere_at_all"):
         load_file(path)
+
+
+def test_a_file_may_import_what_lies_beside_it(user_file, tmp_path):
+    user_file("helper_of_mine.py", "WIDTH = 7\n")
+    (tmp_path / "parts_of_mine").mkdir()
+    (tmp_path / "parts_of_mine" / "__init__.py").write_text("from .depth import DEPTH\n")
+    (tmp_path / "parts_of_mine" / "depth.py").write_text("DEPTH = 3\n")
+    text = "from helper_of_mine import WIDTH\nimport parts_of_mine\nDEPTH = parts_of_mine.DEPTH\n"
+    module = load_file(user_file("helped_matrix.py", text))
+    assert (module.WIDTH, module.DEPTH) == (7, 3)
+    found = {Path(one.__file__).name: is_matrix for one, is_matrix in user_modules().items()}
+    assert found == {
+        "helped_matrix.py": True, "helper_of_mine.py": False,
+        "__init__.py": False, "depth.py": False,
+    }  # fmt: skip
+
+
+def test_what_lies_beside_a_file_hides_no_other_module(user_file):
+    user_file("packaging.py", "raise SystemExit('hidden')\n")
+    with pytest.raises(ValueError, match=r"would not get .*packaging\.py: .*rename the file"):
+        load_file(user_file("hiding_matrix.py", "import packaging.version\n"))
+    assert load_file(user_file("modest_matrix.py", "import msgspec\nX = 1\n")).X == 1
+
+
+def test_a_helper_of_the_same_name_in_another_folder_is_not_taken_for_the_own_one(
+    user_file, tmp_path
+):
+    user_file("shared_name.py", "X = 1\n")
+    load_file(user_file("first_matrix.py", "from shared_name import X\n"))
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "shared_name.py").write_text("X = 2\n")
+    (other / "second_matrix.py").write_text("from shared_name import X\n")
+    with pytest.raises(ValueError, match=r"would not get .*other/shared_name\.py"):
+        load_file(other / "second_matrix.py")
+
+
+def test_a_file_runs_as_it_stands_and_nothing_is_written_beside_it(user_file):
+    path = user_file("edited_matrix.py", "X = 1\n")
+    stamp = path.stat()
+    assert load_file(path).X == 1
+    del sys.modules["edited_matrix"]
+    path.write_text("X = 2\n")  # of the same size, and within the same second
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert load_file(path).X == 2
+    assert [file.name for file in path.parent.iterdir()] == ["edited_matrix.py"]
+
+
+def test_modules_of_ours_pythons_and_installed_ones_are_no_users(user_file):
+    load_file(user_file("plain_matrix.py", "import wave\nimport qkd.schedules\nimport jinja2\n"))
+    assert [module.__name__ for module in user_modules()] == ["plain_matrix"]
+
+
+@pytest.mark.parametrize(
+    ("path", "is_users"),
+    [("mine:net", True), ("qkd_own:x", True), ("qkd.losses:x", False), ("baselines:X", False)],
+)
+def test_whose_code_a_name_is_of(path, is_users):
+    assert names_user_code(path) is is_users

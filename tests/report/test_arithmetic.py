@@ -2,9 +2,11 @@
 and the section on repeatability."""
 
 import json
+from io import StringIO
 
 import pytest
 from msgspec.structs import replace
+from rich.console import Console
 
 from benchmarks.plan import plan
 from benchmarks.repeatability.figures import Pair, Repeatability, Run, rows_of
@@ -13,6 +15,7 @@ from qkd.spec.value import encode
 from report.build import build, collect
 from report.page.repeatability import repeatability_view
 from report.page.section import section_view
+from report.page.terminal import print_summary
 from tests.support.report_records import KD, QAT, QKD, matrix, record_of, write_run
 
 METHODS = (QKD, QAT, KD)
@@ -86,6 +89,9 @@ def test_the_section_says_whether_its_bits_are_the_committed_runs(tmp_path, own,
     page = tmp_path / "index.html"
     build(tmp_path / "results", page, tmp_path / "reference")
     assert line in page.read_text()
+    terminal = Console(file=StringIO(), width=40)
+    print_summary([section], terminal)
+    assert f"toy at scale laptop: {line}" in terminal.file.getvalue().splitlines()
 
 
 def test_a_reference_is_not_set_beside_itself(tmp_path):

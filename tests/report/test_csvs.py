@@ -1,8 +1,5 @@
 import json
 import math
-import os
-import subprocess
-import sys
 
 import pytest
 from msgspec.structs import replace
@@ -10,7 +7,6 @@ from msgspec.structs import replace
 from benchmarks.matrix import Skip
 from benchmarks.plan import plan
 from qkd.spec.history import prefix
-from report.__main__ import main
 from report.build import build, collect
 from report.page.files import cells_csv, summary_csv
 from report.reading.sources import REFERENCE
@@ -257,45 +253,6 @@ def test_a_damaged_paper_csv_is_shown_and_gives_no_verdict(tmp_path):
     page, _, summary = built(tmp_path)
     assert "line 2: mark &#39;certain&#39; is none of" in page
     assert ",,,,not compared" in summary
-
-
-def test_the_command_writes_its_files_and_imports_no_torch(tmp_path):
-    write_run(tmp_path / "results", matrix(seeds=(0,)), {("qkd", 0): 70.0, ("qat", 0): 69.0})
-    code = (
-        "import sys; from report.__main__ import main; code = main();"
-        "loaded = {'torch', 'torchvision', 'qkd.train'} & set(sys.modules);"
-        "sys.exit(f'{loaded} were imported' if loaded else code)"
-    )
-    page = tmp_path / "out" / "index.html"
-    places = {"QKD_RESULTS": str(tmp_path / "results"), "QKD_REPORT": str(page)}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        env=os.environ | places,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stderr == ""
-    assert done.returncode == 0
-    assert done.stdout.splitlines()[-1] == str(page)
-    assert "qkd" in done.stdout
-    assert sorted(p.name for p in page.parent.iterdir()) == [
-        "cells.csv",
-        "frames.zip",
-        "index.html",
-        "summary.csv",
-        "takeaway.zip",
-    ]
-
-
-def test_a_report_that_cannot_be_written_is_one_clear_line(tmp_path, monkeypatch, capsys):
-    (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv("QKD_RESULTS", str(tmp_path / "results"))
-    monkeypatch.setenv("QKD_REPORT", str(tmp_path / "file" / "index.html"))
-    assert main() == 1
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert error.startswith("The report cannot be written to")
 
 
 @pytest.mark.parametrize("name", ["laptop", "cifar10"])

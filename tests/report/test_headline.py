@@ -30,7 +30,7 @@ def test_a_row_has_what_qkd_is_to_beat_and_its_differences(tmp_path):
     assert {name: row.methods[name].mean for name in ("qkd", "qat", "kd")} == pytest.approx(
         {"qkd": 72.2, "qat": 70.5, "kd": 73.0}
     )
-    differences = {second: one.paired.mean for second, one in row.contrasts.items()}
+    differences = {second: one.estimate.mean for second, one in row.contrasts.items()}
     assert differences == pytest.approx({"kd": -0.8, "qat": 1.7})
     history = told(tmp_path)[0].cells.query("method == 'qkd'")["records"].iloc[0].cell.history
     trained_on = history.data.train_images - history.data.held_out
@@ -64,4 +64,4 @@ def test_the_difference_of_a_row_is_that_of_its_cells():
     for row in headline(collect(REFERENCE / "none", REFERENCE).sections):
         ours, theirs = row.methods["qkd"].top1s, row.methods["kd"].top1s
         by_hand = [ours[seed] - theirs[seed] for seed in sorted(ours)]
-        assert row.contrasts["kd"].paired.mean == pytest.approx(sum(by_hand) / len(by_hand))
+        assert row.contrasts["kd"].estimate.mean == pytest.approx(sum(by_hand) / len(by_hand))

@@ -10,7 +10,7 @@ from report.analysis.verdicts import NO_PROOF
 from report.frames.cells import CellRow
 from report.frames.layers import layers_of
 from report.frames.tidy import rows
-from report.page.integers import in_full, in_short, learned_text, of_all, whole_percent
+from report.page.integers import in_full, in_short, label, learned_text, of_all, whole_percent
 from report.page.sentences import sentence
 from report.reading.records import Records, Status
 from report.texts import NO_BREAK
@@ -61,7 +61,7 @@ def test_a_proven_cell_in_words(tmp_path, run):
         "70.00 %."
     )
     layers = list(layers_of(reading))
-    assert [tuple(layer)[3:-1] for layer in layers] == [
+    assert [tuple(layer)[3:-2] for layer in layers] == [
         ("conv1", "weights", 8, True, 255, 255, 25.0),
         ("conv2", "weights", 2, True, 3, 3, 25.0),
         ("conv2", "inputs", 2, False, 3, 4, 3.125),
@@ -209,7 +209,7 @@ def test_without_proofs_no_claim_is_supported_or_contradicted(tmp_path, scale):
     write_run(tmp_path / "results", toy, {(m, s): bumps[m][s] for m in bumps for s in range(4)})
 
     def contrast():
-        return compare_all(PHASES, only_section(tmp_path).cells, scale)[0]
+        return compare_all(PHASES, only_section(tmp_path).cells, scale).compared[0]
 
     assert contrast().verdict == ("supported" if scale == "paper" else "higher")
     edit_result(tmp_path / "results", cell_of(toy, "qat", 3).history, drop)
@@ -262,3 +262,49 @@ def test_an_agreement_is_never_shown_higher_than_it_is():
     assert whole_percent(0.99997) == f"99.99{NO_BREAK}%"
     assert whole_percent(0.9999) == f"99.99{NO_BREAK}%"
     assert whole_percent(1.0) == f"100.00{NO_BREAK}%"
+
+
+def cost_with(**changes):
+    cost = {"parameters": 10, "packed_bytes": 9, "float32_bytes": 40, "macs": 200}
+    return {**cost, "bit_operations": 20_000, **changes}
+
+
+def test_the_share_of_the_products_at_the_bits_is_a_column_and_in_the_label(tmp_path, run):
+    run(lambda r: r.update(cost=cost_with(macs_at_bits=122, macs_in_float=50)))
+    reading = readings(tmp_path)["qat"]
+    assert (reading.at_bits, reading.in_float) == (61.0, 25.0)
+    assert plain(label(reading)) == "W2A2, 61 % of MACs"
+    assert plain(in_short(reading)).endswith("integer agreement 100.00 %, 25.0 % of MACs in float")
+    assert plain(in_full(reading)).endswith("25.0 % of its MACs stay in float.")
+    page, cells, _ = built(tmp_path)
+    page = plain(page)
+    assert "<td>W2A2, 61 % of MACs</td>" in page
+    assert "MACs at these bits, %" in page
+    assert "1 of 1 quantized cells that are done run as integers; 1 of them have products" in page
+    header, fp, qat = cells.splitlines()
+    assert header.endswith("steps,stage,at_bits")
+    assert fp.endswith(",")
+    assert qat.endswith(",61.0000")
+
+
+def test_where_all_is_quantized_the_label_is_the_bits_alone(tmp_path, run):
+    run(lambda r: r.update(cost=cost_with(macs_at_bits=150, macs_in_float=0)))
+    reading = readings(tmp_path)["qat"]
+    assert label(reading) == "W2A2"
+    assert "float" not in in_short(reading)
+    assert "stay in float" not in in_full(reading)
+
+
+def test_records_of_older_code_say_no_share_and_have_no_column(tmp_path, run):
+    run(lambda r: r.update(cost=cost_with()))
+    reading = readings(tmp_path)["qat"]
+    assert label(reading) == "W2A2"
+    assert "float" not in in_short(reading)
+    page, cells, _ = built(tmp_path)
+    assert "MACs at these bits, %" not in page
+    assert "at_bits" not in cells
+
+
+def test_shares_that_are_more_than_all_make_a_record_unreadable(tmp_path, run):
+    run(lambda r: r.update(cost=cost_with(macs_at_bits=150, macs_in_float=51)))
+    assert readings(tmp_path)["qat"].status == Status.UNREADABLE.value

@@ -53,7 +53,7 @@ def add(tmp_path, toy, method, seed, correct):
 
 
 def compared(tmp_path, contrasts):
-    return compare_all(contrasts, only_section(tmp_path).cells, "smoke")
+    return compare_all(contrasts, only_section(tmp_path).cells, "smoke").compared
 
 
 RIGHTS = {

@@ -11,8 +11,6 @@ from report.analysis.statistics import (
     mcnemar,
     mean_interval,
     noise_band,
-    paired_difference,
-    power_paired,
     welch_interval,
 )
 
@@ -37,25 +35,6 @@ def test_no_value_is_an_error():
         mean_interval([])
 
 
-def test_a_paired_difference_by_hand():
-    # differences 1, 2, 3: t = 2 sqrt(3) = 3.4641, two-sided p with 2 degrees of freedom 0.07418
-    paired = paired_difference([11.0, 12.0, 13.0], [10.0, 10.0, 10.0])
-    assert paired.mean == 2.0
-    assert paired.spread == 1.0
-    assert paired.p == pytest.approx(0.0741799, abs=1e-6)
-    assert paired.low == pytest.approx(2 - 4.302653 / 3**0.5, abs=1e-6)
-
-
-def test_differences_that_do_not_vary_have_no_p():
-    assert paired_difference([1.1, 2.1, 3.1], [1.0, 2.0, 3.0]).p is None
-    assert paired_difference([0.3], [0.1]) == (pytest.approx(0.2), None, None, 1, None, None)
-
-
-def test_unequal_lengths_are_an_error():
-    with pytest.raises(ValueError, match="shorter"):
-        paired_difference([1.0, 2.0], [1.0])
-
-
 def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.01], family=6) == pytest.approx([0.06])
@@ -73,38 +52,6 @@ def test_holm_keeps_the_order_and_lies_between_p_and_one(values):
     pairs = sorted(zip(values, corrected, strict=True))
     assert all(p <= c <= 1 for p, c in pairs)
     assert all(a[1] <= b[1] for a, b in pairwise(pairs))
-
-
-def test_the_power_of_three_seeds_and_of_eight():
-    assert power_paired(3, spread=0.3, effect=0.5) == pytest.approx(0.367, abs=0.001)
-    assert power_paired(8, spread=0.3, effect=0.5) == pytest.approx(0.98, abs=0.001)
-
-
-def test_the_power_of_a_published_example():
-    # G*Power's manual, means of two dependent groups: dz 0.5, alpha 0.05, n 34
-    assert power_paired(34, spread=1.0, effect=0.5) == pytest.approx(0.8077775, abs=1e-6)
-
-
-def test_the_power_of_no_effect_is_alpha():
-    assert power_paired(5, spread=1.0, effect=0.0, alpha=0.05) == pytest.approx(0.05)
-
-
-def test_the_power_at_the_ends():
-    assert power_paired(1, spread=0.3) == 0.0
-    assert power_paired(5, spread=0.0) == 1.0
-
-
-@given(n=st.integers(2, 12), spread=st.floats(1e-6, 1e3))
-def test_the_power_is_a_chance(n, spread):
-    assert 0.049 <= power_paired(n, spread) <= 1.0
-
-
-@pytest.mark.parametrize("n", [2, 3, 5])
-def test_the_power_is_steady_where_another_formula_takes_over(n):
-    border = 0.5 * n**0.5 / 20
-    assert power_paired(n, border * 1.0001) == pytest.approx(
-        power_paired(n, border * 0.9999), abs=0.002
-    )
 
 
 def test_a_welch_interval_by_hand():
@@ -180,14 +127,6 @@ def test_mcnemars_test_by_hand():
 def test_mcnemars_test_is_twice_a_binomial_tail(b, c):
     tail = sum(comb(b + c, k) for k in range(min(b, c) + 1)) / 2 ** (b + c)
     assert mcnemar(b, c) == pytest.approx(min(1.0, 2 * tail), rel=1e-9)
-
-
-@pytest.mark.parametrize("n", [2, 3, 8, 50])
-@pytest.mark.parametrize("spread", [0.1, 0.3, 2.0])
-def test_the_power_is_that_of_the_noncentral_t_distribution(n, spread):
-    critical, noncentrality = stats.t.ppf(0.975, n - 1), 0.5 * n**0.5 / spread
-    outside = sum(stats.nct.sf(critical, n - 1, side * noncentrality) for side in (1, -1))
-    assert power_paired(n, spread) == pytest.approx(outside, rel=1e-9)
 
 
 @given(st.integers(0, 300), st.integers(0, 300))

@@ -10,6 +10,7 @@ from benchmarks.ablation import matrix
 from benchmarks.pairs import cifar_resnet, from_file
 from benchmarks.plan import plan
 from qkd.data.standard import SYNTHETIC
+from qkd.records.code import changes, code_of
 from qkd.records.record import Store
 from qkd.spec import Stage, Weights
 from slurm.planning.matrices import remember
@@ -30,6 +31,9 @@ def test_published_records_are_read_again_and_name_no_machine(tmp_path: Path) ->
         record.checkpoint_file.write_bytes(b"weights")
         record.log_file.write_text("secret")
         record.write_json(record.histograms_file, {"edges": [0.0]})
+        names = ("mine.py", "/secret/lib/blocks.py")
+        files = [{"name": name, "sha256": "a" * 64} for name in names]
+        record.write_json(record.code_file, {"folder": "/secret", "files": files})
     record.write_json(record.result_file, {"steps": 1})
 
     (results / "launches.jsonl").write_text("{}\n")
@@ -37,6 +41,7 @@ def test_published_records_are_read_again_and_name_no_machine(tmp_path: Path) ->
     copies = [path for path in target.rglob("*") if path.is_file()]
     assert {path.name for path in copies} == {
         "stage.json",
+        "code.json",
         "env.json",
         "histograms.json",
         "result.json",
@@ -47,6 +52,8 @@ def test_published_records_are_read_again_and_name_no_machine(tmp_path: Path) ->
     again = Store(target / "stages").record(stages[1].history)
     assert again.stage() == stages[1]
     assert json.loads(again.environment_file.read_text()) == {"torch": "2"}
+    assert [file.name for file in code_of(again).files] == ["mine.py", "blocks.py"]
+    assert changes([again]) == []  # where the files lay is not known here
 
 
 @pytest.mark.parametrize(

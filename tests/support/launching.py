@@ -110,6 +110,7 @@ def results_of(folder: Path) -> dict[str, bytes]:
         "compile_seconds",
         "images_per_second",
         "peak_memory_mib",
+        "logits_read",
         "checkpoint_",
     )
     found = {}

@@ -15,6 +15,7 @@ def net(width):
     return torch.nn.Sequential(
         torch.nn.Conv2d(1, width, 3, stride=2),
         torch.nn.ReLU(),
+        torch.nn.Conv2d(width, width, 1),
         torch.nn.Flatten(),
         torch.nn.Linear(49 * width, 10),
     )

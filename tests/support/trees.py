@@ -9,16 +9,16 @@ from PIL import Image
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
-def real_cifar10():
-    """(images uint8 (N, 32, 32, 3), official labels) by part, and the names of the classes; None
-    where the images are not on this machine."""
+def real_cifar(name):
+    """Of ``cifar10`` or ``cifar100``: (images uint8 (N, 32, 32, 3), official labels) by part, and
+    the names of the classes; None where the images are not on this machine."""
     unpack = SHARED / "unpack_cifar10.py"
-    if not unpack.is_file():
+    if not (unpack.is_file() and (SHARED / f"{name}.npz").is_file()):
         return None
     spec = importlib.util.spec_from_file_location("unpack", unpack)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    with np.load(SHARED / "cifar10.npz") as packed:
+    with np.load(SHARED / f"{name}.npz") as packed:
         names = packed["classes"].tolist()
         return {part: module.read_split(packed, part) for part in ("train", "test")}, names
 

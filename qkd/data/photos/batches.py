@@ -8,14 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qkd.data.batching import Normalise, chosen, generator_of
+from qkd.data.batching import ALL, Normalise, chosen, generator_of
 from qkd.data.images import DataError
 from qkd.data.photos.crops import DRAWS
 from qkd.data.photos.decoding import Decoded, Pool, Request, Stream, pool_of, require_readable
 from qkd.data.photos.files import Files
 from qkd.spec import Data
 
-ALL = slice(None)
 EVALUATED = 100  # at most, in a batch: a few of them are decoded ahead
 
 
@@ -33,6 +32,7 @@ class PhotoBatches:
         self._data, self._files, self._seed = data, kept, seed
         self._batch, self._device = batch, device
         self.steps_per_epoch = data.epoch_steps(batch)
+        self.shape = kept.shape
         self._normalise = Normalise(data, device)
         self._stream: Stream | None = None
         self._next: tuple[int, slice] | None = None

@@ -1,9 +1,11 @@
 """A set of photos is listed once; its index is trusted as long as its files look untouched
 (torch-free).
 
-A million files take a while to list, so that what was found is kept in ``cache/`` beside the data.
+A million files take a while to list, so that what was found is kept in ``cache/`` beside the data
+(`qkd.data.places`).
 It counts as long as every folder has the modification time that it had (no file was added, removed
-or renamed), and every file whose content the digest covers its size and modification time.
+or renamed), and every file whose content the digest covers its size and modification time; and as
+long as a reader of the user's own has the code that it had.
 """
 
 import hashlib
@@ -13,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,7 +29,9 @@ from qkd.data.photos.files import (
     digest_of,
     sampled,
 )
-from qkd.imports import READERS, resolve
+from qkd.data.places import places, written
+from qkd.imports import READERS, names_user_code, resolve
+from qkd.records.code import imported, is_present
 from qkd.records.files import write_atomically
 from qkd.spec import Data, Photos
 
@@ -66,10 +71,11 @@ def open_files(data: Data, photos: Photos, folder: Path, loaders: int) -> FileSp
 
 def index_of(data: Data, folder: Path) -> Index:
     """What lies in the folder, listed anew where that has changed since it was written down."""
-    place = folder / "cache" / hashlib.sha256(data.reader.encode()).hexdigest() / "index.npz"
-    known = _kept(place, folder)
-    if known is not None:
-        return known
+    name = Path(hashlib.sha256(data.reader.encode()).hexdigest()) / "index.npz"
+    for place in places(folder):
+        known = _kept(place / name, folder, not names_user_code(data.reader))
+        if known is not None:
+            return known
     print(f"listing the images of {data.name} in {folder}", file=sys.stderr, flush=True)
     try:
         found = resolve(data.reader, READERS)(folder)
@@ -84,8 +90,14 @@ def index_of(data: Data, folder: Path) -> Index:
         ) from error
     times = _times(found)
     index = Index(found, digest_of(found))
-    _keep(place, folder, index, times)
+    _keep(name, folder, index, times, _code(data.reader))
     return index
+
+
+def _code(reader: str) -> str:
+    """The user's files that are imported, as JSON, where the reader is one of theirs."""
+    code = imported() if names_user_code(reader) else None
+    return msgspec.json.encode(code).decode() if code else ""
 
 
 def _times(found: Listing) -> NDArray[np.int64]:
@@ -100,8 +112,9 @@ def _times(found: Listing) -> NDArray[np.int64]:
     return np.array([(one.st_mtime_ns, size) for one, size in zip(looked, sizes, strict=True)])
 
 
-def _keep(place: Path, folder: Path, index: Index, times: NDArray[np.int64]) -> None:
-    """Writes the index. Where that cannot be done the next start takes longer, no more."""
+def _keep(name: Path, folder: Path, index: Index, times: NDArray[np.int64], code: str) -> None:
+    """Writes the index to ``name`` within a cache of the folder. Where that cannot be done the next
+    start takes longer, no more."""
     found, buffer = index.listing, io.BytesIO()
     arrays = {
         f"{part}_{field}": array
@@ -113,20 +126,26 @@ def _keep(place: Path, folder: Path, index: Index, times: NDArray[np.int64]) -> 
         version=VERSION,
         digest=index.digest,
         times=times,
+        code=code,
         root=os.path.relpath(found.root, folder),
         classes=np.array(found.classes),
         beside=np.array(found.beside, str),
         **arrays,
     )
+
+    def write(place: Path) -> None:
+        (place / name).parent.mkdir(exist_ok=True)
+        write_atomically(place / name, buffer.getvalue())
+        print(f"their index is kept in {place / name.parent}", file=sys.stderr, flush=True)
+
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(place, buffer.getvalue())
+        written(folder, write)
     except OSError as error:
         print(f"no index is kept, so each start lists the images: {error}", file=sys.stderr)
 
 
-def _kept(place: Path, folder: Path) -> Index | None:
-    """The index, if it is whole and nothing has changed since."""
+def _kept(place: Path, folder: Path, is_ours: bool) -> Index | None:
+    """The index, if it is whole and nothing has changed since; ``is_ours``: its reader is."""
     try:
         with np.load(io.BytesIO(place.read_bytes()), allow_pickle=False) as kept:
             if int(kept["version"]) != VERSION:
@@ -138,6 +157,9 @@ def _kept(place: Path, folder: Path) -> Index | None:
             classes, beside = (tuple(kept[name].tolist()) for name in ("classes", "beside"))
             found = Listing(root, classes, parts[0], parts[1], beside)
             same = np.array_equal(_times(found), kept["times"])
+            # Older code kept none: a user's reader may be another one by now.
+            code = str(kept["code"]) if "code" in kept else ""
+            same &= is_present(code) if code else is_ours
             return Index(found, str(kept["digest"])) if same else None
     except Exception:  # whatever numpy makes of a damaged file, or a file that is gone: list anew
         return None

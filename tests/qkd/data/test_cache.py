@@ -1,11 +1,14 @@
+import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from qkd.data import places
 from qkd.data.cache import identify, load
 from qkd.data.images import DataError, Images, Split, content_digest
 from qkd.data.readers import synthetic
@@ -165,18 +168,78 @@ def test_a_data_folder_without_a_parent_is_an_error_that_names_it(tmp_path):
     assert "create it, or name another" in str(caught.value)
 
 
-@pytest.mark.parametrize("occupied", ["data", "data/cache"])
-def test_a_cache_that_cannot_be_made_is_an_error_before_anything_is_read(
-    tmp_path, unread, occupied
-):
+def test_a_data_folder_that_is_a_file_is_an_error_before_anything_is_read(tmp_path, unread):
     unread()
-    (tmp_path / occupied).parent.mkdir(exist_ok=True)
-    (tmp_path / occupied).write_text("in the way")
-    with pytest.raises(DataError, match=r"cache cannot be written .* name another data folder"):
+    (tmp_path / "data").write_text("in the way")
+    with pytest.raises(DataError, match=r"the data folder .*data is a file: name another"):
         load(SYNTHETIC, tmp_path / "data")
+    with pytest.raises(DataError, match="does not exist, nor does"):
+        load(SYNTHETIC, tmp_path / "data" / "within")
 
 
-def test_a_cache_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path, monkeypatch):
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """The user's cache folder."""
+    places._say.cache_clear()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def closed_by_a_file(folder, _monkeypatch):
+    (folder / "cache").write_text("in the way")
+
+
+def closed_by_rights(folder, monkeypatch):
+    """Also for root, whom rights do not stop: of the system's calls, the one that would write."""
+    make = Path.mkdir
+
+    def mkdir(path, *arguments, **options):
+        if path.parent.is_relative_to(folder):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        make(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+
+
+@pytest.mark.parametrize("close", [closed_by_a_file, closed_by_rights])
+def test_what_is_read_of_a_folder_that_cannot_be_written_to_is_kept_elsewhere_and_it_is_said(
+    tmp_path, monkeypatch, elsewhere, unread, capsys, close
+):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    close(folder, monkeypatch)
+    before = sorted(folder.rglob("*"))
+    split = load(SYNTHETIC, folder)
+    assert content_digest(split) == SYNTHETIC.digest
+    (place,) = elsewhere.glob(f"qkd/*/{SYNTHETIC.digest}")
+    assert Path(split.train.images.filename).parent == place
+    told = capsys.readouterr().err
+    assert f"{folder} cannot be written to" in told
+    assert f"is kept in {place.parent}" in told
+    unread()  # the next time, by another process too, it is there
+    assert content_digest(load(SYNTHETIC, folder)) == SYNTHETIC.digest
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_two_folders_that_cannot_be_written_to_have_each_its_place(tmp_path, elsewhere):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "cache").write_text("in the way")
+        load(SYNTHETIC, tmp_path / name)
+    assert len(list(elsewhere.glob(f"qkd/*/{SYNTHETIC.digest}"))) == 2
+
+
+def test_where_nothing_can_be_written_is_an_error_in_a_line(tmp_path, monkeypatch):
+    (tmp_path / "home").write_text("in the way")
+    (tmp_path / "cache").write_text("in the way")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    with pytest.raises(DataError, match=r"cannot be written, nor another one .* name another"):
+        load(SYNTHETIC, tmp_path)
+
+
+def test_a_cache_that_cannot_be_written_is_an_error_and_leaves_nothing(
+    tmp_path, monkeypatch, elsewhere
+):
     def full(file, array):
         file.write_bytes(b"half")
         raise OSError(28, os.strerror(28))
@@ -185,6 +248,7 @@ def test_a_cache_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path,
     with pytest.raises(DataError, match=r"No space left on device.*make room"):
         load(SYNTHETIC, tmp_path)
     assert list((tmp_path / "cache").iterdir()) == []
+    assert not elsewhere.exists()  # a full disk is no reason to fill another one
 
 
 def test_a_reader_that_returns_float_images_is_an_error_that_names_it(tmp_path, monkeypatch):

@@ -8,8 +8,8 @@ from torchvision import datasets
 
 from qkd.data.images import DataError, Images, Split, content_digest
 from qkd.data.readers import cifar
-from qkd.data.standard import CIFAR10
-from tests.support.trees import pictures, real_cifar10, write_tree
+from qkd.data.standard import CIFAR10, CIFAR100
+from tests.support.trees import pictures, real_cifar, write_tree
 
 # As the official batches.meta lists them, in the order of their labels.
 CIFAR10_NAMES = [
@@ -275,15 +275,17 @@ def test_what_cannot_be_fetched_says_where_it_was_looked_for(name, tmp_path, mon
 
 
 @pytest.mark.slow
-def test_the_real_images_have_the_digest_of_the_standard_set(tmp_path, monkeypatch):
-    found = real_cifar10()
+@pytest.mark.parametrize("data", [CIFAR10, CIFAR100], ids=lambda data: data.name)
+def test_the_real_images_have_the_digest_of_the_standard_set(data, tmp_path, monkeypatch):
+    found = real_cifar(data.name)
     if found is None:
-        pytest.skip("the real CIFAR-10 is not on this machine")
+        pytest.skip(f"the real {data.name} is not on this machine")
     parts, names = found
-    assert names == CIFAR10_NAMES
-    write_official(tmp_path, "cifar10", parts, monkeypatch)
-    split = cifar.cifar10(tmp_path)
-    assert content_digest(split) == CIFAR10.digest
-    assert split.train.images.shape == (CIFAR10.train_images, 3, 32, 32)
-    assert np.bincount(split.train.labels).tolist() == [cifar.CIFAR10.train_of_class] * 10
-    assert np.bincount(split.test.labels).tolist() == [cifar.CIFAR10.test_of_class] * 10
+    kind = {"cifar10": cifar.CIFAR10, "cifar100": cifar.CIFAR100}[data.name]
+    assert names == SETS[data.name][1]
+    write_official(tmp_path, data.name, parts, monkeypatch)
+    split = read(tmp_path, data.name)
+    assert content_digest(split) == data.digest
+    assert split.train.images.shape == (data.train_images, 3, 32, 32)
+    assert np.bincount(split.train.labels).tolist() == [kind.train_of_class] * data.classes
+    assert np.bincount(split.test.labels).tolist() == [kind.test_of_class] * data.classes

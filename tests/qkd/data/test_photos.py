@@ -1,4 +1,5 @@
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from qkd.data.images import DataError
 from qkd.data.photos import files as photos
 from qkd.data.photos import index as module
 from qkd.data.photos.files import Files, digest_of, listing
+from qkd.imports import load_file
 from qkd.spec import Photos
 from tests.support.jpegs import REAL, WNIDS, described, needs_photos, photo, write_photos
 
@@ -130,10 +132,73 @@ def test_a_damaged_index_is_made_anew(tree, damage):
     assert index.stat().st_size > 200
 
 
-def test_a_folder_that_cannot_be_written_to_costs_no_more_than_time(tree, capsys):
+def test_the_index_of_a_folder_that_cannot_be_written_to_is_kept_elsewhere(
+    tree, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
     (tree / "cache").write_text("in the way")
     assert len(load(described(), tree).train.labels) == 12
+    (index,) = (tmp_path / "home").glob("qkd/*/*/index.npz")
+    told = capsys.readouterr().err
+    assert f"{tree} cannot be written to" in told
+    assert f"their index is kept in {index.parent}" in told
+    monkeypatch.setattr(module, "digest_of", None)  # not needed again
+    assert len(load(described(), tree).train.labels) == 12
+    assert capsys.readouterr().err == ""
+
+
+def test_where_no_index_can_be_kept_it_costs_no_more_than_time(tree, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    for place in (tree / "cache", tmp_path / "home"):
+        place.write_text("in the way")
+    assert len(load(described(), tree).train.labels) == 12
     assert "no index is kept" in capsys.readouterr().err
+
+
+def test_where_the_index_is_kept_is_said(tree, capsys):
+    load(described(), tree)
+    (index,) = (tree / "cache").glob("*/index.npz")
+    assert f"their index is kept in {index.parent}" in capsys.readouterr().err
+
+
+READER = """
+from labels_of_mine import CLASSES
+from qkd.data.photos.files import Listing, listed
+
+def read(folder):
+    return Listing(folder, CLASSES, *(listed(folder, part, CLASSES) for part in ("train", "val")))
+"""
+
+
+def test_an_edit_of_a_readers_labels_is_seen(tree, user_file):
+    labels = "CLASSES = ('n01', 'n02', 'n03')\n"
+    user_file("labels_of_mine.py", labels)
+    file = user_file("photo_reader_of_mine.py", READER)
+    data = replace(described(), reader="photo_reader_of_mine:read")
+    load_file(file)
+    before, first = load(data, tree), identify(data, tree).digest
+    assert paths(load(data, tree).train) == paths(before.train)
+    user_file("labels_of_mine.py", "CLASSES = ('n03', 'n02', 'n01')\n")
+    for name in ("labels_of_mine", "photo_reader_of_mine"):  # in another process
+        del sys.modules[name]
+    load_file(file)
+    after = load(data, tree)
+    firsts = [paths(split.train)[0] for split in (before, after)]
+    assert [Path(first).parent.name for first in firsts] == ["n01", "n03"]
+    assert identify(data, tree).digest != first
+
+
+def test_the_index_of_a_reader_of_mine_is_kept_while_its_code_stays(
+    tree, user_file, monkeypatch, capsys
+):
+    user_file("labels_of_mine.py", "CLASSES = ('n01', 'n02', 'n03')\n")
+    load_file(user_file("photo_reader_of_mine.py", READER))
+    data = replace(described(), reader="photo_reader_of_mine:read")
+    load(data, tree)
+    capsys.readouterr()
+    monkeypatch.setattr(module, "digest_of", None)
+    load(data, tree)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

@@ -147,3 +147,25 @@ def test_the_inputs_quantizer_is_counted_too_and_nothing_stays_hooked(kind):
         audit(network, torch.rand(64, 1, 4, 4))
     assert network.training
     assert not [m for m in network.modules() if m._forward_hooks]
+
+
+def test_signed_inputs_that_are_never_negative_are_noted():
+    # A hard sigmoid written out: no proof is known of a division by a tensor.
+    def inputs_of(between):
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Conv2d(1, 4, 3), between, nn.Conv2d(4, 4, 1), nn.Conv2d(4, 2, 1))
+        quantize(network, W2A2)
+        rows = audit(network, images_of(16))
+        return [(row.activations.signed, row.activations.never_negative) for row in rows[1:2]]
+
+    class Above(nn.Module):
+        def forward(self, x):
+            return x.abs() / (x.abs() + 1)
+
+    class Twice(nn.Module):
+        def forward(self, x):
+            return x + x
+
+    assert inputs_of(Above()) == [(True, True)]
+    assert inputs_of(Twice()) == [(True, False)]
+    assert inputs_of(nn.ReLU()) == [(False, False)]

@@ -299,10 +299,11 @@ class Sine(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.first, self.last = nn.Conv2d(1, 4, 3), nn.Linear(4, 10)
+        self.first, self.second = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3)
+        self.last = nn.Linear(4, 10)
 
     def forward(self, x):
-        return self.last(torch.sin(self.first(x)).mean((2, 3)))
+        return self.last(self.second(torch.sin(self.first(x))).mean((2, 3)))
 
 
 def test_what_no_bound_is_known_for_runs_in_float64(monkeypatch):

@@ -167,3 +167,105 @@ def test_a_layer_that_sees_no_batch_first_counts_all_that_it_computes():
             return self.linear(x.permute(0, 2, 3, 1).reshape(-1, 3))
 
     assert layer_macs(Places(), (3, 8, 8)) == {"linear": 64 * 3 * 7}
+
+
+class Attention(nn.Module):
+    """Its own attention: four linear layers, and two products of activations."""
+
+    def __init__(self):
+        super().__init__()
+        self.query, self.key, self.value, self.out = (nn.Linear(8, 8) for _ in range(4))
+
+    def forward(self, x):
+        q, k, v = (
+            layer(x).view(-1, 16, 2, 4).transpose(1, 2)
+            for layer in (self.query, self.key, self.value)
+        )
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v)
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+
+class Tokens(nn.Module):
+    """16 tokens of 8 numbers, and something that mixes them."""
+
+    def __init__(self, inner, call=lambda inner, x: inner(x)):
+        super().__init__()
+        self.first, self.head = nn.Conv2d(1, 8, 2, 2), nn.Linear(8, 10)
+        self.inner, self.call = inner, call
+
+    def forward(self, x):
+        x = self.first(x).flatten(2).transpose(1, 2)
+        return self.head(self.call(self.inner, x).mean(1))
+
+
+def first_of(inner, x):
+    return inner(x)[0]
+
+
+STEM = 16 * 8 * 4
+PRODUCTS = 2 * 16 * 16 * 8  # of queries with keys, and of their weights with values
+
+
+@pytest.mark.parametrize(
+    ("network", "between"),
+    [
+        (Tokens(Attention()), PRODUCTS),
+        (Tokens(nn.GRU(8, 8, batch_first=True), first_of), 16 * 2 * 3 * 64),
+        (Tokens(nn.LSTM(8, 8, batch_first=True), first_of), 16 * 2 * 4 * 64),
+        (Tokens(nn.GRUCell(8, 8), lambda cell, x: cell(x[:, 0])[:, None]), 2 * 3 * 64),
+        (
+            Tokens(nn.MultiheadAttention(8, 2, batch_first=True), lambda m, x: m(x, x, x)[0]),
+            16 * 4 * 64 + PRODUCTS,
+        ),
+        (Tokens(nn.Bilinear(8, 8, 8), lambda m, x: m(x[:, 0], x[:, 1])[:, None]), 8 * 8 * 8),
+        (Tokens(nn.Identity(), lambda _, x: x @ x.transpose(1, 2) @ x), PRODUCTS),
+        (Tokens(nn.Identity(), lambda _, x: x * (x @ torch.ones(8))[..., None]), 16 * 8),
+    ],
+)
+def test_what_is_multiplied_beside_the_layers_is_counted(network, between):
+    found = layer_macs(network, SHAPE)
+    assert found[""] == between
+    assert found["first"] == STEM
+    assert found["head"] == 80
+
+
+def test_an_encoders_layers_are_counted_too():
+    network = Tokens(nn.TransformerEncoderLayer(8, 2, 32, batch_first=True))
+    total = STEM + 80 + 16 * (4 * 64 + 2 * 8 * 32) + PRODUCTS
+    assert sum(layer_macs(network, SHAPE).values()) == total
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_the_share_at_the_bits_and_the_share_in_float():
+    bits = Bits(weight=2, activation=3)
+    network, _ = quantized(Tokens(Attention()), bits)
+    found = cost(network, SHAPE, bits)
+    inner = 16 * 4 * 64
+    assert found.macs == STEM + inner + PRODUCTS + 80
+    assert found.macs_at_bits == inner
+    assert found.macs_in_float == PRODUCTS
+    assert found.bit_operations == 64 * STEM + 6 * inner + 1024 * PRODUCTS + 64 * 80
+    assert cost(network, SHAPE).macs_at_bits is None
+
+
+def test_what_is_kept_in_float_is_in_no_layers_bits():
+    quantization = Quantization(bits=W2A3, in_float=("inner.query",))
+    network = quantize(Tokens(Attention()), quantization)
+    found = cost(network, SHAPE, W2A3)
+    assert found.macs_at_bits == 16 * 3 * 64
+    assert found.macs_in_float == PRODUCTS + 16 * 64
+
+
+def test_a_resnets_share_is_all_but_its_edges():
+    network, _ = quantized(resnet(8, 4, 1))
+    found = cost(network, SHAPE, W2A3)
+    macs = layer_macs(network, SHAPE)
+    assert found.macs_at_bits == found.macs - macs["conv1"] - macs["linear"]
+    assert found.macs_in_float == 0
+
+
+def test_exact_pixels_are_8_bits():
+    for bits in (Bits(weight=8, activation=8), Bits(weight=4, activation=4, edge=4)):
+        network, _ = quantized(small(), bits)
+        left = 0 if bits.activation == 8 else MACS["0"]  # 4-bit weights on 8-bit pixels
+        assert cost(network, SHAPE, bits).macs_at_bits == sum(MACS.values()) - left

@@ -5,9 +5,12 @@ import pytest
 import torch
 from torch import nn
 
+from qkd.measures import evaluate as evaluation
 from qkd.measures.evaluate import answers, evaluate
 from qkd.records.schema import Accuracy
 from qkd.training.window import NotFinite, Window
+from tests.support.quantized import batches_of as batches_of_images
+from tests.support.quantized import network_of
 
 
 class Table(nn.Module):
@@ -120,3 +123,27 @@ def test_a_window_names_the_term_that_is_not_finite(number):
     window.add(values(a=1.0, b=1.0))
     with pytest.raises(NotFinite, match=r"term b became .* in the 2 steps up to step 7"):
         window.require_finite(7)
+
+
+def seen_by(network, batches):
+    """How many images the network is given at a time."""
+    sizes = []
+    hook = network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    answers(network, batches)
+    hook.remove()
+    return sizes
+
+
+@pytest.mark.parametrize("kind", ["resnet", "mobilenet", "unusual"])
+@pytest.mark.parametrize("count", [500, 201])
+def test_a_batch_in_parts_gives_the_bits_of_the_whole(monkeypatch, kind, count):
+    network, batches = network_of(kind), batches_of_images(count, 500)
+    in_parts = answers(network, batches)
+    logits = evaluation._logits(network, batches[0][0])
+    in_one = count == 201 or kind == "unusual"  # which has a batch norm of each batch's own
+    assert seen_by(network, batches) == ([count] if in_one else [100] * 5)
+    monkeypatch.setattr(evaluation, "PART", count)
+    whole = answers(network, batches)
+    assert in_parts.accuracy == whole.accuracy
+    assert torch.equal(in_parts.predictions, whole.predictions)
+    assert torch.equal(logits, evaluation._logits(network, batches[0][0]))

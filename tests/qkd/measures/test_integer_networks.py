@@ -121,12 +121,13 @@ def test_the_network_is_left_as_it_was():
 
 
 def test_a_layer_whose_sums_leave_int32_is_named():
-    network = nn.Sequential(nn.Flatten(), nn.Linear(256, 70_000), nn.ReLU(), nn.Linear(70_000, 2))
-    nn.init.ones_(network[3].weight)
+    wide = nn.Linear(1, 70_000), nn.ReLU(), nn.Linear(70_000, 2)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(256, 1), *wide)
+    nn.init.ones_(network[4].weight)
     quantization = Quantization(bits=Bits(weight=2, activation=2))
     quantize(network, quantization)
     set_intervals(network, images_of(2), quantization)
-    with pytest.raises(NoProof, match="a sum of layer 3 may reach 2266950000, which int32 cannot"):
+    with pytest.raises(NoProof, match="a sum of layer 4 may reach 2266950000, which int32 cannot"):
         prove(network.eval(), batches_of(2), torch.zeros(2, dtype=torch.int64))
 
 

@@ -13,7 +13,8 @@ from qkd.imports import FACTORIES, resolve
 from qkd.models import imagenet
 from qkd.quantizers.interval import IntervalQuantizer
 from qkd.quantizers.quantize import quantize, quantized_layers, set_intervals
-from qkd.quantizers.signs import layers_in_order, non_negative_nodes, trace
+from qkd.quantizers.signs import non_negative_nodes
+from qkd.quantizers.tracing import layers_in_order, trace
 from qkd.spec import Bits, Quantization
 from qkd.training.step import Side
 from tests.support.imagenet_layers import TABLES, layers

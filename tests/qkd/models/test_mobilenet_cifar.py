@@ -5,7 +5,7 @@ from torch import nn
 from qkd.models.mobilenet_cifar import GROUPS, mobilenet_v2
 from qkd.quantizers.layers import QuantizedConv2d
 from qkd.quantizers.quantize import quantize, quantized_layers
-from qkd.quantizers.signs import trace
+from qkd.quantizers.tracing import trace
 from qkd.spec import Bits, Quantization
 
 W2A4 = Quantization(bits=Bits(weight=2, activation=4))

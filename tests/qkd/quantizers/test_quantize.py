@@ -3,7 +3,6 @@ import copy
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional
 
 from qkd.models.resnet_cifar import resnet
 from qkd.quantizers.calibration import least_squares_interval
@@ -226,29 +225,3 @@ def test_the_parameters_of_all_quantizers_are_found_by_their_side():
     assert all(".weight_quantizer." in name for name in weights)
     others = [n for n, _ in network.named_parameters() if n not in weights | activations]
     assert sorted(others) == sorted(n for n, _ in network_of().named_parameters())
-
-
-class CallsLinear(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.first, self.last = nn.Linear(4, 4), nn.Linear(4, 2)
-        self.weight = nn.Parameter(torch.ones(4, 4))
-
-    def forward(self, x):
-        return self.last(functional.linear(self.first(x), self.weight))
-
-
-@pytest.mark.parametrize(
-    ("network", "says"),
-    [
-        (CallsLinear(), "linear"),
-        (nn.Sequential(nn.Linear(4, 4), nn.Conv1d(1, 1, 1), nn.Linear(4, 2)), "Conv1d"),
-        (
-            nn.Sequential(nn.Conv2d(1, 2, 1), nn.ConvTranspose2d(2, 2, 1), nn.Linear(4, 2)),
-            "ConvTranspose2d",
-        ),
-    ],
-)
-def test_a_layer_that_would_stay_in_float_is_refused(network, says):
-    with pytest.raises(ValueError, match=f"{says}, which would stay in float"):
-        quantize(network, Quantization(bits=Bits(weight=2, activation=2)))

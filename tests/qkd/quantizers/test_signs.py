@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from qkd.quantizers.signs import layers_in_order, non_negative_nodes, trace
+from qkd.quantizers.signs import non_negative_nodes
+from qkd.quantizers.tracing import layers_in_order, trace
 
 
 class Network(nn.Module):
@@ -56,6 +57,40 @@ NON_NEGATIVE = {
     "mean": lambda x, n: relu(x).mean((2, 3), keepdim=True),
     "sum in place": lambda x, n: operator.iadd(relu(x), relu(x)),
     "residual sum in place, then relu": lambda x, n: relu(operator.iadd(x, relu(x))),
+    "clamp from zero": lambda x, n: x.clamp(0, 6),
+    "clamp by name": lambda x, n: torch.clamp(x, min=0.5),
+    "clamp in place": lambda x, n: x.clamp_(0, 6),
+    "clamp of what is non-negative": lambda x, n: relu(x).clamp(-1, 6),
+    "clamp from above": lambda x, n: relu(x).clamp(max=6),
+    "clip": lambda x, n: torch.clip(x, 0.0, 6.0),
+    "clamp from a tensor": lambda x, n: torch.clamp(x, torch.sigmoid(x)),
+    "hardtanh from zero": lambda x, n: functional.hardtanh(x, 0, 1),
+    "chunk": lambda x, n: torch.cat(relu(x).chunk(2, 1)[::-1], 1),
+    "one chunk": lambda x, n: torch.cat(
+        [torch.chunk(relu(x), 2, 1)[1], torch.sigmoid(x)[:, :2]], 1
+    ),
+    "split": lambda x, n: torch.cat(torch.split(relu(x), [1, 3], 1), 1),
+    "split by a method": lambda x, n: torch.cat(relu(x).split(2, dim=1)[::-1], 1),
+    "unbind": lambda x, n: torch.stack([relu(x).unbind(1)[i] for i in range(4)], 1),
+    "squeeze": lambda x, n: relu(x).mean(3, keepdim=True).squeeze(3).unsqueeze(3),
+    "stack": lambda x, n: torch.stack((relu(x), torch.sigmoid(x))).sum(0),
+    "maximum": lambda x, n: torch.max(relu(x), x),
+    "maximum of two": lambda x, n: torch.maximum(x, torch.sigmoid(x)),
+    "largest along a dimension": lambda x, n: relu(x).max(3, keepdim=True)[0],
+    "largest by name": lambda x, n: torch.max(relu(x), 3, keepdim=True).values,
+    "minimum": lambda x, n: torch.min(relu(x), torch.sigmoid(x)),
+    "smallest along a dimension": lambda x, n: relu(x).min(-1, keepdim=True)[0],
+    "amax": lambda x, n: relu(x).amax((2, 3), keepdim=True),
+    "pixel shuffle": lambda x, n: functional.pixel_unshuffle(
+        functional.pixel_shuffle(relu(x), 2), 2
+    ),
+    "channel shuffle": lambda x, n: functional.channel_shuffle(relu(x), 2),
+    "softplus": lambda x, n: functional.softplus(x),
+    "exponential": lambda x, n: x.exp(),
+    "square": lambda x, n: torch.square(x),
+    "product with itself": lambda x, n: x * x,
+    "even power": lambda x, n: x**2,
+    "power of what is non-negative": lambda x, n: relu(x).pow(1.5),
 }
 
 SIGNED = {
@@ -79,6 +114,22 @@ SIGNED = {
     "parameter": lambda x, n: relu(x) * n.scale,
     "concatenation": lambda x, n: torch.cat([relu(x)[:, :2], x[:, :2]], 1),
     "concatenation by name": lambda x, n: torch.cat(tensors=[relu(x)[:, :2], x[:, :2]], dim=1),
+    "clamp from below zero": lambda x, n: x.clamp(-1, 6),
+    "clamp from above alone": lambda x, n: x.clamp(max=6),
+    "clamp to below zero": lambda x, n: relu(x).clamp(0, -1),
+    "clamp to what may be negative": lambda x, n: torch.clamp(x, torch.sigmoid(x), x),
+    "hardtanh": lambda x, n: functional.hardtanh(x),
+    "chunk of the signed": lambda x, n: torch.cat(x.chunk(2, 1)[::-1], 1),
+    "stack with the signed": lambda x, n: torch.stack((relu(x), x)).sum(0),
+    "maximum of the signed": lambda x, n: torch.max(x, 3, keepdim=True)[0],
+    "maximum along a dimension that a size names": lambda x, n: torch.max(
+        x, relu(x).size(3) - 1, keepdim=True
+    )[0],
+    "minimum with the signed": lambda x, n: torch.minimum(relu(x), x),
+    "softplus turned over": lambda x, n: functional.softplus(x, -1),
+    "odd power": lambda x, n: x**3,
+    "half a power": lambda x, n: x.pow(0.5),
+    "transposed": lambda x, n: relu(x).T,
 }
 
 
@@ -125,6 +176,18 @@ def written_as_out(x, _):
     return positive
 
 
+def written_through_a_view_that_nothing_is_known_of(x, _):
+    positive = relu(x)
+    positive.detach().neg_()
+    return positive
+
+
+def written_through_a_chunk(x, _):
+    positive = relu(x)
+    positive.chunk(2, 1)[0].sub_(1)
+    return positive
+
+
 def other_memory(x, _):
     positive = relu(x)
     operator.isub(x, 1)
@@ -139,6 +202,8 @@ def other_memory(x, _):
         view_of_what_is_written,
         written_by_a_function,
         written_as_out,
+        written_through_a_view_that_nothing_is_known_of,
+        written_through_a_chunk,
     ],
 )
 def test_what_is_overwritten_in_place_loses_its_proof(between):
@@ -156,6 +221,12 @@ def test_what_is_overwritten_elsewhere_leaves_the_proof():
         ((nn.ReLU6(), nn.ZeroPad2d(1), nn.AdaptiveAvgPool2d(2)), True),
         ((nn.Sigmoid(), nn.Flatten(), nn.Unflatten(1, (4, 1, 1))), False),  # not on the list
         ((nn.SiLU(),), False),
+        ((nn.Hardtanh(0, 1),), True),
+        ((nn.Hardtanh(),), False),
+        ((nn.Hardtanh(-1, 1), nn.ReLU(), nn.Hardtanh(-1, 1)), True),
+        ((nn.Softplus(),), True),
+        ((nn.Softplus(beta=-1),), False),
+        ((nn.ReLU(), nn.PixelShuffle(2), nn.PixelUnshuffle(2), nn.ChannelShuffle(2)), True),
         ((nn.ReLU(), nn.BatchNorm2d(4)), False),
         ((nn.ReLU(), nn.LeakyReLU(0.1)), False),
     ],

@@ -1,10 +1,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from qkd.phases import CO_STUDY, CO_STUDY_BY_LABELS, SELF_STUDY, TUTORING
-from qkd.spec import History, Stage
-from qkd.spec.history import before, continues, grown, parents, prefix, teacher_before
+from qkd.spec import History, Learner, Phase, Stage, Term
+from qkd.spec.history import before, continues, grown, parents, prefix, seeded, teacher_before
 from tests.support import small
 
 STUDENT, TEACHER = small.PAIR.student_start, small.PAIR.teacher_start
@@ -85,6 +86,44 @@ def test_tutoring_uses_the_co_studied_teacher_wherever_it_is_cut(steps):
 def test_tutoring_without_co_study_uses_the_fixed_teacher():
     stage = small.stage(*small.SELF_STUDIED, (TUTORING, 9), steps=4)
     assert teacher_before(stage) == TEACHER
+
+
+def test_tutoring_by_the_teacher_as_it_started_reads_the_start_after_a_co_study():
+    original = replace(TUTORING, name="tutoring-start", teacher_state="start")
+    stage = small.stage(*small.CO_STUDIED, (original, 9), steps=4)
+    assert teacher_before(stage) == TEACHER
+    assert before(stage) == small.history(*small.CO_STUDIED, (original, 5))
+
+
+@pytest.mark.parametrize("phase", [SELF_STUDY, CO_STUDY])
+def test_only_a_frozen_teacher_can_be_as_it_started(phase):
+    with pytest.raises(ValueError, match="no frozen teacher"):
+        replace(phase, teacher_state="start")
+
+
+def test_a_teacher_may_start_as_another_history_left_its_own():
+    studied = small.history(*small.CO_STUDIED)
+    teacher = replace(small.TEACHER, start=studied, side="teacher")
+    history = grown(small.history(), TUTORING, 9, teacher)
+    assert parents(Stage(history=history, steps=9)) == (STUDENT, studied)
+    assert seeded(history, 3) == grown(
+        replace(small.history(), seed=3), TUTORING, 9, replace(teacher, start=seeded(studied, 3))
+    )
+    assert seeded(history, 3).teacher.start.seed == 3
+    assert seeded(studied, 3).teacher.start.seed == studied.teacher.start.seed  # ready for all
+
+
+@pytest.mark.parametrize("parts", [small.SELF_STUDIED, small.TUTORED])
+def test_a_start_without_a_teacher_that_it_trained_last_has_none_to_give(parts):
+    with pytest.raises(ValueError, match="trains one"):
+        Learner(network=small.PAIR.teacher, start=small.history(*parts), side="teacher")
+
+
+def test_a_term_grows_to_its_weight_over_its_ramp():
+    term = Term(loss="qkd.losses:cross_entropy", weight=2.0, ramp=4)
+    assert [term.weight_at(step) for step in range(6)] == [0.5, 1.0, 1.5, 2.0, 2.0, 2.0]
+    flat = Phase(name="flat", student=(replace(term, ramp=0),)).student[0]
+    assert flat.weight_at(0) == flat.weight_at(100) == 2.0
 
 
 def test_a_second_co_study_goes_on_from_the_first_ones_teacher():

@@ -12,10 +12,10 @@ from qkd.data.cache import load
 from qkd.data.standard import SYNTHETIC
 from qkd.phases import CO_STUDY, SELF_STUDY, TUTORING
 from qkd.records.record import Store
-from qkd.spec import Learner, Network
-from qkd.spec.history import parents
+from qkd.spec import Learner, Network, Stage
+from qkd.spec.history import grown, parents
 from qkd.train import run_stage
-from qkd.training.begin import build, teacher_at_start
+from qkd.training.begin import build, student_at_start, teacher_at_start
 from qkd.training.folding import fold
 from qkd.training.loop import Stopped
 from qkd.training.step import train_step
@@ -130,6 +130,52 @@ def test_tutoring_without_co_study_uses_the_pre_trained_teacher(trained, runtime
     assert "teacher" not in small.written(run(stage, store, runtime))[-1]
 
 
+def test_tutoring_by_the_original_teacher_takes_its_start_and_the_students_momentum(
+    trained, runtime, tmp_path
+):
+    original = replace(TUTORING, name="tutoring-start", teacher_state="start")
+    stage = small.stage(*small.CO_STUDIED, (original, 5))
+    store = small.beginning(trained, tmp_path, *parents(stage))
+    start = small.loaded(store.record(small.PAIR.teacher_start))["student"]["network"]
+    assert small.same(dict(teacher_at_start(stage, store, CPU).network.state_dict()), frozen(start))
+    before = small.loaded(store.record(CO_STUDIED))["student"]["optimiser"]["state"]
+    student = student_at_start(stage, store, None, CPU)
+    assert small.same(student.optimiser.state_dict()["state"], before)
+    record = run(stage, store, runtime)
+    usual = small.beginning(trained, tmp_path / "usual", CO_STUDIED)
+    other = run(small.stage(*small.CO_STUDIED, (TUTORING, 5)), usual, runtime)
+    first, second = (small.loaded(one)["student"]["network"] for one in (record, other))
+    assert not small.same(first, second)
+
+
+def test_plain_kd_may_have_the_teacher_that_a_co_study_left(trained, runtime, tmp_path):
+    teacher = Learner(network=small.PAIR.teacher, start=CO_STUDIED, side="teacher")
+    stage = Stage(history=grown(small.history(), TUTORING, 5, teacher), steps=5)
+    store = small.beginning(trained, tmp_path, *parents(stage))
+    left = small.loaded(store.record(CO_STUDIED))["teacher"]["network"]
+    assert small.same(dict(teacher_at_start(stage, store, CPU).network.state_dict()), frozen(left))
+    student = small.loaded(run(stage, store, runtime))["student"]["network"]
+    usual = small.stage((TUTORING, 5))
+    plain = small.beginning(trained, tmp_path / "usual", *parents(usual))
+    assert not small.same(student, small.loaded(run(usual, plain, runtime))["student"]["network"])
+
+
+def test_a_ramp_counts_from_the_begin_of_its_phase_wherever_it_is_cut(trained, runtime, tmp_path):
+    kl = replace(CO_STUDY.teacher[1], ramp=8)
+    ramped = replace(CO_STUDY, name="co-study-ramp", teacher=(CO_STUDY.teacher[0], kl))
+    whole = small.stage(*small.SELF_STUDIED, (ramped, 10))
+    once = run(whole, small.beginning(trained, tmp_path, *parents(whole)), runtime)
+    first = small.stage(*small.SELF_STUDIED, (ramped, 3))
+    store = small.beginning(trained, tmp_path / "cut", *parents(first))
+    run(first, store, runtime)
+    twice = run(small.stage(*small.SELF_STUDIED, (ramped, 10), steps=7), store, runtime)
+    small.assert_same_end(once, twice)
+    usual = small.stage(*small.SELF_STUDIED, (CO_STUDY, 10))
+    plain = run(usual, small.beginning(trained, tmp_path / "usual", *parents(usual)), runtime)
+    teachers = [small.loaded(one)["teacher"]["network"] for one in (once, plain)]
+    assert not small.same(*teachers)
+
+
 def test_a_record_holds_its_fixed_set_of_files(trained):
     for record in trained.records():
         is_quantized = record.stage().history.student.quantization is not None
@@ -229,7 +275,8 @@ from torch import nn
 
 def dropping(p: float) -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(1, 4, 3, stride=2), nn.ReLU(), nn.Dropout(p), nn.Flatten(), nn.Linear(196, 10)
+        nn.Conv2d(1, 4, 3, stride=2), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Dropout(p),
+        nn.Flatten(), nn.Linear(196, 10),
     )
 """
 

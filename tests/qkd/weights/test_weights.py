@@ -1,13 +1,17 @@
 """A file of ready weights fills a network, or says why it does not."""
 
+import argparse
+import hashlib
 import shutil
 
 import pytest
+import safetensors.torch
 import torch
 from msgspec.structs import replace
 
 from qkd.models.resnet_cifar import resnet
 from qkd.spec import Weights
+from qkd.spec.value import canonical, validated
 from qkd.weights.files import BadWeights, sha256_of
 from qkd.weights.reading import fill
 
@@ -148,6 +152,120 @@ def test_nothing_in_a_file_is_executed(tmp_path):
             return (shutil.rmtree, (str(tmp_path / "kept"),))
 
     (tmp_path / "kept").mkdir()
-    with pytest.raises(BadWeights, match="no weights that torch can load safely"):
+    with pytest.raises(BadWeights, match=r"holds more than tensors by name: x\."):
         fill(network(2), saved(tmp_path, {"x": Evil()}), tmp_path)
     assert (tmp_path / "kept").is_dir()
+
+
+def test_safetensors_is_read_as_it_is(tmp_path):
+    state = network(1).state_dict()
+    data = safetensors.torch.save(state, metadata={"format": "pt"})
+    target = network(2)
+    fill(target, written(tmp_path, data, "model.safetensors"), tmp_path)
+    assert_same_state(network(1), target)
+    fill(network(2), written(tmp_path, data, "no_ending"), tmp_path)
+    for damaged in (data[:-5], data[:60], data[:8] + b"{" * 40, data[:8] + b"{"):
+        with pytest.raises(
+            BadWeights, match=r"model\.safetensors cannot be read as weights: it is"
+        ):
+            fill(network(2), written(tmp_path, damaged, "model.safetensors"), tmp_path)
+
+
+def written(folder, data, name="ready.pt", **fields):
+    """A file of these bytes, its sha256 known."""
+    (folder / name).write_bytes(data)
+    return Weights(source=f"file:{name}", sha256=hashlib.sha256(data).hexdigest(), **fields)
+
+
+@pytest.mark.parametrize(
+    ("content", "entry"),
+    [
+        (lambda state: {"ema": {"module": state, "decay": 0.99}}, "ema.module"),
+        (lambda state: {"a": {"b": {"c": state}}}, "a.b.c"),
+        (lambda state: {"ema.module": state}, "ema.module"),
+        (lambda state: {"a.b": {"c": state}, "a": {"x": 1}}, "a.b.c"),
+        (lambda state: {"a": {}, "a.b": {"c": state}}, "a.b.c"),
+    ],
+)
+def test_an_entry_may_lie_within_another(tmp_path, content, entry):
+    target = network(2)
+    fill(target, saved(tmp_path, content(network(1).state_dict()), entry=entry), tmp_path)
+    assert_same_state(network(1), target)
+
+
+def test_where_tensors_are_is_said_where_the_entry_is_not(tmp_path):
+    state = network(1).state_dict()
+    content = {"epoch": 3, "state_dict": state, "ema": {"module": state, "steps": 5}}
+    for fields in ({}, {"entry": "ema.modul"}):
+        with pytest.raises(BadWeights, match=r"\(tensors by name are in state_dict, ema\.module\)"):
+            fill(network(2), saved(tmp_path, content, **fields), tmp_path)
+    with pytest.raises(BadWeights, match=r"more than tensors by name: module, steps\."):
+        fill(network(2), saved(tmp_path, content, entry="ema"), tmp_path)
+    with pytest.raises(BadWeights, match=r"holds an object of argparse\.Namespace, where tensors"):
+        fill(network(2), saved(tmp_path, argparse.Namespace(state=state)), tmp_path)
+
+
+def test_what_is_no_weight_is_dropped_by_its_name(tmp_path):
+    state = network(1).state_dict()
+    more = {"n_averaged": torch.tensor(5), "conv1.total_ops": torch.zeros(1), "total_ops": 7,
+            "criterion.weight": torch.ones(2), "criterion.inner.scale": "a text"}  # fmt: skip
+    target = network(2)
+    drop = ("n_averaged", "total_ops", "criterion.")
+    fill(target, saved(tmp_path, state | more, drop=drop), tmp_path)
+    assert_same_state(network(1), target)
+    del more["total_ops"]
+    less = saved(tmp_path, state | more, drop=("n_averaged", "criterion."))
+    with pytest.raises(BadWeights, match=r"unexpected: conv1\.total_ops"):
+        fill(network(2), less, tmp_path)
+    for misspelt in ("averaged", "otal_ops", "criterio.", "riterion."):
+        with pytest.raises(BadWeights, match=f"drop='{misspelt}' fits no name in it"):
+            fill(network(2), saved(tmp_path, state | more, drop=(misspelt,)), tmp_path)
+    with pytest.raises(BadWeights, match=r"missing: conv1\.weight"):
+        fill(network(2), saved(tmp_path, state, drop=("weight",)), tmp_path)
+
+
+def test_a_drop_is_part_of_the_id_and_none_changes_no_id():
+    assert canonical(Weights(source="file:x", sha256="0" * 64)) == {"sha256": "0" * 64}
+    assert canonical(Weights(source="file:x", drop=("a",))) == {"drop": ["a"]}
+    with pytest.raises(ValueError, match="drop"):
+        validated(Weights(source="file:x", drop=("",)))
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+            "pointer of Git LFS",
+        ),
+        (b"\n <!DOCTYPE html>\n<title>Sign in</title>", "a web page"),
+        (b"<HTML><body>", "a web page"),
+        (b"", "empty"),
+    ],
+)
+def test_what_lies_in_the_place_of_weights_is_called_what_it_is(tmp_path, data, says):
+    weights = written(tmp_path, data)
+    with pytest.raises(BadWeights, match=rf"ready\.pt is .*{says}|is {says}"):
+        fill(network(2), weights, tmp_path)
+    with pytest.raises(BadWeights, match=says):  # before any plan has an id of it
+        sha256_of(weights, tmp_path)
+
+
+def test_names_of_a_file_are_told_in_one_line(tmp_path):
+    state = {"a\nb\x1b[2J": torch.zeros(1)}
+    with pytest.raises(BadWeights) as caught:
+        fill(network(2), saved(tmp_path, state), tmp_path)
+    assert str(caught.value).isprintable()
+
+
+def test_a_mask_of_infinities_is_no_damage(tmp_path):
+    def masked():
+        made = network(1)
+        made.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
+        return made
+
+    fill(masked(), saved(tmp_path, masked().state_dict()), tmp_path)
+    broken = masked()
+    broken.bn1.running_mean[0] = torch.inf
+    with pytest.raises(BadWeights, match=r"not finite in bn1\.running_mean"):
+        fill(masked(), saved(tmp_path, broken.state_dict()), tmp_path)

@@ -1,6 +1,5 @@
 """From MATRIX=... to a matrix, and what was planned beside the records."""
 
-import sys
 from pathlib import Path
 
 import msgspec
@@ -140,13 +139,7 @@ def test_a_file_that_would_hide_another_module_is_refused(tmp_path: Path) -> Non
         ("def matrix(scale, seeds):\n    return 1\n", "returned no Matrix"),
     ],
 )
-def test_a_mistake_in_a_users_file_is_named_with_its_line(
-    tmp_path: Path, text: str, says: str
-) -> None:
-    file = tmp_path / "mistaken_matrix.py"
-    file.write_text(text)
-    try:
-        with pytest.raises(SettingsError, match=says):
-            build(settings(MATRIX=str(file)))
-    finally:
-        sys.modules.pop("mistaken_matrix", None)
+def test_a_mistake_in_a_users_file_is_named_with_its_line(user_file, text: str, says: str) -> None:
+    file = user_file("mistaken_matrix.py", text)
+    with pytest.raises(SettingsError, match=says):
+        build(settings(MATRIX=str(file)))

@@ -1,0 +1,1 @@
+"""How fast and how large exported students are on the programs that run them."""

@@ -1,0 +1,1 @@
+"""The programs of others that run a form, one a file."""

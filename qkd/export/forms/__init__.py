@@ -1,0 +1,1 @@
+"""The forms of a student in files, one a file."""

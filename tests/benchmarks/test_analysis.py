@@ -1,0 +1,47 @@
+"""Which runs were seen before the analysis was fixed."""
+
+import re
+
+import pytest
+
+from benchmarks import analysis
+from benchmarks.analysis import was_seen
+from benchmarks.matrix import Matrix
+from qkd.spec.value import decode
+from tests.support.launching import ROOT
+
+FOLDERS = ("laptop", "cifar10")  # what was committed by then
+
+
+def test_the_analysis_has_its_date_in_its_name_and_in_its_text():
+    text = analysis.FILE.read_text()
+    assert analysis.FILE.name == f"analysis-{analysis.DATE}.md"
+    assert f"Written on {analysis.DATE}" in text
+    for words in ("one-way layout", "Bartlett", "Holm", "within 0.5 points of zero"):
+        assert re.sub(r"\s+", " ", words) in re.sub(r"\s+", " ", text)
+
+
+def test_every_run_that_was_committed_by_then_was_seen():
+    reference = ROOT / "results" / "reference"
+    found = {}
+    for folder in FOLDERS:
+        for path in (reference / folder / "matrices").glob("*.json"):
+            matrix = decode(path.read_bytes(), Matrix)
+            seeds = {cell.seed for cell in matrix.cells() if cell.method.shares}
+            found[matrix.name, matrix.scale] = tuple(sorted(seeds))
+    assert found == analysis.SEEN
+
+
+@pytest.mark.parametrize(
+    ("run", "seen"),
+    [
+        (("ablation", "laptop", (4, 10)), True),
+        (("ablation", "laptop", (10, 11)), False),
+        (("ablation", "paper", (0, 1)), False),
+        (("evidence", "laptop", (10, 11, 12)), False),
+        (("evidence", "laptop", (10,), ("2026-11-29", "2026-12-01")), False),
+        (("evidence", "laptop", (10,), ("2026-12-01", "2026-11-28")), True),
+    ],
+)
+def test_what_was_seen_goes_by_seeds_and_by_days(run, seen):
+    assert was_seen(*run) == seen

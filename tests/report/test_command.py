@@ -1,0 +1,84 @@
+"""`make report` as a command: what it writes, what it refuses, what it prints."""
+
+import os
+import re
+import subprocess
+import sys
+from contextlib import redirect_stdout
+from io import BytesIO, TextIOWrapper
+
+import pytest
+from rich.console import Console
+
+from qkd.records.files import print_plainly_where_needed
+from report.__main__ import main
+from report.build import collect
+from report.page.terminal import print_summary
+from report.reading.sources import REFERENCE, holds_results
+from tests.support.report_records import matrix, write_run
+
+
+def test_the_command_writes_its_files_and_imports_no_torch(tmp_path):
+    write_run(tmp_path / "results", matrix(seeds=(0,)), {("qkd", 0): 70.0, ("qat", 0): 69.0})
+    code = (
+        "import sys; from report.__main__ import main; code = main();"
+        "loaded = {'torch', 'torchvision', 'qkd.train'} & set(sys.modules);"
+        "sys.exit(f'{loaded} were imported' if loaded else code)"
+    )
+    page = tmp_path / "out" / "index.html"
+    places = {"QKD_RESULTS": str(tmp_path / "results"), "QKD_REPORT": str(page)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env=os.environ | places,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == str(page)
+    assert "qkd" in done.stdout
+    assert sorted(p.name for p in page.parent.iterdir()) == [
+        "cells.csv",
+        "frames.zip",
+        "index.html",
+        "summary.csv",
+        "takeaway.zip",
+    ]
+
+
+def test_a_report_that_cannot_be_written_is_one_clear_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "results" / "matrices").mkdir(parents=True)
+    monkeypatch.setenv("QKD_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("QKD_REPORT", str(tmp_path / "file" / "index.html"))
+    assert main() == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.startswith("The report cannot be written to")
+
+
+@pytest.mark.parametrize(("name", "says"), [("resluts", "is no folder"), ("", "holds no run")])
+def test_results_that_are_none_are_said_and_nothing_is_reported(
+    tmp_path, monkeypatch, capsys, name, says
+):
+    monkeypatch.setenv("QKD_RESULTS", str(tmp_path / name))
+    monkeypatch.setenv("QKD_REPORT", str(tmp_path / "page" / "index.html"))
+    assert main() == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == f"RESULTS={tmp_path / name} {says}: nothing was reported\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_our_own_results_are_some_before_any_run():
+    assert holds_results(REFERENCE.parent)
+
+
+def test_on_a_terminal_of_ascii_the_summary_is_printed_too(tmp_path):
+    write_run(tmp_path, matrix(seeds=(0, 1)), {("qkd", 0): 91.0, ("qkd", 1): 92.0})
+    with redirect_stdout(TextIOWrapper(BytesIO(), encoding="ascii")) as out:
+        print_plainly_where_needed()
+        print_summary(collect(tmp_path, tmp_path / "none").sections, Console(width=100))
+    out.seek(0)
+    assert re.search(r"91\.50 \+- \d", out.read())
