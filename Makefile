@@ -18,7 +18,7 @@ LAUNCH := $(RUN) -m slurm.launch
 READY := .venv/ready
 
 .PHONY: help setup ablation rivals reproduce-cifar reproduce-imagenet run plan status retry cancel report export doctor \
-	picture speed export-speed repeatability peers consumers test lint clean clean-checkpoints clean-environment clean-data clean-records
+	picture speed export-speed repeatability peers consumers parquet test lint clean clean-checkpoints clean-environment clean-data clean-records
 .DEFAULT_GOAL := help
 
 help:
@@ -45,6 +45,7 @@ help:
 ## make repeatability      is another instruction set another seed? trains cells under each (half an hour)
 ## make peers              install the other libraries that make speed measures beside ours
 ## make consumers          install the other programs that make export tries its files with
+## make parquet            install what reads ImageNet's parquet files (pyarrow)
 ## make setup              install into .venv (every other target does it where needed)
 ## make test, make lint    pytest; ruff, mypy and import-linter
 ## make clean              caches; clean-checkpoints: weights and logits no stage needs any more;
@@ -118,6 +119,10 @@ peers: $(READY)
 consumers: $(READY)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 		-r requirements-consumers.lock
+
+parquet: $(READY)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r requirements-parquet.lock
 
 test: $(READY)
 	@$(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile

@@ -5,8 +5,11 @@
   (``ILSVRC2012_devkit_t12/data/``): the ground truth gives the number of each image's class in the
   order of the images' names, ``meta.mat`` the wnid of each number.
 
-Labels count the sorted wnids, in either form: torchvision's networks know them so. `read_few` takes
-some of such a tree, so that whoever has one can try what is meant for all of it.
+- tar shards (`qkd.data.readers.shards`) or parquet files (`qkd.data.readers.parquet`) of the tree,
+  where there is no tree; shards where there are both.
+
+Labels count the sorted wnids, in each form: torchvision's networks know them so. `read_few` takes
+some of such a set, so that whoever has one can try what is meant for all of it.
 """
 
 from pathlib import Path
@@ -16,6 +19,8 @@ import numpy as np
 
 from qkd.data.images import DataError
 from qkd.data.photos.files import Listed, Listing, as_listed, class_names, files_of, listed, listing
+from qkd.data.readers import parquet, shards
+from qkd.data.readers.samples import find
 
 TREE = "imagenet"
 DEVKIT = "ILSVRC2012_devkit_t12"
@@ -29,6 +34,9 @@ def read(folder: Path) -> Listing:
 
     Raises DataError, which names the place.
     """
+    packed = _packed(folder)
+    if packed is not None:
+        return packed
     root = _root(folder)
     if not _is_flat(root / "val"):
         return listing(root)
@@ -43,6 +51,13 @@ def read_few(folder: Path) -> Listing:
 
     Raises DataError, which names the place.
     """
+    packed = _packed(folder)
+    if packed is not None:
+        return packed._replace(
+            classes=packed.classes[:FEW_CLASSES],
+            train=_first(packed.train, FEW_TRAIN),
+            test=_first(packed.test, FEW_VAL),
+        )
     root = _root(folder)
     every = class_names(root / "train")
     classes, beside = every[:FEW_CLASSES], tuple[str, ...]()
@@ -58,7 +73,19 @@ def _first(part: Listed, count: int) -> Listed:
     """So many files of each of the first ten classes."""
     begins = np.searchsorted(part.labels, part.labels)  # labels ascend
     kept = (np.arange(len(part.labels)) - begins < count) & (part.labels < FEW_CLASSES)
-    return Listed(part.names[kept], part.labels[kept], part.sizes[kept])
+    return part.at(kept)
+
+
+def _packed(folder: Path) -> Listing | None:
+    """The photos within shards or parquet files, where there is no tree but these."""
+    for train in (folder / TREE / "train", folder / "train"):
+        if train.is_dir() and any(one.is_dir() and one.name[0] != "." for one in train.iterdir()):
+            return None
+    for suffix, read_them in ((shards.SUFFIX, shards.listed), (parquet.SUFFIX, parquet.listed)):
+        found = find(folder, suffix)
+        if found is not None:
+            return read_them(found)
+    return None
 
 
 def _root(folder: Path) -> Path:
@@ -66,8 +93,8 @@ def _root(folder: Path) -> Path:
     root = folder / TREE if (folder / TREE / "train").is_dir() else folder
     if not (root / "train").is_dir():
         raise DataError(
-            f"there is no train/<wnid>/*.JPEG in {folder} or {folder / TREE}: name the folder of "
-            "ImageNet's train and val by DATA="
+            f"there is no train/<wnid>/*.JPEG in {folder} or {folder / TREE}, nor are there tar "
+            "shards or parquet files: name the folder of ImageNet's train and val by DATA="
         )
     return root
 
