@@ -28,9 +28,9 @@ help:
 ## make rivals             others' quantizers under plain QAT and QKD (half an hour too)
 ## make reproduce-cifar    the CIFAR matrix, its images in DATA or fetched (a night on two cores)
 ## make reproduce-imagenet the ImageNet matrix's headline, its images in DATA (SCALE=paper: all)
-## make run MATRIX=...     any matrix: ablation, rivals, cifar, imagenet, sensitivity, tuning,
-##                         lengths, evidence, longer, cifar100, mobilenet, rivals-today, or
-##                         the path of a .py file of your own
+## make run MATRIX=...     any matrix: ablation, rivals, cifar, imagenet, imagenet-100, tiny-imagenet,
+##                         sensitivity, tuning, lengths, evidence, longer, cifar100, mobilenet,
+##                         rivals-today, or the path of a .py file of your own
 ## make plan               what would run, what it costs with and without sharing, and its disk
 ## make status             what is done, running, missing, failed, blocked
 ## make retry              clear failures, so that the next run tries again

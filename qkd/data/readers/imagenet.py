@@ -27,6 +27,7 @@ DEVKIT = "ILSVRC2012_devkit_t12"
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 META = "meta.mat"
 FEW_CLASSES, FEW_TRAIN, FEW_VAL = 10, 60, 10
+HUNDRED, SMALLEST = 100, 732
 
 
 def read(folder: Path) -> Listing:
@@ -47,17 +48,13 @@ def read(folder: Path) -> Listing:
 
 def read_few(folder: Path) -> Listing:
     """Of what `read` finds the first ten classes, and of each the first 60 training images and up
-    to 10 validation images, by name; other classes are not listed.
+    to 10 validation images, by name; other classes of a tree are not listed.
 
     Raises DataError, which names the place.
     """
     packed = _packed(folder)
     if packed is not None:
-        return packed._replace(
-            classes=packed.classes[:FEW_CLASSES],
-            train=_first(packed.train, FEW_TRAIN),
-            test=_first(packed.test, FEW_VAL),
-        )
+        return few_of(packed)
     root = _root(folder)
     every = class_names(root / "train")
     classes, beside = every[:FEW_CLASSES], tuple[str, ...]()
@@ -65,14 +62,44 @@ def read_few(folder: Path) -> Listing:
         test, beside = _flat(root, every)
     else:
         test = listed(root, "val", classes)
-    train = listed(root, "train", classes)
-    return Listing(root, classes, _first(train, FEW_TRAIN), _first(test, FEW_VAL), beside)
+    return few_of(Listing(root, classes, listed(root, "train", classes), test, beside))
 
 
-def _first(part: Listed, count: int) -> Listed:
-    """So many files of each of the first ten classes."""
+def read_hundred(folder: Path) -> Listing:
+    """ImageNet-100, of whichever hundred classes: of each the first 732 training images by name, as
+    many as ImageNet's smallest class has, and all validation images.
+
+    So every such folder has as many images, and a plan can be made before it is there. Raises
+    DataError, which names the place: another number of classes, a class of fewer images.
+    """
+    found = read(folder)
+    if len(found.classes) != HUNDRED:
+        raise DataError(
+            f"{found.root} has {len(found.classes)} classes: a folder of ImageNet-100 has those "
+            f"{HUNDRED} that you chose, and no more"
+        )
+    counts = np.bincount(found.train.labels, minlength=HUNDRED)
+    if counts.min() < SMALLEST:
+        raise DataError(
+            f"class {found.classes[counts.argmin()]!r} in {found.root} has {counts.min()} training "
+            f"images, not {SMALLEST} or more: complete it"
+        )
+    return found._replace(train=_first(found.train, SMALLEST, HUNDRED))
+
+
+def few_of(found: Listing) -> Listing:
+    """The first ten classes, and of each the first 60 training images and up to 10 test images."""
+    return found._replace(
+        classes=found.classes[:FEW_CLASSES],
+        train=_first(found.train, FEW_TRAIN, FEW_CLASSES),
+        test=_first(found.test, FEW_VAL, FEW_CLASSES),
+    )
+
+
+def _first(part: Listed, count: int, classes: int) -> Listed:
+    """So many files of each of the first classes."""
     begins = np.searchsorted(part.labels, part.labels)  # labels ascend
-    kept = (np.arange(len(part.labels)) - begins < count) & (part.labels < FEW_CLASSES)
+    kept = (np.arange(len(part.labels)) - begins < count) & (part.labels < classes)
     return part.at(kept)
 
 
