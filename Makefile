@@ -18,7 +18,7 @@ LAUNCH := $(RUN) -m slurm.launch
 READY := .venv/ready
 
 .PHONY: help setup ablation rivals reproduce-cifar reproduce-imagenet run plan status retry cancel report export doctor \
-	picture speed export-speed repeatability torture peers consumers test lint clean clean-checkpoints clean-environment clean-data clean-records
+	picture speed export-speed repeatability torture peers consumers parquet test lint clean clean-checkpoints clean-environment clean-data clean-records
 .DEFAULT_GOAL := help
 
 help:
@@ -28,9 +28,9 @@ help:
 ## make rivals             others' quantizers under plain QAT and QKD (half an hour too)
 ## make reproduce-cifar    the CIFAR matrix, its images in DATA or fetched (a night on two cores)
 ## make reproduce-imagenet the ImageNet matrix's headline, its images in DATA (SCALE=paper: all)
-## make run MATRIX=...     any matrix: ablation, rivals, cifar, imagenet, sensitivity, tuning,
-##                         lengths, evidence, longer, cifar100, mobilenet, rivals-today, or
-##                         the path of a .py file of your own
+## make run MATRIX=...     any matrix: ablation, rivals, cifar, imagenet, imagenet-100, tiny-imagenet,
+##                         sensitivity, tuning, lengths, evidence, longer, cifar100, mobilenet,
+##                         rivals-today, or the path of a .py file of your own
 ## make plan               what would run, what it costs with and without sharing, and its disk
 ## make status             what is done, running, missing, failed, blocked
 ## make retry              clear failures, so that the next run tries again
@@ -46,6 +46,7 @@ help:
 ## make torture            kills, hostile input, two launches at once, a full disk: what holds (12 min)
 ## make peers              install the other libraries that make speed measures beside ours
 ## make consumers          install the other programs that make export tries its files with
+## make parquet            install what reads ImageNet's parquet files (pyarrow)
 ## make setup              install into .venv (every other target does it where needed)
 ## make test, make lint    pytest; ruff, mypy and import-linter
 ## make clean              caches; clean-checkpoints: weights and logits no stage needs any more;
@@ -122,6 +123,10 @@ peers: $(READY)
 consumers: $(READY)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 		-r requirements-consumers.lock
+
+parquet: $(READY)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r requirements-parquet.lock
 
 test: $(READY)
 	@$(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile

@@ -53,6 +53,7 @@ PARTS = ("ss+cs", "ss+tu", "cs+tu", "cs")
 
 
 TRIO = ("qkd", "qat", "kd")
+AMONG_TRIO = tuple(one for one in PHASES if {one.first, one.second} <= set(TRIO))
 
 
 class Cast(NamedTuple):
@@ -90,14 +91,13 @@ def matrix(scale: ScaleName, seeds: tuple[int, ...], precision: Precision | None
             "reproduce-cifar"
         )
     chosen, is_headline = SCALES[scale], scale == "headline"
-    asked = tuple(one for one in PHASES if {one.first, one.second} <= set(TRIO))
     return with_precision(
         Matrix(
             name="imagenet",
             scale=scale,
             label=LABELS[scale],
-            grids=tuple(grid for cast in chosen.casts for grid in _grids(cast, chosen, seeds)),
-            contrasts=asked if is_headline else (*PHASES, *OPTIONAL_CONTRASTS),
+            grids=tuple(grid for cast in chosen.casts for grid in grids_of(cast, chosen, seeds)),
+            contrasts=AMONG_TRIO if is_headline else (*PHASES, *OPTIONAL_CONTRASTS),
             order=_order(seeds[0]) if is_headline else (),
         ),
         precision,
@@ -126,7 +126,7 @@ def _hours_of_an_epoch() -> float:
     return EPOCH * BATCH * 3 * imagenet("resnet18").macs / 4e10 / 3600
 
 
-def _grids(cast: Cast, scale: Scale, seeds: tuple[int, ...]) -> Iterator[Grid]:
+def grids_of(cast: Cast, scale: Scale, seeds: tuple[int, ...]) -> Iterator[Grid]:
     """What the tables need, the ablation where it is asked for, then the optional cells."""
     pair = pretrained_pair(
         cast.student,
@@ -169,7 +169,8 @@ def _named(methods: tuple[Method, ...], names: tuple[str, ...]) -> tuple[Method,
     return tuple(method for method in methods if method.name in names)
 
 
-def _few(name: str) -> Priced:
+def few(name: str) -> Priced:
+    """A network of the smoke scale."""
     return imagenet(name, FEW_CLASSES, FEW_PIXELS)
 
 
@@ -177,7 +178,7 @@ SCALES: dict[ScaleName, Scale] = {
     "smoke": Scale(
         data=IMAGENET_FEW,
         casts=tuple(
-            Cast(_few(student), _few("resnet34"), (4,), ablated=True)
+            Cast(few(student), few("resnet34"), (4,), ablated=True)
             for student in ("resnet18", "mobilenet_v2")
         ),
         pretraining=20,  # random batch norms are no start: intervals are calibrated behind them

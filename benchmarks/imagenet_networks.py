@@ -50,13 +50,17 @@ WEIGHTS: dict[str, Weights] = {
 def imagenet(name: str, classes: int = CLASSES, pixels: int = PIXELS) -> Priced:
     """A network by torchvision's name, for ``pixels`` x ``pixels`` images.
 
-    Its operations are known for 1,000 classes at 224 pixels, and of some for ten at 64; others are
-    left to be counted by the launcher. Raises ValueError for another name.
+    Its operations are known at 224 pixels, and of some at 64; others are left to be counted by the
+    launcher. Raises ValueError for another name.
     """
     if name not in MACS:
         raise ValueError(f"{name!r} is none of the ImageNet networks: {', '.join(MACS)}")
     network = Network(
         name=name, factory=f"qkd.models.imagenet:{name}", arguments={"classes": classes}
     )
-    counted = {(CLASSES, PIXELS): MACS, (FEW_CLASSES, FEW_PIXELS): FEW_MACS}
-    return Priced(network, counted.get((classes, pixels), {}).get(name, 0))
+    counted = {PIXELS: (MACS, CLASSES), FEW_PIXELS: (FEW_MACS, FEW_CLASSES)}
+    known, known_classes = counted.get(pixels, ({}, 0))
+    if name not in known:
+        return Priced(network)
+    _, _, features = NUMBERS[name]  # each is multiplied once for each class
+    return Priced(network, known[name] + (classes - known_classes) * features)

@@ -1,5 +1,8 @@
 """A matrix in another precision than its own: PRECISION= and TEACHER_PRECISION= (torch-free)."""
 
+import re
+from typing import get_args
+
 from msgspec.structs import replace
 
 from benchmarks.matrix import Grid, Matrix
@@ -31,6 +34,19 @@ def with_precision(
         deviations=(*matrix.label.deviations, f"{' and '.join(words)}, as asked for"),
     )
     return replace(matrix, name="-".join((matrix.name, *names)), label=label, grids=grids)
+
+
+_NAME = re.compile("(.+?)(?:-({0}))?(?:-teacher-({0}))?".format("|".join(get_args(Precision))))
+
+
+def asked(name: str) -> tuple[str, dict[str, str]]:
+    """The matrix that such a name is of, and the variables that made it another."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return name, {}
+    base, *values = found.groups()
+    names = ("PRECISION", "TEACHER_PRECISION")
+    return base, {key: value for key, value in zip(names, values, strict=True) if value}
 
 
 def _changed(grid: Grid, precision: Precision | None, teacher: Precision | None) -> Grid:

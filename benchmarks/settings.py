@@ -17,7 +17,7 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 # Where SCALE= says nothing: laptop, but of what no laptop can train.
 DEFAULT_SCALE = "laptop"
-DEFAULT_SCALES = {"imagenet": "headline"}
+DEFAULT_SCALES = {"imagenet": "headline", "imagenet-100": "headline"}
 
 
 class SettingsError(ValueError):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from benchmarks.matrix import Cell, cell_values
+from benchmarks.precision import asked
 from report.reading.sources import Run
 
 TARGETS = ("ablation", "rivals")
@@ -34,4 +35,6 @@ def shortest_command(run: Run) -> str:
 def command(run: Run) -> str:
     """What runs a matrix at a scale; a matrix that is not ours is named by the user's own file."""
     matrix, scale = run.key
-    return f"make run MATRIX={matrix if run.is_ours else f'path/to/{matrix}.py'} SCALE={scale}"
+    name, variables = asked(matrix)
+    words = "".join(f" {key}={value}" for key, value in variables.items())
+    return f"make run MATRIX={name if run.is_ours else f'path/to/{name}.py'} SCALE={scale}{words}"

@@ -8,6 +8,7 @@ import benchmarks
 from benchmarks.committed import committed, compare, in_words
 from benchmarks.matrix import Matrix
 from benchmarks.plan import plan
+from benchmarks.precision import asked
 from qkd.records.launches import Launch, launches
 from qkd.records.record import PRETRAINED, STAGES, Store, store_of
 from qkd.spec.value import decode
@@ -108,7 +109,8 @@ def _runs(folder: Path, records: Records, problems: list[str]) -> dict[Key, Run]
 
 
 def _is_ours(name: str) -> bool:
-    return (Path(benchmarks.__file__).parent / f"{name}.py").exists()
+    module = asked(name)[0].replace("-", "_")
+    return (Path(benchmarks.__file__).parent / f"{module}.py").exists()
 
 
 def _ordered(keys: Iterable[Key]) -> list[Key]:

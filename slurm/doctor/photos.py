@@ -2,7 +2,6 @@
 accuracy are evaluated on them.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from qkd.data.cache import load
 from qkd.data.images import DataError
 from qkd.data.photos.decoding import NoImage, decode
 from qkd.data.photos.index import index_of
+from qkd.data.photos.within import shown
 from qkd.measures.evaluate import evaluate
 from qkd.records.schema import Accuracy
 from qkd.spec import Data, History, Stage
@@ -42,12 +42,12 @@ def sampled_classes(data: Data, folder: Path) -> Finding:
     spread = {round(i * (len(found.classes) - 1) / 9) for i in range(10)}
     what = f"photos of {data.name}"
     for label in sorted(spread):
-        first = int(found.train.labels.searchsorted(label))
-        path = found.root / os.fsdecode(found.train.names[first])
+        first = found.train.labels.searchsorted([label])
+        (place,) = found.addresses(found.train.at(first))
         try:
-            decode(os.fsencode(path))
+            decode(place)
         except NoImage as error:
-            return Finding(what, f"{path}: {error}", "unpack it again")
+            return Finding(what, f"{shown(place)}: {error}", "unpack it again")
     order = f"{len(found.classes)} classes in the order {found.classes[0]} ... {found.classes[-1]}"
     return Finding(what, f"{order}; {len(spread)} classes' first photos decoded")
 

@@ -26,6 +26,8 @@ BUILT_IN = (
     "rivals-today",
     "cifar",
     "imagenet",
+    "imagenet-100",
+    "tiny-imagenet",
     "sensitivity",
     "tuning",
     "lengths",

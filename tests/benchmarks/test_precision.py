@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks import ablation
 from benchmarks.plan import plan, precisions
+from benchmarks.precision import asked as read_name
 from benchmarks.precision import with_precision
 from slurm.planning.matrices import BUILT_IN, build
 from slurm.planning.work import prepare
@@ -48,6 +49,12 @@ def test_it_is_part_of_every_id_and_of_the_name_and_the_label_says_it(asked, nam
     assert other.name == name
     assert other.label.deviations[-1] == f"{words}, as asked for"
     assert digests(other).isdisjoint(digests(SMOKE))
+    # A report can say how to run it again.
+    base, variables = read_name(other.name)
+    again = {key.lower(): value for key, value in variables.items()}
+    assert with_precision(SMOKE, again.get("precision"), again.get("teacher_precision")) == other
+    assert base == SMOKE.name
+    assert read_name("rivals-today") == ("rivals-today", {})
     # What networks begin with is what it was.
     starts = [{key for key, one in plan(m.cells()).stages.items() if not one.parents}
               for m in (SMOKE, other)]  # fmt: skip

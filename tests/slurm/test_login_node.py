@@ -17,9 +17,10 @@ from slurm.planning.matrices import BUILT_IN
 from tests.support.launching import finish, start, unimportable
 
 HEAVY = ("torch", "torchvision", "numpy")
+PHOTOS = ("imagenet", "imagenet-100", "tiny-imagenet")
 MATRICES = [
-    # ImageNet's ids hang on where its files lie, which numpy lists: test_imagenet_matrix.py.
-    *((name, "smoke", "") for name in BUILT_IN if name != "imagenet"),
+    # Ids of photos hang on which files there are, which numpy lists: test_imagenet_matrix.py.
+    *((name, "smoke", "") for name in BUILT_IN if name not in PHOTOS),
     ("cifar", "paper", "dataset=cifar10 bits=w2a2 student=resnet20"),
 ]
 
@@ -107,8 +108,9 @@ def test_a_launch_with_nothing_to_train_writes_its_matrix_and_imports_nothing_he
 
 
 SCALED = [(name, scale) for name in BUILT_IN for scale in ("smoke", "laptop", "paper")]
-SCALED.remove(("imagenet", "laptop"))  # there is none
-SCALED.append(("imagenet", "headline"))
+for without_laptop in ("imagenet", "imagenet-100"):
+    SCALED.remove((without_laptop, "laptop"))
+    SCALED.append((without_laptop, "headline"))
 
 
 @pytest.mark.parametrize(("name", "scale"), SCALED)

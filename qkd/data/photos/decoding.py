@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterable, Iterator
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ from torchvision.io import ImageReadMode, decode_image
 
 from qkd.data.images import DataError
 from qkd.data.photos.crops import evaluation_crop, training_crop
+from qkd.data.photos.within import Address, content, shown
 from qkd.spec import Photos
 
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
@@ -27,7 +27,7 @@ class Request(NamedTuple):
     """The files of a batch and their labels, int64 (B); ``draws`` float64 (B, DRAWS) place random
     crops (none: evaluation)."""
 
-    paths: list[bytes]
+    paths: list[Address]
     labels: NDArray[np.int64]
     draws: NDArray[np.float64] | None = None
 
@@ -46,21 +46,20 @@ class NoImage(ValueError):
     """A file whose bytes are no image that can be decoded."""
 
 
-def decode(path: bytes) -> Tensor:
-    """The image of a file, uint8 (3, H, W): grey ones and CMYK in RGB, not turned by their EXIF, as
-    torchvision's ImageFolder reads them.
+def decode(path: Address) -> Tensor:
+    """The image of a file, or of a place within one, uint8 (3, H, W): grey ones and CMYK in RGB,
+    not turned by their EXIF, as torchvision's ImageFolder reads them.
 
     Raises NoImage, and OSError where the file cannot be read.
     """
-    with open(path, "rb") as file:  # noqa: PTH123 (a path of bytes)
-        content = bytearray(file.read())
-    if not content:
+    read = bytearray(content(path))
+    if not read:
         raise NoImage("the file is empty")
     try:
         with warnings.catch_warnings():
             # Its successor, torchcodec, turns photos by their EXIF; PIL takes a fifth longer.
             warnings.filterwarnings("ignore", "The image decoding", DeprecationWarning)
-            encoded = torch.frombuffer(content, dtype=torch.uint8)
+            encoded = torch.frombuffer(read, dtype=torch.uint8)
             image: Tensor = decode_image(encoded, ImageReadMode.RGB)
     except RuntimeError as error:
         raise NoImage(str(error).partition("\n")[0]) from error
@@ -84,7 +83,7 @@ class Decoder(Dataset[Decoded]):
             try:
                 image = decode(path)
             except NoImage as error:
-                unreadable[path.decode(errors="replace")] = str(error)
+                unreadable[shown(path)] = str(error)
                 continue
             if request.draws is None:
                 cut = evaluation_crop(image, self._photos)
@@ -217,6 +216,6 @@ def require_readable(decoded: Decoded, photos: Photos) -> None:
     if photos.unreadable == "fail":
         for path, reason in decoded.unreadable.items():
             raise DataError(
-                f"{Path(path)} cannot be decoded ({reason}): mend it, or have such files left out "
+                f"{path} cannot be decoded ({reason}): mend it, or have such files left out "
                 'and counted: Photos(unreadable="skip")'
             )

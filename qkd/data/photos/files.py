@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qkd.data.images import DataError, Images
+from qkd.data.photos.within import NO_PLACES, Address, addresses, content, shown
 from qkd.records.schema import LeftOut
 from qkd.spec import Data, Photos
 
@@ -27,22 +28,36 @@ THREADS = 16  # that list and sample: on a network's disk they wait, and do not 
 
 
 class Listed(NamedTuple):
-    """The files of a part, by label, then by name: paths within the root, labels, bytes."""
+    """The files of a part, by label, then by name: paths within the root, labels, bytes; and where
+    they lie within larger files, their ``places`` there (`qkd.data.photos.within.addresses`)."""
 
     names: NDArray[np.bytes_]
     labels: NDArray[np.int64]
     sizes: NDArray[np.int64]
+    places: NDArray[np.int64] = NO_PLACES
+
+    def at(self, chosen: NDArray[Any]) -> "Listed":
+        """Those at some indices, or where a mask is true, in their order."""
+        places = self.places[chosen] if len(self.places) else self.places
+        return Listed(self.names[chosen], self.labels[chosen], self.sizes[chosen], places)
 
 
 class Listing(NamedTuple):
     """What a reader of photos returns: the names of the classes, in the order of their labels, and
-    the files of both parts; ``beside`` names files within the root that labels were read from."""
+    the files of both parts; ``beside`` names files within the root that labels were read from,
+    ``containers`` the tar shards or parquet files within the root that hold the photos, if any do.
+    """
 
     root: Path
     classes: tuple[str, ...]
     train: Listed
     test: Listed
     beside: tuple[str, ...] = ()
+    containers: tuple[str, ...] = ()
+
+    def addresses(self, part: Listed) -> list[Address]:
+        """Where each photo of a part, or of some of it, lies."""
+        return addresses(self.root, self.containers, part.names, part.places)
 
 
 class Files(NamedTuple):
@@ -50,7 +65,7 @@ class Files(NamedTuple):
 
     ``names`` are paths within ``root``, bytes (N); ``labels`` int64 (N), from 0; ``photos`` says
     how each is cut, ``loaders`` how many processes decode them; ``left_out`` is that of all parts
-    of the set.
+    of the set; ``containers`` and ``places`` as in `Listing` and `Listed`.
     """
 
     root: Path
@@ -59,6 +74,8 @@ class Files(NamedTuple):
     photos: Photos
     loaders: int
     left_out: "LeftOutCounter"
+    containers: tuple[str, ...] = ()
+    places: NDArray[np.int64] = NO_PLACES
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -67,12 +84,13 @@ class Files(NamedTuple):
 
     def part(self, indices: NDArray[np.int64]) -> "Files":
         """The files at these indices, in their order."""
-        return self._replace(names=self.names[indices], labels=self.labels[indices])
+        places = self.places[indices] if self.containers else self.places
+        return self._replace(names=self.names[indices], labels=self.labels[indices], places=places)
 
-    def paths(self, indices: NDArray[np.int64]) -> list[bytes]:
+    def paths(self, indices: NDArray[np.int64]) -> list[Address]:
         """Where the files at these indices lie."""
-        root = os.fsencode(self.root)
-        return [b"%s/%s" % (root, name) for name in self.names[indices].tolist()]
+        places = self.places[indices] if self.containers else self.places
+        return addresses(self.root, self.containers, self.names[indices], places)
 
 
 Part = Images | Files
@@ -206,7 +224,8 @@ def sampled(part: Listed) -> NDArray[np.int64]:
 def digest_of(found: Listing) -> str:
     """64 hexadecimal digits that name the set: see this file's head. Raises DataError.
 
-    Folders do not enter, so that a flat folder of test images and a tree of the same are one set.
+    Folders do not enter, nor what holds a file: a flat folder of test images and a tree of the
+    same are one set, and so are shards of it.
     """
     sha = hashlib.sha256()
     for name in found.classes:
@@ -216,20 +235,19 @@ def digest_of(found: Listing) -> str:
         rows = zip(part.names.tolist(), part.labels.tolist(), part.sizes.tolist(), strict=True)
         for path, label, size in rows:
             sha.update(b"%d %s %d\n" % (label, path.rpartition(b"/")[2], size))
-        for content in _contents(found.root, part.names[sampled(part)].tolist()):
-            sha.update(content)
+        for one in _contents(found.addresses(part.at(sampled(part)))):
+            sha.update(one)
     return sha.hexdigest()
 
 
-def _contents(root: Path, names: list[bytes]) -> Iterator[bytes]:
-    """The sha256 of each file's content."""
+def _contents(places: list[Address]) -> Iterator[bytes]:
+    """The sha256 of each photo's content."""
 
-    def content(name: bytes) -> bytes:
-        path = root / os.fsdecode(name)
+    def digest(place: Address) -> bytes:
         try:
-            return hashlib.sha256(path.read_bytes()).digest()
+            return hashlib.sha256(content(place)).digest()
         except OSError as error:
-            raise DataError(f"{path} cannot be read: {error}") from error
+            raise DataError(f"{shown(place)} cannot be read: {error}") from error
 
     with ThreadPoolExecutor(THREADS) as pool:
-        yield from pool.map(content, names)
+        yield from pool.map(digest, places)

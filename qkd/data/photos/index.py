@@ -35,7 +35,7 @@ from qkd.records.code import imported, is_present
 from qkd.records.files import write_atomically
 from qkd.spec import Data, Photos
 
-VERSION = 1
+VERSION = 2
 PARTS = ("train", "test")
 
 
@@ -63,7 +63,16 @@ def open_files(data: Data, photos: Photos, folder: Path, loaders: int) -> FileSp
     left_out = LeftOutCounter()
     return FileSplit(
         *(
-            Files(found.root, part.names, part.labels, photos, loaders, left_out)
+            Files(
+                found.root,
+                part.names,
+                part.labels,
+                photos,
+                loaders,
+                left_out,
+                found.containers,
+                part.places,
+            )
             for part in (found.train, found.test)
         )
     )
@@ -101,7 +110,17 @@ def _code(reader: str) -> str:
 
 
 def _times(found: Listing) -> NDArray[np.int64]:
-    """Modification time (ns) of each folder, time and size of each sampled file. Raises OSError."""
+    """Modification time (ns) of each folder, time and size of each sampled file. Raises OSError.
+
+    Where photos lie within larger files: how many of these each folder has (its time changes with
+    whatever else lies there, as the cache), and time and size of each.
+    """
+    if found.containers:
+        paths = [found.root / name for name in found.containers]
+        kinds = sorted({(path.parent, path.suffix) for path in paths})
+        counts = [(len(list(folder.glob(f"*{suffix}"))), 0) for folder, suffix in kinds]
+        looked = [path.stat() for path in paths]
+        return np.array([*counts, *((one.st_mtime_ns, one.st_size) for one in looked)])
     parts = (found.train, found.test)
     folders = {name.rpartition(b"/")[0] for part in parts for name in part.names.tolist()}
     folders |= {name.partition(b"/")[0] for name in folders}
@@ -130,6 +149,7 @@ def _keep(name: Path, folder: Path, index: Index, times: NDArray[np.int64], code
         root=os.path.relpath(found.root, folder),
         classes=np.array(found.classes),
         beside=np.array(found.beside, str),
+        containers=np.array(found.containers, str),
         **arrays,
     )
 
@@ -154,8 +174,9 @@ def _kept(place: Path, folder: Path, is_ours: bool) -> Index | None:
                 Listed(*(kept[f"{part}_{field}"] for field in Listed._fields)) for part in PARTS
             ]
             root = Path(os.path.normpath(folder / str(kept["root"])))
-            classes, beside = (tuple(kept[name].tolist()) for name in ("classes", "beside"))
-            found = Listing(root, classes, parts[0], parts[1], beside)
+            texts = ("classes", "beside", "containers")
+            classes, beside, containers = (tuple(kept[name].tolist()) for name in texts)
+            found = Listing(root, classes, parts[0], parts[1], beside, containers)
             same = np.array_equal(_times(found), kept["times"])
             # Older code kept none: a user's reader may be another one by now.
             code = str(kept["code"]) if "code" in kept else ""

@@ -5,8 +5,11 @@
   (``ILSVRC2012_devkit_t12/data/``): the ground truth gives the number of each image's class in the
   order of the images' names, ``meta.mat`` the wnid of each number.
 
-Labels count the sorted wnids, in either form: torchvision's networks know them so. `read_few` takes
-some of such a tree, so that whoever has one can try what is meant for all of it.
+- tar shards (`qkd.data.readers.shards`) or parquet files (`qkd.data.readers.parquet`) of the tree,
+  where there is no tree; shards where there are both.
+
+Labels count the sorted wnids, in each form: torchvision's networks know them so. `read_few` takes
+some of such a set, so that whoever has one can try what is meant for all of it.
 """
 
 from pathlib import Path
@@ -16,12 +19,15 @@ import numpy as np
 
 from qkd.data.images import DataError
 from qkd.data.photos.files import Listed, Listing, as_listed, class_names, files_of, listed, listing
+from qkd.data.readers import parquet, shards
+from qkd.data.readers.samples import find
 
 TREE = "imagenet"
 DEVKIT = "ILSVRC2012_devkit_t12"
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 META = "meta.mat"
 FEW_CLASSES, FEW_TRAIN, FEW_VAL = 10, 60, 10
+HUNDRED, SMALLEST = 100, 732
 
 
 def read(folder: Path) -> Listing:
@@ -29,6 +35,9 @@ def read(folder: Path) -> Listing:
 
     Raises DataError, which names the place.
     """
+    packed = _packed(folder)
+    if packed is not None:
+        return packed
     root = _root(folder)
     if not _is_flat(root / "val"):
         return listing(root)
@@ -39,10 +48,13 @@ def read(folder: Path) -> Listing:
 
 def read_few(folder: Path) -> Listing:
     """Of what `read` finds the first ten classes, and of each the first 60 training images and up
-    to 10 validation images, by name; other classes are not listed.
+    to 10 validation images, by name; other classes of a tree are not listed.
 
     Raises DataError, which names the place.
     """
+    packed = _packed(folder)
+    if packed is not None:
+        return few_of(packed)
     root = _root(folder)
     every = class_names(root / "train")
     classes, beside = every[:FEW_CLASSES], tuple[str, ...]()
@@ -50,15 +62,57 @@ def read_few(folder: Path) -> Listing:
         test, beside = _flat(root, every)
     else:
         test = listed(root, "val", classes)
-    train = listed(root, "train", classes)
-    return Listing(root, classes, _first(train, FEW_TRAIN), _first(test, FEW_VAL), beside)
+    return few_of(Listing(root, classes, listed(root, "train", classes), test, beside))
 
 
-def _first(part: Listed, count: int) -> Listed:
-    """So many files of each of the first ten classes."""
+def read_hundred(folder: Path) -> Listing:
+    """ImageNet-100, of whichever hundred classes: of each the first 732 training images by name, as
+    many as ImageNet's smallest class has, and all validation images.
+
+    So every such folder has as many images, and a plan can be made before it is there. Raises
+    DataError, which names the place: another number of classes, a class of fewer images.
+    """
+    found = read(folder)
+    if len(found.classes) != HUNDRED:
+        raise DataError(
+            f"{found.root} has {len(found.classes)} classes: a folder of ImageNet-100 has those "
+            f"{HUNDRED} that you chose, and no more"
+        )
+    counts = np.bincount(found.train.labels, minlength=HUNDRED)
+    if counts.min() < SMALLEST:
+        raise DataError(
+            f"class {found.classes[counts.argmin()]!r} in {found.root} has {counts.min()} training "
+            f"images, not {SMALLEST} or more: complete it"
+        )
+    return found._replace(train=_first(found.train, SMALLEST, HUNDRED))
+
+
+def few_of(found: Listing) -> Listing:
+    """The first ten classes, and of each the first 60 training images and up to 10 test images."""
+    return found._replace(
+        classes=found.classes[:FEW_CLASSES],
+        train=_first(found.train, FEW_TRAIN, FEW_CLASSES),
+        test=_first(found.test, FEW_VAL, FEW_CLASSES),
+    )
+
+
+def _first(part: Listed, count: int, classes: int) -> Listed:
+    """So many files of each of the first classes."""
     begins = np.searchsorted(part.labels, part.labels)  # labels ascend
-    kept = (np.arange(len(part.labels)) - begins < count) & (part.labels < FEW_CLASSES)
-    return Listed(part.names[kept], part.labels[kept], part.sizes[kept])
+    kept = (np.arange(len(part.labels)) - begins < count) & (part.labels < classes)
+    return part.at(kept)
+
+
+def _packed(folder: Path) -> Listing | None:
+    """The photos within shards or parquet files, where there is no tree but these."""
+    for train in (folder / TREE / "train", folder / "train"):
+        if train.is_dir() and any(one.is_dir() and one.name[0] != "." for one in train.iterdir()):
+            return None
+    for suffix, read_them in ((shards.SUFFIX, shards.listed), (parquet.SUFFIX, parquet.listed)):
+        found = find(folder, suffix)
+        if found is not None:
+            return read_them(found)
+    return None
 
 
 def _root(folder: Path) -> Path:
@@ -66,8 +120,8 @@ def _root(folder: Path) -> Path:
     root = folder / TREE if (folder / TREE / "train").is_dir() else folder
     if not (root / "train").is_dir():
         raise DataError(
-            f"there is no train/<wnid>/*.JPEG in {folder} or {folder / TREE}: name the folder of "
-            "ImageNet's train and val by DATA="
+            f"there is no train/<wnid>/*.JPEG in {folder} or {folder / TREE}, nor are there tar "
+            "shards or parquet files: name the folder of ImageNet's train and val by DATA="
         )
     return root
 

@@ -47,8 +47,17 @@ def test_resnet18_by_hand():
     assert macs + 512 * 1000 == MACS["resnet18"]
 
 
-def test_other_sizes_and_classes_are_left_to_be_counted():
-    assert imagenet("resnet18", pixels=64).macs == imagenet("resnet18", classes=10).macs == 0
+@pytest.mark.parametrize(("classes", "pixels"), [(200, 64), (100, 224)])
+@pytest.mark.parametrize("name", FEW_MACS)
+def test_and_those_of_other_classes(name, classes, pixels):
+    priced = imagenet(name, classes=classes, pixels=pixels)
+    assert priced.network.arguments == {"classes": classes}
+    found = layer_macs(shapes_of(priced.network), (3, pixels, pixels))
+    assert sum(found.values()) == priced.macs > 0
+
+
+def test_other_sizes_are_left_to_be_counted():
+    assert imagenet("resnet18", pixels=96).macs == 0
     assert imagenet("resnet50", classes=10, pixels=64).macs == 0
     small = imagenet("resnet18", classes=10, pixels=64).network
     assert count(small, (3, 64, 64)) == sum(layer_macs(shapes_of(small), (3, 64, 64)).values())
