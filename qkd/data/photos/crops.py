@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import interpolate
 from torchvision.transforms.v2 import functional
 
 from qkd.spec import Photos
@@ -50,13 +51,22 @@ def random_box(height: int, width: int, draws: NDArray[np.float64], photos: Phot
 def training_crop(image: Tensor, draws: NDArray[np.float64], photos: Photos) -> Tensor:
     """A random crop of uint8 (3, H, W), at size and perhaps mirrored: uint8 (3, size, size)."""
     box = random_box(image.shape[1], image.shape[2], draws, photos)
-    size = [photos.size, photos.size]
-    cut: Tensor = functional.resized_crop(image, *box, size=size, antialias=True)
+    cut = _resized(functional.crop(image, *box), photos.size, photos.size)
     return cut.flip(-1) if draws[-1] < 0.5 else cut
 
 
 def evaluation_crop(image: Tensor, photos: Photos) -> Tensor:
     """The middle of uint8 (3, H, W), its shorter side brought to size: uint8 (3, size, size)."""
-    resized = functional.resize(image, [photos.resize], antialias=True)
+    height, width = image.shape[1:]
+    shorter = min(height, width)
+    resized = _resized(image, *(int(photos.resize * side / shorter) for side in (height, width)))
     middle: Tensor = functional.center_crop(resized, [photos.size, photos.size])
     return middle
+
+
+def _resized(image: Tensor, height: int, width: int) -> Tensor:
+    """Uint8 (3, H, W) at another size, by torch's kernel for bytes: the same numbers on every
+    processor. torchvision's resize is the same where there is AVX2, and rounds floats elsewhere.
+    """
+    size = (height, width)
+    return interpolate(image[None], size, mode="bilinear", align_corners=False, antialias=True)[0]

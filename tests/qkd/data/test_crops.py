@@ -1,4 +1,8 @@
 import math
+import os
+import platform
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import ks_2samp
 from torchvision import transforms
+from torchvision.transforms.v2 import functional
 
 from qkd.data.photos.crops import DRAWS, Box, evaluation_crop, random_box, training_crop
 from qkd.spec import Photos
@@ -106,3 +111,56 @@ def test_mirroring_is_half_of_the_draws():
     assert torch.equal(training_crop(image, draws, whole), image)
     draws[-1] = math.nextafter(0.5, 0)
     assert torch.equal(training_crop(image, draws, whole), image.flip(-1))
+
+
+CROPS = """
+import hashlib
+import numpy as np
+import torch
+from qkd.data.photos.crops import DRAWS, evaluation_crop, training_crop
+from qkd.spec import Photos
+
+sha, generator = hashlib.sha256(), np.random.Generator(np.random.PCG64(0))
+for height, width in ((90, 120), (131, 77), (300, 200)):
+    image = torch.from_numpy(generator.integers(0, 256, (3, height, width), np.uint8))
+    for cut in (
+        training_crop(image, generator.random(DRAWS), Photos(size=32, resize=40)),
+        evaluation_crop(image, Photos(size=32, resize=40)),
+    ):
+        sha.update(cut.contiguous().numpy().tobytes())
+print(torch.backends.cpu.get_cpu_capability(), sha.hexdigest())
+"""
+
+
+@pytest.mark.skipif(
+    platform.machine() != "x86_64", reason="torch's kernels by capability are x86's"
+)
+def test_crops_do_not_depend_on_the_processors_instructions():
+    found = {}
+    for capability in ("default", "avx2"):
+        done = subprocess.run(
+            [sys.executable, "-c", CROPS],
+            env={**os.environ, "ATEN_CPU_CAPABILITY": capability},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        taken, digest = done.stdout.split()
+        found[taken] = digest
+    assert "DEFAULT" in found
+    assert len(set(found.values())) == 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(90, 120), (131, 77), (40, 40), (20, 33)])
+def test_they_are_torchvisions_where_it_resizes_bytes(height, width):
+    if torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"):
+        pytest.skip("torchvision resizes floats here")
+    image = pixels(photo(2, height, width))
+    draws = np.random.default_rng(2).random(DRAWS)
+    draws[-1] = 1.0
+    box = random_box(height, width, draws, PHOTOS)
+    expected = functional.resized_crop(image, *box, size=[32, 32], antialias=True)
+    assert torch.equal(training_crop(image, draws, PHOTOS), expected)
+    resized = functional.resize(image, [40], antialias=True)
+    expected = functional.center_crop(resized, [32, 32])
+    assert torch.equal(evaluation_crop(image, PHOTOS), expected)
