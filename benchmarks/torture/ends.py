@@ -72,7 +72,8 @@ def _state(record: Record) -> dict[str, Any]:
 
 
 def _lines(record: Record) -> list[dict[str, Any]]:
-    lines = map(json.loads, record.metrics_file.read_text().splitlines())
+    """None where the stage was too short for one."""
+    lines = map(json.loads, (_bytes(record.metrics_file) or b"").splitlines())
     return [{name: of for name, of in line.items() if name not in CLOCK} for line in lines]
 
 

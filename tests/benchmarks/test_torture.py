@@ -21,7 +21,7 @@ from benchmarks.torture.hostile.outcome import Outcomes
 from benchmarks.torture.hostile.records import Shown, judge_cells
 from benchmarks.torture.hostile.texts import MARK, inputs, text_strategy, texts
 from benchmarks.torture.kills import DIFFER, Killing
-from benchmarks.torture.launches import LOST, TWICE, judge, rounds
+from benchmarks.torture.launches import TWICE, judge, rounds
 from benchmarks.torture.processes import Undisturbed
 from benchmarks.torture.stages import matrix, phases, starts
 from qkd.data.images import DataError, Images, Split
@@ -90,8 +90,8 @@ def test_a_lock_that_lets_two_in_is_noticed(tried, tmp_path):
         apart=0.0,
         more={"PYTHONPATH": str(tmp_path)},
     )
-    assert row.faults[TWICE] + row.faults[LOST] > 0
-    assert examples
+    assert row.faults[TWICE] > 0
+    assert "was trained 2 times" in " ".join(examples)
 
 
 def test_a_stage_trained_twice_and_a_lost_record_are_counted(trained, tmp_path):
