@@ -42,7 +42,8 @@ class N2UQWeights(Quantizer):
     def largest(self, weight: Tensor) -> Tensor:
         """The highest level m of these weights, a positive scalar."""
         gamma = float(2**self.bits - 1) / 2 ** (self.bits - 1)
-        mean: Tensor = weight.abs().mean() * gamma
+        # In one order whatever the memory format: another sum moves codes on an edge.
+        mean: Tensor = weight.abs().contiguous().mean() * gamma
         return mean.clamp(min=torch.finfo(weight.dtype).tiny * 2**self.bits)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -6,12 +6,9 @@ import pytest
 
 from benchmarks import ablation
 from benchmarks.committed import committed, compare, in_words
-from benchmarks.settings import from_environment
 from qkd.records.record import Store
 from qkd.records.schema import Accuracy, Environment, HeldOut, Place, Result
 from qkd.spec import NUMERICS, Stage
-from slurm.local import run
-from slurm.planning.work import prepare
 from tests.support.launching import ROOT
 
 CELLS = [
@@ -147,24 +144,3 @@ def test_the_committed_runs_are_found_and_are_not_compared_with_themselves():
     assert said(theirs, theirs, cells) == []
     empty = Store(ROOT / "results" / "none", read_only=theirs.read_only)
     assert said(empty, theirs, cells) == []
-
-
-def test_a_launch_ends_with_the_comparison(tmp_path, monkeypatch, capsys):
-    results = tmp_path / "results"
-    given = {
-        "SCALE": "smoke",
-        "SEEDS": "0,1",
-        "ONLY": "method=qat,kd,qkd",
-        "PORTABLE": "0",
-        "RESULTS": str(results),
-        "DATA": str(tmp_path),
-    }
-    work = prepare(from_environment({f"QKD_{name}": value for name, value in given.items()}))
-    cells = [cell for cell, _ in work.plan.cell_stages]
-    theirs = store(tmp_path / "b", {}, HERE, cells)
-    store(results / "stages", {"qat": result(weights_sha256="\x1b[31m")}, HERE, cells)
-    monkeypatch.setattr(run, "committed", lambda: theirs)
-    run._compare(work)
-    printed = capsys.readouterr().out
-    assert printed.startswith("2 of 6 cells differ from the committed run:\n")
-    assert "\x1b" not in printed

@@ -155,7 +155,7 @@ def test_plan_says_what_would_run_and_trains_nothing(tmp_path: Path, data: Path)
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("SCALE", "huge", "smoke, laptop, paper"),
+        ("SCALE", "huge", "smoke, laptop, headline, paper"),
         ("SEEDS", "0,x", "list of numbers"),
         ("SEEDS", "1,1", "twice"),
         ("MATRIX", "ablatoin", "it may be ablation"),

@@ -34,7 +34,8 @@ from blocks_of_mine import CHANNELS
 def net():
     import late_of_mine
     return nn.Sequential(
-        nn.Conv2d(1, CHANNELS, 3, stride=2), nn.ReLU(), nn.Flatten(),
+        nn.Conv2d(1, CHANNELS, 3, stride=2), nn.ReLU(),
+        nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1), nn.ReLU(), nn.Flatten(),
         nn.Linear(49 * CHANNELS, late_of_mine.CLASSES),
     )
 """

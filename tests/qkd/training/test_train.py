@@ -139,7 +139,8 @@ def test_tutoring_by_the_original_teacher_takes_its_start_and_the_students_momen
     start = small.loaded(store.record(small.PAIR.teacher_start))["student"]["network"]
     assert small.same(dict(teacher_at_start(stage, store, CPU).network.state_dict()), frozen(start))
     before = small.loaded(store.record(CO_STUDIED))["student"]["optimiser"]["state"]
-    student = student_at_start(stage, store, None, CPU)
+    images = TrainingBatches(SYNTHETIC, load(SYNTHETIC, Path(runtime.data)).train, 0, 16, CPU)
+    student = student_at_start(stage, store, images, CPU)
     assert small.same(student.optimiser.state_dict()["state"], before)
     record = run(stage, store, runtime)
     usual = small.beginning(trained, tmp_path / "usual", CO_STUDIED)

@@ -108,6 +108,7 @@ def test_two_ranks_train_all_three_phases_to_the_weights_of_one(own, tmp_path):
     for record in together:
         assert sorted(f.name for f in record.path.iterdir()) == [
             "checkpoint.pt",
+            "code.json",
             "env.json",
             "histograms.json",
             "log.txt",

@@ -43,7 +43,7 @@ def test_done_cells_are_exported_and_others_told_in_a_line(
     work = SimpleNamespace(
         plan=SimpleNamespace(cell_stages=[(None, digest) for digest in (*histories, DONE.digest)]),
         record=lambda digest: store.record(histories[digest]),
-        settings=SimpleNamespace(results=results, data=Path(runtime.data)),
+        settings=SimpleNamespace(matrix="ablation", results=results, data=Path(runtime.data)),
     )
     checkpoint = store.record(DAMAGED).checkpoint_file
     checkpoint.write_bytes(checkpoint.read_bytes()[:-1])
