@@ -18,6 +18,8 @@ of a part only.
 import torch
 from torch import Tensor
 
+from qkd.losses import cooled
+
 EPSILON = 1e-8
 
 
@@ -43,16 +45,8 @@ def correlation(
     Raises:
         ValueError: the temperature is not positive, or the shapes differ.
     """
-    if temperature <= 0:
-        raise ValueError(f"temperature is {temperature}: it must be positive")
-    if student_logits.shape != teacher_logits.shape:
-        raise ValueError(
-            f"student logits {tuple(student_logits.shape)} and teacher logits "
-            f"{tuple(teacher_logits.shape)} differ in shape"
-        )
     student, teacher = (
-        (logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature).softmax(dim=1)
-        for logits in (student_logits, teacher_logits.detach())
+        one.softmax(dim=1) for one in cooled(student_logits, teacher_logits, temperature)
     )
     of_images = 1 - _pearson(student, teacher).mean()
     of_classes = 1 - _pearson(student.T, teacher.T).mean()

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from qkd.losses import cooled
+
 
 def decoupled(
     student_logits: Tensor,
@@ -46,17 +48,9 @@ def decoupled(
         ValueError: the temperature is not positive, the shapes differ, or there are fewer than
             three classes, of which two others are needed.
     """
-    if temperature <= 0:
-        raise ValueError(f"temperature is {temperature}: it must be positive")
-    if student_logits.shape != teacher_logits.shape or student_logits.shape[1] < 3:
-        raise ValueError(
-            f"student logits {tuple(student_logits.shape)} and teacher logits "
-            f"{tuple(teacher_logits.shape)}: of one shape, with three classes or more"
-        )
-    student, teacher = (
-        logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
-        for logits in (student_logits, teacher_logits.detach())
-    )
+    student, teacher = cooled(student_logits, teacher_logits, temperature)
+    if student.shape[1] < 3:
+        raise ValueError(f"logits of {student.shape[1]} classes: it needs three classes or more")
     is_label = functional.one_hot(labels, student.shape[1]).bool()
     target = _divergence(*(_label_and_rest(logits, is_label) for logits in (student, teacher)))
     others = _divergence(*(_among_the_rest(logits, is_label) for logits in (student, teacher)))

@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from benchmarks import ablation, cifar, evidence, lengths
 from benchmarks.contrasts import explored
 from benchmarks.matrix import Grid, Label, Matrix, ScaleName
-from benchmarks.pairs import pretrained_pair
 from qkd.data.standard import CIFAR100
 from qkd.spec import Recipe
 
@@ -20,15 +19,8 @@ SEEDS_OF_FASTER = 2  # the first of them
 
 def matrix(scale: ScaleName, seeds: tuple[int, ...]) -> Matrix:
     """QKD, plain KD and plain QAT at equal rates, and plain QAT at three times them."""
-    cast, pretraining, recipe = _SCALES[scale]
-    pair = pretrained_pair(
-        cast.student,
-        cast.teacher,
-        cast.data,
-        steps=pretraining,
-        log_every=min(cifar.EPOCH, pretraining),
-        batch=recipe.batch,
-    )
+    of = _SCALES[scale]
+    recipe, pair = of.recipe, cifar.pair_of(of.casts[0], of)
     equal = tuple(evidence.trio(pair, recipe, ablation.W2A2, seeds, rates=evidence.EQUAL))
     (qat,) = (one for grid in equal for one in grid.methods if one.name == "qat")
     faster = Grid(
@@ -52,10 +44,10 @@ def matrix(scale: ScaleName, seeds: tuple[int, ...]) -> Matrix:
 
 
 _RESNETS = cifar.Cast(CIFAR100, cifar.resnet(20, CIFAR100), cifar.resnet(32, CIFAR100), (2,))
-_SCALES: dict[ScaleName, tuple[cifar.Cast, int, Recipe]] = {
-    "smoke": (cifar.SCALES["smoke"].casts[0], 60, lengths.RECIPES["smoke"]),
-    "laptop": (_RESNETS, 60 * cifar.EPOCH, Recipe(horizon=12_800, log_every=640)),
-    "paper": (_RESNETS, 200 * cifar.EPOCH, lengths.RECIPES["paper"]),
+_SCALES: dict[ScaleName, cifar.Scale] = {
+    "smoke": cifar.Scale((cifar.SCALES["smoke"].casts[0],), 60, lengths.RECIPES["smoke"]),
+    "laptop": cifar.Scale((_RESNETS,), 60 * cifar.EPOCH, Recipe(horizon=12_800, log_every=640)),
+    "paper": cifar.Scale((_RESNETS,), 200 * cifar.EPOCH, lengths.RECIPES["paper"]),
 }
 _QUESTION = "Does QKD beat plain KD and plain QAT at W2A2 on CIFAR-100?"
 _DEVIATIONS = (

@@ -8,7 +8,6 @@ pre-trained here. The paper's own figure, on ImageNet, is 62.6 against 60.7. Run
 from benchmarks import cifar, evidence, lengths
 from benchmarks.matrix import DEFAULT_SEEDS as SEEDS_OF_OTHERS
 from benchmarks.matrix import Label, Matrix, ScaleName
-from benchmarks.pairs import pretrained_pair
 from qkd.data.standard import CIFAR10
 from qkd.spec import Bits, Recipe
 
@@ -18,16 +17,8 @@ W3A3 = Bits(weight=3, activation=3)
 
 def matrix(scale: ScaleName, seeds: tuple[int, ...]) -> Matrix:
     """QKD, plain KD and plain QAT at equal rates."""
-    cast, pretraining, recipe = _SCALES[scale]
-    pair = pretrained_pair(
-        cast.student,
-        cast.teacher,
-        cast.data,
-        steps=pretraining,
-        log_every=min(cifar.EPOCH, pretraining),
-        batch=recipe.batch,
-        weights=lengths.READY.get(cast.data.name, {}),
-    )
+    of = _SCALES[scale]
+    recipe, pair = of.recipe, cifar.pair_of(of.casts[0], of, lengths.READY)
     return Matrix(
         name="mobilenet",
         scale=scale,
@@ -38,10 +29,10 @@ def matrix(scale: ScaleName, seeds: tuple[int, ...]) -> Matrix:
 
 
 _NARROW = cifar.Cast(CIFAR10, cifar.mobilenet(0.5, CIFAR10), cifar.resnet(56, CIFAR10), (3,))
-_SCALES: dict[ScaleName, tuple[cifar.Cast, int, Recipe]] = {
-    "smoke": (cifar.SCALES["smoke"].casts[1], 60, lengths.RECIPES["smoke"]),
-    "laptop": (_NARROW, 60 * cifar.EPOCH, Recipe(horizon=6400, log_every=320)),
-    "paper": (_NARROW, 200 * cifar.EPOCH, lengths.RECIPES["paper"]),
+_SCALES: dict[ScaleName, cifar.Scale] = {
+    "smoke": cifar.Scale((cifar.SCALES["smoke"].casts[1],), 60, lengths.RECIPES["smoke"]),
+    "laptop": cifar.Scale((_NARROW,), 60 * cifar.EPOCH, Recipe(horizon=6400, log_every=320)),
+    "paper": cifar.Scale((_NARROW,), 200 * cifar.EPOCH, lengths.RECIPES["paper"]),
 }
 _QUESTION = (
     "Does QKD beat plain KD and plain QAT on a network with depthwise convolutions at W3A3, and by "

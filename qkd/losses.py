@@ -41,6 +41,21 @@ def distillation(student_logits: Tensor, teacher_logits: Tensor, temperature: fl
     Raises:
         ValueError: the temperature is not positive, or the shapes differ.
     """
+    student, teacher = (
+        functional.log_softmax(one, dim=1)
+        for one in cooled(student_logits, teacher_logits, temperature)
+    )
+    divergence = functional.kl_div(student, teacher, reduction="batchmean", log_target=True)
+    return temperature**2 * divergence
+
+
+def cooled(
+    student_logits: Tensor, teacher_logits: Tensor, temperature: float
+) -> tuple[Tensor, Tensor]:
+    """Both logits divided by the temperature, in float32 at least; the teacher's detached.
+
+    Raises ValueError where the temperature is not positive, or the shapes differ.
+    """
     if temperature <= 0:
         raise ValueError(f"temperature is {temperature}: it must be positive")
     if student_logits.shape != teacher_logits.shape:
@@ -48,9 +63,5 @@ def distillation(student_logits: Tensor, teacher_logits: Tensor, temperature: fl
             f"student logits {tuple(student_logits.shape)} and teacher logits "
             f"{tuple(teacher_logits.shape)} differ in shape"
         )
-    student = functional.log_softmax(_at_least_float32(student_logits) / temperature, dim=1)
-    teacher = functional.log_softmax(
-        _at_least_float32(teacher_logits.detach()) / temperature, dim=1
-    )
-    divergence = functional.kl_div(student, teacher, reduction="batchmean", log_target=True)
-    return temperature**2 * divergence
+    student = _at_least_float32(student_logits) / temperature
+    return student, _at_least_float32(teacher_logits.detach()) / temperature

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from typing import NamedTuple
 
 import torch
@@ -35,6 +36,15 @@ def free_port():
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]
+
+
+def torchrun(stage_file, results, runtime):
+    """The command that trains a stage in two ranks."""
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    place = ["--master-addr", "127.0.0.1", "--master-port", str(free_port())]
+    stage = ["-m", "qkd.train", str(stage_file), "--device", "cpu"]
+    folders = ["--results", str(results), "--data", runtime.data]
+    return [sys.executable, *launch, *place, *stage, *folders]
 
 
 def _rank(pipe, environment, work, arguments):

@@ -36,14 +36,7 @@ def listed(found: Found) -> Listing:
             f"{found.root / found.train[0]}: parquet files are read by pyarrow: make parquet "
             "installs it"
         ) from error
-    parts, number = [], 0
-    for names in (found.train, found.val):
-        samples: list[Sample] = []
-        for name in names:
-            samples += _samples(found.root, name, number)
-            number += 1
-        parts.append(samples)
-    return listing_of(found, *parts)
+    return listing_of(found, _samples)
 
 
 def _samples(root: Path, name: str, number: int) -> Iterator[Sample]:

@@ -9,7 +9,8 @@ names end in ``.JPEG`` in the tree, whatever the suffix is here. Labels count th
 
 import os
 import re
-from itertools import pairwise
+from collections.abc import Callable, Iterable
+from itertools import count, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,12 +71,19 @@ def _of_part(names: list[str], words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in own if {*re.split("[^a-z]+", name.lower())} & {*words})
 
 
-def listing_of(found: Found, train: list[Sample], test: list[Sample]) -> Listing:
-    """The listing of the tree that the samples were made from.
+def listing_of(found: Found, read: Callable[[Path, str, int], Iterable[Sample]]) -> Listing:
+    """The listing of the tree that the files' photos were made from.
+
+    ``read`` gives a file's, by the root, the file's name in it, and its number among all files.
 
     Raises DataError, which names a file and what it has of one photo: a name that tells no class, a
     label that is not its class's place, a photo that is there twice, a class that a part lacks.
     """
+    numbers = count()
+    train, test = (
+        [sample for name in names for sample in read(found.root, name, next(numbers))]
+        for names in (found.train, found.val)
+    )
     called = [named(sample) for sample in train]
     for sample, (wnid, _) in zip(train, called, strict=True):
         if not wnid:

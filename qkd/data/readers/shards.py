@@ -31,14 +31,7 @@ def read(folder: Path) -> Listing:
 
 def listed(found: Found) -> Listing:
     """The photos of these shards."""
-    parts, number = [], 0
-    for names in (found.train, found.val):
-        samples: list[Sample] = []
-        for name in names:
-            samples += _samples(found.root, name, number)
-            number += 1
-        parts.append(samples)
-    return listing_of(found, *parts)
+    return listing_of(found, _samples)
 
 
 def _samples(root: Path, name: str, number: int) -> Iterator[Sample]:

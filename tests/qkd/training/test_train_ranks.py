@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 
 import pytest
 import torch
@@ -227,26 +226,9 @@ def test_torchrun_trains_a_stage_and_one_rank_speaks(trained, runtime, tmp_path)
     stages = tmp_path / "results" / "stages"
     stages.mkdir(parents=True)
     small.beginning(trained, stages, *parents(stage))
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--master-addr",
-        "127.0.0.1",
-        "--master-port",
-        str(ranks.free_port()),
-        "-m",
-        "qkd.train",
-        str(trained.record(stage.history).stage_file),
-        "--device",
-        "cpu",
-        "--results",
-        str(tmp_path / "results"),
-        "--data",
-        runtime.data,
-    ]
+    command = ranks.torchrun(
+        trained.record(stage.history).stage_file, tmp_path / "results", runtime
+    )
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     record = Store(stages).record(stage.history)
     assert "UserWarning" not in done.stderr

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
@@ -244,26 +243,7 @@ def test_sigterm_to_torchrun_saves_the_stage(trained, runtime, tmp_path):
     store = small.beginning(trained, stages, *parents(long))
     record = store.record(long.history)
     record.open(long)
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--master-addr",
-        "127.0.0.1",
-        "--master-port",
-        str(ranks.free_port()),
-        "-m",
-        "qkd.train",
-        str(record.stage_file),
-        "--device",
-        "cpu",
-        "--results",
-        str(tmp_path / "results"),
-        "--data",
-        runtime.data,
-    ]
+    command = ranks.torchrun(record.stage_file, tmp_path / "results", runtime)
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
