@@ -1,6 +1,7 @@
 import json
 import os
 
+import pandas as pd
 import pytest
 from msgspec.structs import replace
 from rich.console import Console
@@ -156,3 +157,10 @@ def test_a_name_controls_no_terminal_and_is_no_markup(tmp_path, capsys):
     assert "\x1b" not in shown
     assert "\ufffd[1m[bold]x at scale smoke" in shown
     assert "\ufffd[2J[red]qat" in shown
+
+
+def test_texts_of_frames_are_pythons_own_whatever_is_installed():
+    """Those of pyarrow are UTF-8, which a name with a lone surrogate cannot be."""
+    found = pd.Series(["plain", "a\ud800"])
+    assert found.dtype.storage == "python"
+    assert found.tolist() == ["plain", "a\ud800"]
