@@ -13,6 +13,7 @@ from benchmarks.speed.figures import FOLDER, Figure, MachineSpeed, Point
 from benchmarks.speed.growth import growth
 from benchmarks.speed.machine import machine_of
 from benchmarks.speed.peers import peers
+from benchmarks.speed.photos import photo_figures
 from benchmarks.speed.portable import portable_steps
 from benchmarks.speed.records import overheads
 from benchmarks.speed.side_by_side import best_of, side_by_side
@@ -36,6 +37,7 @@ def main() -> int:
         "compiled steps (minutes, where it is the first time)": lambda: measures.compiled_steps(
             device
         ),
+        "photos (of the ImageNet in DATA)": lambda: photo_figures(settings.data),
         "PORTABLE=1": portable_steps,
         "other libraries": lambda: measures.peer_steps(device, skipped),
         "processes side by side": lambda: side_by_side(device),
