@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from baselines.methods import trainings, with_quantizer
 from qkd.phases import CROSS_ENTROPY, RUN_EPOCHS
-from qkd.spec import Method, Phase, Share, Term
+from qkd.spec import Hook, Method, Phase, Share, Term
 
 QUANTIZERS = {
     "ewgs": "baselines.ewgs:EWGS",
@@ -60,11 +60,13 @@ def self_taught() -> tuple[Method, Method]:
     return kd, qkd
 
 
-def distilled() -> tuple[Method, Method]:
-    """Plain KD from the fixed teacher by DKD and by DIST; options are those of their files."""
+def distilled() -> tuple[Method, Method, Method]:
+    """Plain KD from the fixed teacher by DKD, DIST and QFD; options are those of their files."""
+    qfd = Term(loss="baselines.qfd:quantized_features", target="features", options={"bits": 4})
     return (
         _by("dkd", Term(loss="baselines.dkd:decoupled", target="both", options=_DKD), "DKD"),
         _by("dist", Term(loss="baselines.dist:correlation", target="peer", options=_DIST), "DIST"),
+        _by("qfd", qfd, "QFD"),
     )
 
 
@@ -86,6 +88,26 @@ def dampened(weight: float = 0.01) -> Method:
     )
 
 
+def frozen() -> Method:
+    """Plain QAT with iterative freezing (Nagel et al. 2022), by our quantizer.
+
+    The thresholds and the momentum are those of the authors' code (`baselines.freezing`).
+    """
+    options: dict[str, bool | int | float | str] = {
+        "threshold": 0.1,
+        "final": 0.01,
+        "momentum": 0.01,
+        "max_bits": 4,
+    }
+    hook = Hook(hook="baselines.freezing:IterativeFreezing", options=options)
+    phase = Phase(name="freezing-study", student=(CROSS_ENTROPY,), after_step=(hook,))
+    return Method(
+        name="qat-frozen",
+        shares=(Share(phase=phase, epochs=RUN_EPOCHS),),
+        note="plain QAT, oscillating weights frozen",
+    )
+
+
 def _by(name: str, term: Term, title: str) -> Method:
     phase = Phase(name=f"tutoring-{name}", student=(CROSS_ENTROPY, term))
     return Method(
@@ -101,4 +123,4 @@ def _named(name: str) -> Method:
 
 def rivals_of_today() -> tuple[Method, ...]:
     """All of them."""
-    return (*quantized(), apprentice(), *self_taught(), *distilled(), dampened())
+    return (*quantized(), apprentice(), *self_taught(), *distilled(), dampened(), frozen())
