@@ -34,8 +34,8 @@ from qkd.quantizers.quantizer import Quantizer
 
 class _Seen(NamedTuple):
     """Of each weight of a layer, in the weight's type: its code, the sign of the code's last change
-    (0: none yet), the frequency of its oscillations, the code's average, and the code that it is
-    frozen to (not a number: it is not)."""
+    (0: none yet), the frequency of its oscillations, and the code's average; and whether it is
+    frozen to its code (bool)."""
 
     code: Tensor
     direction: Tensor
@@ -107,7 +107,7 @@ class IterativeFreezing:
 
     def frozen(self) -> dict[str, Tensor]:
         """By layer, which weights are frozen: bool, of the weight's shape."""
-        return {name: ~seen.frozen.isnan() for name, seen in self._seen.items()}
+        return {name: seen.frozen for name, seen in self._seen.items()}
 
 
 @torch.no_grad()
@@ -120,9 +120,8 @@ def _begun(name: str, layer: nn.Module) -> _Seen:
     stays = torch.equal(again.integers, codes.integers) and torch.equal(again.scale, codes.scale)
     if not stays:
         raise ValueError(f"the levels of {name} follow its weights: frozen ones would not stay")
-    zero = torch.zeros_like(codes.positions)
-    integers = codes.integers
-    return _Seen(integers, zero, zero.clone(), integers.clone(), torch.full_like(zero, math.nan))
+    zero, integers = torch.zeros_like(codes.positions), codes.integers
+    return _Seen(integers, zero, zero.clone(), integers.clone(), zero.bool())
 
 
 @torch.no_grad()
@@ -130,20 +129,14 @@ def _after(layer: nn.Module, seen: _Seen, threshold: float, m: float) -> _Seen:
     """What is seen after a step; the layer's frozen weights are set."""
     weight, quantizer = cast(Tensor, layer.weight), cast(Quantizer, layer.weight_quantizer)
     codes = quantizer.codes(weight)
-    was_frozen = ~seen.frozen.isnan()
-    code = torch.where(was_frozen, seen.frozen, codes.integers)
+    code = torch.where(seen.frozen, seen.code, codes.integers)
     change = (code - seen.code).sign()
     oscillated = (change * seen.direction == -1).to(code.dtype)
     frequency = m * oscillated + (1 - m) * seen.frequency
-    freezes = (frequency > threshold) & ~was_frozen
-    frozen = torch.where(freezes, seen.average.round(), seen.frozen)
-    is_frozen = was_frozen | freezes
-    levels = codes._replace(positions=torch.where(is_frozen, frozen, 0.0)).values
-    weight.copy_(torch.where(is_frozen, levels, weight))
-    return _Seen(
-        code,
-        torch.where(change == 0, seen.direction, change),
-        frequency,
-        m * code + (1 - m) * seen.average,
-        frozen,
-    )
+    average = m * code + (1 - m) * seen.average
+    freezes = (frequency > threshold) & ~seen.frozen
+    code = torch.where(freezes, seen.average.round(), code)
+    frozen = seen.frozen | freezes
+    weight.copy_(torch.where(frozen, codes._replace(positions=code).values, weight))
+    direction = torch.where(change == 0, seen.direction, change)
+    return _Seen(code, direction, frequency, average, frozen)

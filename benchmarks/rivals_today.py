@@ -51,6 +51,7 @@ def contrasts() -> tuple[Contrast, ...]:
             ("dkd", "plain KD by DKD"),
             ("dist", "plain KD by DIST"),
             ("qfd", "plain KD by QFD"),
+            ("qfd-self", "QFD with the student's own float self as teacher"),
         )
     ]
     return (
@@ -62,6 +63,7 @@ def contrasts() -> tuple[Contrast, ...]:
         explored("dkd", "apprentice", "what DKD adds to plain KD"),
         explored("dist", "apprentice", "what DIST adds to plain KD"),
         explored("qfd", "apprentice", "QFD's quantized features instead of plain KD's logits"),
+        explored("qfd-self", "kd-self", "the same, from the student's own float self"),
         explored("apprentice", "kd-self", "what a larger teacher adds to plain KD"),
         *(
             explored(training, f"{training}-{name}", f"our quantizer against {TITLES[name]}")
@@ -75,7 +77,7 @@ _SCALES: dict[ScaleName, tuple[str, str]] = {
     "smoke": ("smoke scale", "a minute or two on two cores"),
     "laptop": (
         "laptop scale",
-        "a seventh more than make rivals, over half an hour on two cores without a GPU (estimated "
+        "a fifth more than make rivals, over half an hour on two cores without a GPU (estimated "
         "from its operations), the pre-trained networks at hand",
     ),
     "paper": ("full length", "days on one GPU"),

@@ -75,7 +75,7 @@ def run_stage(
     """
     environment.require_portable(runtime)
     _require_shares(stage.history.recipe, runtime)
-    require_seen(stage, runtime)
+    require_seen(stage, runtime.compile, distributed.world())
     on_cuda = distributed.world() > 1 and environment.device_of(runtime).type == "cuda"
     with distributed.joined(runtime.rank_seconds, on_cuda), contextlib.ExitStack() as held:
         opened = distributed.from_first(lambda: _opened(stage, store, runtime, held))

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 from qkd.models.layout import Shape, laid_out
 from qkd.models.modes import as_tried
 from qkd.spec import Stage, Term
-from qkd.training import distributed
-from qkd.training.runtime import Runtime
 
 IMAGES = 2
 LAST = ""  # as a term names the layer that gives the logits
@@ -132,12 +130,12 @@ def compared(
     return ours, theirs
 
 
-def require_seen(stage: Stage, runtime: Runtime) -> None:
+def require_seen(stage: Stage, compiled: bool, ranks: int) -> None:
     """Raises ValueError where a phase of features is to be trained by steps that show none."""
     parts = stage.history.parts
-    if not parts or not parts[-1].phase.compares_features:
+    if not parts or not parts[-1].phase.compares_features or not (compiled or ranks > 1):
         return
-    if runtime.compile:
-        raise ValueError("compiled steps show no features, which this phase compares: COMPILE=0")
-    if distributed.world() > 1:
-        raise ValueError("several ranks cannot compare features: train this stage by one")
+    raise ValueError(
+        f"the phase {parts[-1].phase.name} compares features, which compiled steps and several "
+        "ranks do not show: train it by one process, with COMPILE=0"
+    )
