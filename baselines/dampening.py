@@ -19,6 +19,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from qkd.quantizers.codes import Codes
 from qkd.quantizers.quantize import quantized_layers
 from qkd.quantizers.quantizer import Quantizer
 
@@ -39,7 +40,12 @@ def _of_layer(name: str, layer: nn.Module) -> Tensor:
     weight = cast(Tensor, layer.weight)
     codes = cast(Quantizer, layer.weight_quantizer).codes(weight.detach())
     distance = weight - codes.values
-    apart = distance.detach().abs() / codes.scale
+    require_own_unit(name, distance.detach(), codes)
+    return distance.masked_fill(codes.clipped, 0.0).square().sum()
+
+
+def require_own_unit(name: str, distance: Tensor, codes: Codes) -> None:
+    """Raises ValueError where weights of a layer lie further than a step from their levels."""
+    apart = distance.abs() / codes.scale
     if bool((apart[~codes.clipped] > 1).any()):
         raise ValueError(f"the levels of {name} are in another unit than its weights")
-    return distance.masked_fill(codes.clipped, 0.0).square().sum()

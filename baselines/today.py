@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from baselines.methods import trainings, with_quantizer
 from qkd.phases import CROSS_ENTROPY, RUN_EPOCHS
-from qkd.spec import Method, Phase, Share, Term
+from qkd.spec import Hook, Method, Phase, Share, Term
 
 QUANTIZERS = {
     "ewgs": "baselines.ewgs:EWGS",
@@ -72,6 +72,18 @@ _DKD: dict[str, bool | int | float | str] = {"alpha": 1.0, "beta": 8.0, "tempera
 _DIST: dict[str, bool | int | float | str] = {"beta": 2.0, "gamma": 2.0, "temperature": 4.0}
 
 
+def by_features() -> tuple[Method, Method]:
+    """Plain KD by QFD: from the fixed teacher, and from the student's own float self.
+
+    The second is nearer to the paper, whose teacher is the network that is then quantized (derived
+    from its abstract): the features of two networks that were trained apart need not lie alike.
+    """
+    term = Term(loss="baselines.qfd:quantized_features", target="features", options={"bits": 4})
+    pair = _by("qfd", term, "QFD")
+    own = replace(pair, name="qfd-self", teacher="self", note=f"{pair.note}, its own float self")
+    return pair, own
+
+
 def dampened(weight: float = 0.01) -> Method:
     """Plain QAT with oscillation dampening (Nagel et al. 2022), by our quantizer.
 
@@ -83,6 +95,26 @@ def dampened(weight: float = 0.01) -> Method:
         name="qat-dampened",
         shares=(Share(phase=phase, epochs=RUN_EPOCHS),),
         note=f"plain QAT, oscillations dampened by {weight:g}",
+    )
+
+
+def frozen() -> Method:
+    """Plain QAT with iterative freezing (Nagel et al. 2022), by our quantizer.
+
+    The thresholds and the momentum are those of the authors' code (`baselines.freezing`).
+    """
+    options: dict[str, bool | int | float | str] = {
+        "threshold": 0.1,
+        "final": 0.01,
+        "momentum": 0.01,
+        "max_bits": 4,
+    }
+    hook = Hook(hook="baselines.freezing:IterativeFreezing", options=options)
+    phase = Phase(name="freezing-study", student=(CROSS_ENTROPY,), after_step=(hook,))
+    return Method(
+        name="qat-frozen",
+        shares=(Share(phase=phase, epochs=RUN_EPOCHS),),
+        note="plain QAT, oscillating weights frozen",
     )
 
 
@@ -101,4 +133,12 @@ def _named(name: str) -> Method:
 
 def rivals_of_today() -> tuple[Method, ...]:
     """All of them."""
-    return (*quantized(), apprentice(), *self_taught(), *distilled(), dampened())
+    return (
+        *quantized(),
+        apprentice(),
+        *self_taught(),
+        *distilled(),
+        *by_features(),
+        dampened(),
+        frozen(),
+    )

@@ -1,8 +1,8 @@
 """The rivals and controls that are asked for today (torch-free).
 
 At W2A2, with the ablation's pair and recipe: ``qat``, ``qkd`` and ``apprentice`` are the ablation's
-own stages. Run it with ``make run MATRIX=rivals-today``; at laptop scale half an hour on two cores
-without a GPU.
+own stages. Run it with ``make run MATRIX=rivals-today``; at laptop scale over half an hour on two
+cores without a GPU.
 
 It is a matrix beside ``make rivals``, not more of its cells: the fixed contrasts of that one are a
 family, corrected together, and were decided upon before its runs; and it would take twice as long.
@@ -50,6 +50,8 @@ def contrasts() -> tuple[Contrast, ...]:
             ("qkd-self", "QKD with the student's own float self as teacher"),
             ("dkd", "plain KD by DKD"),
             ("dist", "plain KD by DIST"),
+            ("qfd", "plain KD by QFD"),
+            ("qfd-self", "QFD with the student's own float self as teacher"),
         )
     ]
     return (
@@ -57,8 +59,11 @@ def contrasts() -> tuple[Contrast, ...]:
         *beats,
         explored("qkd", "qat", "does QKD help our quantizer? (fixed in the ablation)"),
         explored("qat-dampened", "qat", "what dampening oscillations adds to plain QAT"),
+        explored("qat-frozen", "qat", "what freezing oscillating weights adds to plain QAT"),
         explored("dkd", "apprentice", "what DKD adds to plain KD"),
         explored("dist", "apprentice", "what DIST adds to plain KD"),
+        explored("qfd", "apprentice", "QFD's quantized features instead of plain KD's logits"),
+        explored("qfd-self", "kd-self", "the same, from the student's own float self"),
         explored("apprentice", "kd-self", "what a larger teacher adds to plain KD"),
         *(
             explored(training, f"{training}-{name}", f"our quantizer against {TITLES[name]}")
@@ -72,8 +77,8 @@ _SCALES: dict[ScaleName, tuple[str, str]] = {
     "smoke": ("smoke scale", "a minute or two on two cores"),
     "laptop": (
         "laptop scale",
-        "about as long as make rivals, half an hour on two cores without a GPU (estimated from its "
-        "operations), the pre-trained networks at hand",
+        "a fifth more than make rivals, over half an hour on two cores without a GPU (estimated "
+        "from its operations), the pre-trained networks at hand",
     ),
     "paper": ("full length", "days on one GPU"),
 }
@@ -82,7 +87,11 @@ _DEVIATIONS = (
     "by their papers'; their own parameters at its rates (assumed)",
     "EWGS with a fixed factor, its output's scale on the weights; N2UQ's weights with one scale a "
     "layer; DKD without its warm-up; dampening at a constant weight of 0.01 (assumed), not tuned",
+    "freezing by the thresholds that its authors have for 4 bits; QFD's teacher as it is, each "
+    "image's features on 16 levels of their own range, at weight 1 (assumed), not tuned",
     "Apprentice is our plain KD: the losses' weights are this project's, not its paper's",
+    "batch norms re-estimated after training are no cell of their own: each method has a column of "
+    "that, by the held-out images, and the contrasts are of networks as trained",
 )
 
 
@@ -92,7 +101,7 @@ def _label(scale: ScaleName) -> Label:
         title=f"Rivals of today, {words}",
         question=(
             "Does QKD help the quantizers that are asked for today, and does it beat other ways to "
-            "distil: DKD, DIST, and the student's own float self as teacher?"
+            "distil: DKD, DIST, QFD, and the student's own float self as teacher?"
         ),
         cost=cost,
         deviations=(*ablation.LABELS[scale].deviations, *_DEVIATIONS),

@@ -17,6 +17,7 @@ from typing import Any
 READERS = ("qkd.data.readers",)
 FACTORIES = ("qkd.models",)
 LOSSES = ("qkd.losses", "baselines")
+HOOKS = ("baselines",)
 QUANTIZERS = ("qkd.quantizers.interval", "qkd.quantizers.variants", "baselines")
 
 # Names in specs are names for ever; files may move. Where a module of such a name stands now, or of
@@ -49,8 +50,8 @@ def resolve(path: str, within: tuple[str, ...]) -> Any:
     allowed = (*within, *sorted(_loaded))
     if not any(module == place or module.startswith(f"{place}.") for place in allowed):
         raise ValueError(
-            f"{path!r} lies outside {', '.join(allowed)}: a network, quantizer, loss or reader of "
-            "your own is named 'FILE:NAME', where MATRIX=path/to/FILE.py"
+            f"{path!r} lies outside {', '.join(allowed)}: a network, quantizer, loss, hook or "
+            "reader of your own is named 'FILE:NAME', where MATRIX=path/to/FILE.py"
         )
     try:
         found = getattr(importlib.import_module(module), name)

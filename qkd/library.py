@@ -141,12 +141,14 @@ def loss(
         peer: (batch, classes), the other network's; no gradient flows into them.
 
     Raises ValueError where a term needs the other network's logits and there are none, and for a
-    term of the weights, which is a function of the network alone.
+    term of the weights or of features, which are no functions of logits.
     """
     total = logits.new_zeros(())
     for term in of.student if isinstance(of, Phase) else of:
         if term.target == "weights":
             raise ValueError(f"{term.loss} is of the weights: call it with the network, and add it")
+        if term.target == "features":
+            raise ValueError(f"{term.loss} is of features: call it with both networks', and add it")
         given = targets(term, labels, None if peer is None else peer.detach())
         if given is None:
             raise ValueError(f"{term.loss} needs the other network's logits: give peer=")

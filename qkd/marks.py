@@ -109,6 +109,8 @@ def marks() -> tuple[Marked, ...]:
                "sources disagree: equal, 10 times smaller, 1e-6"),
         _field(Phase, "teacher_state", "which teacher tutors: as the phases before left it",
                "paper", "tutoring transfers knowledge from the trained teacher"),
+        _field(Phase, "after_step", "what changes the student after a step, beside the optimiser",
+               "assumed", "no source tells of anything"),
         _field(Recipe, "batch", "batch, CIFAR", "second-hand", "weak"),
         _field(Recipe, "momentum", "momentum of SGD, no Nesterov", "second-hand",
                "weak; that it runs on across phases is assumed"),

@@ -24,6 +24,7 @@ from qkd.spec import NUMERICS, History, Recipe, Stage
 from qkd.spec.value import decode, validated
 from qkd.training import distributed, environment, portable, processor
 from qkd.training.begin import ParentMissing
+from qkd.training.features import require_seen
 from qkd.training.late import prove_late
 from qkd.training.loop import Progress, Stopped, Training
 from qkd.training.ready import take_in
@@ -67,13 +68,14 @@ def run_stage(
         ParentMissing: a stage that it goes on from is not done.
         CodeChanged: a user's code is not that of what it goes on from; nothing is written.
         StageFailed: it cannot be trained; failed.json holds the reason and the trace.
-        ValueError: it is of another code's numerics, the ranks cannot share its batch, or
-            PORTABLE=1 cannot hold (NotPortable).
+        ValueError: it is of another code's numerics, the ranks cannot share its batch, its features
+            cannot be seen, or PORTABLE=1 cannot hold (NotPortable).
         RankLost: another rank is gone; the stage is as at its last save.
         RanksApart: the ranks did not meet.
     """
     environment.require_portable(runtime)
     _require_shares(stage.history.recipe, runtime)
+    require_seen(stage, runtime.compile, distributed.world())
     on_cuda = distributed.world() > 1 and environment.device_of(runtime).type == "cuda"
     with distributed.joined(runtime.rank_seconds, on_cuda), contextlib.ExitStack() as held:
         opened = distributed.from_first(lambda: _opened(stage, store, runtime, held))

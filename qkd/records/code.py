@@ -1,8 +1,8 @@
 """Which code of a user's a stage used, and whether it has changed since (torch-free).
 
-An id holds the dotted name of a user's network, loss or quantizer, not its code. So the record of a
-stage that names one keeps a digest of each file of the user's that its process had imported. Images
-have a digest of their own in the id, so that a reader's code needs none here.
+An id holds the dotted name of a user's network, loss, hook or quantizer, not its code. So the
+record of a stage that names one keeps a digest of each file of the user's that its process had
+imported. Images have a digest of their own in the id, so that a reader's code needs none here.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -76,14 +76,14 @@ def imported() -> Code | None:
 
 
 def uses_user_code(history: History) -> bool:
-    """Whether a network, a quantizer or a loss of the history is the user's."""
+    """Whether a network, a quantizer, a loss or a hook of the history is the user's."""
     return any(map(names_user_code, _names(msgspec.to_builtins(history))))
 
 
 def _names(node: Any) -> Iterator[str]:
-    """What ``factory``, ``quantizer`` and ``loss`` name, anywhere in a value of JSON types."""
+    """What ``factory``, ``quantizer``, ``loss`` and ``hook`` name, anywhere in JSON types."""
     for key, item in node.items() if isinstance(node, dict) else enumerate(node):
-        if key in ("factory", "quantizer", "loss") and isinstance(item, str):
+        if key in ("factory", "quantizer", "loss", "hook") and isinstance(item, str):
             yield item
         elif isinstance(item, (dict, list, tuple)):
             yield from _names(item)

@@ -43,20 +43,21 @@ class Source(Value, kw_only=True):
 def source_of(stage: Stage) -> Source | None:
     """Where a stage's frozen teacher's logits come from; None where they are not to be kept.
 
-    That is where the teacher is not the start that others share but was trained together with this
-    student, so that nobody else has it; where its forward pass is not in float32; and where images
-    are photos, whose logits (1,000 classes, millions of images) would take more disk than they
-    save time.
+    That is where a term needs the teacher's features too; where the teacher is not the start that
+    others share but was trained together with this student, so that nobody else has it; where its
+    forward pass is not in float32; and where images are photos, whose logits (1,000 classes,
+    millions of images) would take more disk than they save time.
     """
     history = stage.history
     teacher, recipe = history.teacher, history.recipe
     if teacher is None or teacher.start is None or history.data.photos is not None:
         return None
-    if not history.parts[-1].phase.needs_teacher or (
-        (recipe.frozen_teacher_precision or recipe.precision) != "float32"
-    ):
+    phase = history.parts[-1].phase
+    if not phase.needs_teacher or phase.compares_features:
         return None
-    is_start = history.parts[-1].phase.teacher_state == "start"
+    if (recipe.frozen_teacher_precision or recipe.precision) != "float32":
+        return None
+    is_start = phase.teacher_state == "start"
     if not is_start and any(part.phase.trains_teacher for part in history.parts):
         return None
     return Source(

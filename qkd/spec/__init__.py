@@ -14,7 +14,7 @@ from qkd.spec.history import (
     Recipe,
     Stage,
 )
-from qkd.spec.methods import Method, Phase, Share, Term
+from qkd.spec.methods import Hook, Method, Phase, Share, Term
 from qkd.spec.networks import INTERVAL, BitCount, Bits, Network, Quantization, Weights
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Bits",
     "Data",
     "History",
+    "Hook",
     "Learner",
     "Method",
     "Network",

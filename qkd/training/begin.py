@@ -17,6 +17,7 @@ from qkd.spec import History, Learner, Quantization, Stage
 from qkd.spec.history import before, continues, seed_of, teacher_before
 from qkd.training import checkpoint, distributed
 from qkd.training.folding import fold
+from qkd.training.hooks import hooks_of, load
 from qkd.training.step import Side, interval_floors, optimiser_of
 
 
@@ -67,7 +68,8 @@ def student_at_start(stage: Stage, store: Store, batches: Batches, device: torch
     source = before(stage)
     if source is not None and continues(stage):
         state = parent_checkpoint(store, source)["student"]
-        return restored("student", network, state, stage)
+        within = history.steps - stage.steps > history.phase_begin
+        return restored("student", network, state, stage, goes_on=within)
     if source is not None:
         _load_float(network, parent_checkpoint(store, source)[learner.side]["network"])
     if learner.quantization is not None:
@@ -83,6 +85,7 @@ def student_at_start(stage: Stage, store: Store, batches: Batches, device: torch
         floors=interval_floors(network),
         precision=history.recipe.precision,
         phase_begin=history.phase_begin,
+        hooks=hooks_of(history.parts[-1].phase, network),
     )
 
 
@@ -132,8 +135,12 @@ def _teacher(network: nn.Module, stage: Stage) -> Side:
     )
 
 
-def restored(name: str, network: nn.Module, state: dict[str, Any], stage: Stage) -> Side:
-    """A side as a checkpoint holds it; its terms are those of the stage's phase."""
+def restored(
+    name: str, network: nn.Module, state: dict[str, Any], stage: Stage, *, goes_on: bool = True
+) -> Side:
+    """A side as a checkpoint holds it; its terms are those of the stage's phase. So are its hooks,
+    as the checkpoint holds them where it ``goes_on`` within the phase.
+    """
     network.load_state_dict(state["network"])
     if name == "teacher":
         side = _teacher(network, stage)
@@ -148,7 +155,10 @@ def restored(name: str, network: nn.Module, state: dict[str, Any], stage: Stage)
             floor_hits=state["floor_hits"],
             precision=stage.history.recipe.precision,
             phase_begin=stage.history.phase_begin,
+            hooks=hooks_of(stage.history.parts[-1].phase, network),
         )
+        if goes_on:
+            load(side.hooks, state.get("hooks", ()))
     if side.optimiser is not None and state["optimiser"] is not None:
         _load_optimiser(side.optimiser, state["optimiser"])
     return side

@@ -70,12 +70,14 @@ def _require_whole(data: bytes) -> None:
 
 
 def side_state(side: Side) -> dict[str, Any]:
-    """A side's network, optimiser and floors, ready to be saved."""
+    """A side's network, optimiser, floors and hooks (where it has any), ready to be saved."""
+    hooks = {"hooks": [hook.state_dict() for hook in side.hooks]} if side.hooks else {}
     return {
         "network": side.network.state_dict(),
         "optimiser": side.optimiser.state_dict() if side.optimiser else None,
         "floors": side.floors,
         "floor_hits": int(side.floor_hits),
+        **hooks,
     }
 
 

@@ -10,7 +10,7 @@ import msgspec
 from qkd.data.batches import Batches, held_out, training_batches
 from qkd.data.cache import load
 from qkd.data.photos.files import left_out_of, require_equal_parts
-from qkd.models.layout import lay_out
+from qkd.models.layout import Shape, lay_out
 from qkd.quantizers.quantize import quantized_layers
 from qkd.records.code import keep_code, require_imported
 from qkd.records.lock import Hold
@@ -26,6 +26,7 @@ from qkd.training.begin import (
     student_at_start,
     teacher_at_start,
 )
+from qkd.training.features import compared
 from qkd.training.kept import kept_teacher
 from qkd.training.recorder import Images, Recorder, log
 from qkd.training.runtime import Runtime
@@ -93,6 +94,7 @@ class Training:
         self.recorder.restore(own, past)
         self.step = own["step"] if own else self.history.steps - stage.steps
         self.sides = _sides(stage, store, own, self.batches, device)
+        _watch(self.sides, self.batches.shape)
         if own is None:
             self.recorder.keep_weights_before(self.sides.student)
         _prepare(self.sides, self.runtime, self.recipe.batch_norm == "sync")
@@ -217,6 +219,16 @@ def _sides(
     if teacher is not None and own["teacher"] is not None:
         teacher = restored("teacher", teacher.network, own["teacher"], stage)
     return Sides(student, teacher)
+
+
+def _watch(sides: Sides, shape: Shape) -> None:
+    """Has each side keep the features that its own terms, or the other's, compare."""
+    student, teacher = sides
+    for side, other in ((student, teacher), (teacher, student)):
+        if side is not None and other is not None:
+            ours, theirs = compared(side.terms, side.network, other.network, shape)
+            side.watched |= ours
+            other.watched |= theirs
 
 
 def _prepare(sides: Sides, runtime: Runtime, synchronised: bool) -> None:

@@ -1,7 +1,9 @@
 """One optimiser step of a student, and of its teacher where the phase trains it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from types import MappingProxyType
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +17,13 @@ from qkd.schedules import learning_rate_factor
 from qkd.spec import Precision, Recipe, Term
 from qkd.spec.history import seed_of
 from qkd.training import distributed
+from qkd.training.features import LAST, seen
+from qkd.training.hooks import AfterStep
 from qkd.training.precision import computing, products
 from qkd.training.window import NotFinite
 
 INTERVAL_FLOOR = 0.01
+NO_FEATURES: Mapping[str, Tensor] = MappingProxyType({})
 
 
 @dataclass
@@ -29,6 +34,8 @@ class Side:
     interval, ``floor_hits`` how often an interval was raised to it. ``precision`` is that of the
     forward pass; ``phase_begin`` the step at which the phase begins, from which a term's weight
     may grow; ``read`` counts the steps whose logits came from a file (`qkd.training.kept`).
+    ``hooks`` are called after each step. ``watched`` are the layers whose inputs `forward` leaves
+    in ``features``, by the names that terms give them (`qkd.training.features.compared`).
     """
 
     name: str
@@ -41,6 +48,9 @@ class Side:
     precision: Precision = "float32"
     phase_begin: int = 0
     read: int = 0
+    hooks: list[AfterStep] = field(default_factory=list)
+    watched: dict[str, str] = field(default_factory=dict)
+    features: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._call: nn.Module = self.network
@@ -76,24 +86,30 @@ class Side:
             python_and_numpy(seed, stream, step),
             torch.inference_mode(self.optimiser is None),
             computing(self.precision, images.device.type),
+            seen(self.network, self.watched.values()) as inputs,
         ):
             logits: Tensor = self._call(laid_out(self.network, images))
-        # What was made in inference mode could not be kept for the student's gradient.
-        return logits.clone() if logits.is_inference() else logits
+        self.features = {name: _kept(inputs[layer]) for name, layer in self.watched.items()}
+        return _kept(logits)
 
     def learn(
-        self, logits: Tensor, labels: Tensor, peer: Tensor | None, share: float = 1.0, step: int = 0
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        peer: Tensor | None,
+        share: float = 1.0,
+        step: int = 0,
+        *,
+        peer_features: Mapping[str, Tensor] = NO_FEATURES,
     ) -> dict[str, Tensor]:
         """Adds to the gradients ``share`` times those of the side's loss terms, weighted as they
-        are at ``step``; returns each term's value, unweighted.
+        are at ``step``; returns each term's value, unweighted. What is the other network's,
+        ``peer`` and ``peer_features``, is detached.
         """
         values: dict[str, Tensor] = {}
         total = logits.new_zeros(())
         for term in self.terms:
-            given = targets(term, labels, peer)
-            if given is None:
-                raise ValueError(f"a loss term of the {self.name} needs the other network")
-            learning = self.network if term.target == "weights" else logits
+            learning, *given = self._arguments(term, logits, labels, peer, peer_features)
             value = resolve(term.loss, LOSSES)(learning, *given, **term.options)
             name = f"{self.name}_{term.loss.partition(':')[2]}"
             values[f"{name}_{len(values)}" if name in values else name] = value.detach()
@@ -101,6 +117,28 @@ class Side:
         with products(self.precision):
             torch.autograd.backward(total if share == 1 else share * total)
         return values
+
+    def _arguments(
+        self,
+        term: Term,
+        logits: Tensor,
+        labels: Tensor,
+        peer: Tensor | None,
+        peer_features: Mapping[str, Tensor],
+    ) -> tuple[Any, ...]:
+        """What the term's loss is a function of: first what learns, then what it is held against.
+
+        Raises ValueError where that is the other network's and there is none.
+        """
+        if term.target == "features":
+            own, other = term.inputs_of or (LAST, LAST)
+            if own not in self.features or other not in peer_features:
+                raise ValueError(f"a loss term of the {self.name} needs features of both networks")
+            return self.features[own], peer_features[other]
+        given = targets(term, labels, peer)
+        if given is None:
+            raise ValueError(f"a loss term of the {self.name} needs the other network")
+        return (self.network if term.target == "weights" else logits, *given)
 
     def require_finite(self, step: int) -> None:
         """Raises NotFinite, naming the tensor, where the network's state is not finite."""
@@ -125,10 +163,21 @@ class Side:
                 self.floor_hits = self.floor_hits + below.sum()
                 torch._foreach_maximum_(self._floored, list(self._floors.unbind()))
 
+    @torch.no_grad()
+    def call_hooks(self, done: float) -> None:
+        """Calls what is to be called after a step; ``done`` is the share of the run's steps."""
+        for hook in self.hooks:
+            hook(done)
+
+
+def _kept(tensor: Tensor) -> Tensor:
+    """What was made in inference mode could not be kept for the other network's gradient."""
+    return tensor.clone() if tensor.is_inference() else tensor
+
 
 def targets(term: Term, labels: Tensor, peer: Tensor | None) -> tuple[Tensor, ...] | None:
-    """What the term's loss gets beside the logits, or the network; None where that needs the other
-    network, of which there is none.
+    """What the loss of a term gets beside the logits, or the network; None where that needs the
+    other network, of which there is none. A term of features has other arguments.
     """
     if term.target == "weights":
         return ()
@@ -227,6 +276,7 @@ def train_step(
     ]
     factor = learning_rate_factor(step, recipe)
     student.step(factor)
+    student.call_hooks((step + 1) / recipe.horizon)
     if teacher is not None:
         teacher.step(factor)
     if micro_batches == 1:
@@ -248,7 +298,15 @@ def _gradients(
     teacher_logits = teacher.forward(images, *draw) if teacher else None
     peer = teacher_logits.detach() if teacher_logits is not None else None
     step = draw[1]
-    values = student.learn(student_logits, labels, peer, share, step)
+    of_student = _detached(student.features)
+    of_teacher = _detached(teacher.features) if teacher else NO_FEATURES
+    values = student.learn(student_logits, labels, peer, share, step, peer_features=of_teacher)
     if teacher is not None and teacher_logits is not None and teacher.terms:
-        values |= teacher.learn(teacher_logits, labels, student_logits.detach(), share, step)
+        values |= teacher.learn(
+            teacher_logits, labels, student_logits.detach(), share, step, peer_features=of_student
+        )
     return values
+
+
+def _detached(features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach() for name, tensor in features.items()}

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from benchmarks.plan import Planned
 from qkd.records.files import printable
-from qkd.spec import History, Learner
+from qkd.spec import History, Learner, Stage
 from qkd.spec.value import digest
 from slurm.planning.statuses import Status, statuses
 from slurm.planning.work import Work
@@ -15,13 +15,14 @@ OURS = "qkd.models."
 def try_networks(work: Work, ranks: int = 1) -> None:
     """Builds every student and teacher once, quantized as it will be and with the ready weights
     that are still to be taken in, and runs it: a network that cannot be built, traced, quantized or
-    trained, or whose weights do not fit, is found here. Says what is to be said of one.
+    trained, or whose weights do not fit, is found here, and so is a phase whose hooks or features
+    they do not have. Says what is to be said of one.
 
     Args:
         work: what is to be run; its data are there.
         ranks: that share a batch.
 
-    Raises ValueError, naming the network.
+    Raises ValueError, naming the network or the phase.
     """
     planned = list(work.plan.stages.values())
     parts = ranks * work.settings.micro_batches
@@ -36,6 +37,13 @@ def try_networks(work: Work, ranks: int = 1) -> None:
             told[digest(learner.network)] = classes
     for one in planned:
         _require_one_language(one.stage.history, told)
+    for stage in _of_more_than_logits(planned):
+        try:
+            _try_phase(work, stage, ranks)
+        except Exception as error:
+            said = " ".join(str(error).split())
+            name = stage.history.student.network.name
+            raise ValueError(f"the phase {stage.label} of {name}: {said}") from error
 
 
 def _learners(planned: Iterable[Planned], parts: int) -> list[tuple[History, Learner, int]]:
@@ -83,6 +91,40 @@ def _try_one(work: Work, history: History, learner: Learner, part: int) -> int |
         for said in remarks(network):
             print(printable(f"{learner.network.name}, {learner.quantization.bits.label}: {said}"))
     return told
+
+
+def _of_more_than_logits(planned: Iterable[Planned]) -> list[Stage]:
+    """The stages whose phase has hooks, or compares features: one for each phase and networks."""
+    found = {}
+    for one in planned:
+        history, parts = one.stage.history, one.stage.history.parts
+        if parts and (parts[-1].phase.after_step or parts[-1].phase.compares_features):
+            learners = history.student, history.teacher
+            alike = (digest(it) if it else "" for it in (parts[-1].phase, *learners))
+            found[tuple(alike)] = one.stage
+    return list(found.values())
+
+
+def _try_phase(work: Work, stage: Stage, ranks: int) -> None:
+    """Makes the phase's hooks, and looks for the features that its terms compare."""
+    import torch
+
+    from qkd.data.cache import load
+    from qkd.models.layout import lay_out
+    from qkd.training.begin import build
+    from qkd.training.features import compared, require_seen
+    from qkd.training.hooks import hooks_of
+
+    require_seen(stage, work.settings.compile, ranks)
+    history, phase = stage.history, stage.history.parts[-1].phase
+    shape = load(history.data, work.settings.data).test.shape
+    cpu = torch.device("cpu")
+    student = lay_out(build(history.student, 0, "check", cpu), shape)
+    hooks_of(phase, student)
+    if history.teacher is not None and phase.compares_features:
+        teacher = lay_out(build(history.teacher, 0, "check", cpu), shape)
+        compared(phase.student, student, teacher, shape)
+        compared(phase.teacher, teacher, student, shape)
 
 
 def _is_taken_in(work: Work, learner: Learner) -> bool:

@@ -5,12 +5,13 @@ import pytest
 from baselines import today
 from benchmarks import ablation, rivals, rivals_today
 from benchmarks.plan import plan
-from qkd.imports import LOSSES, QUANTIZERS, resolve
+from qkd.imports import HOOKS, LOSSES, QUANTIZERS, resolve
 from qkd.spec import INTERVAL
 from qkd.spec.value import validated
 
 SCALES = ["smoke", "laptop", "paper"]
-DISTILLED = ["apprentice", "kd-self", "qkd-self", "dkd", "dist"]
+DISTILLED = ["apprentice", "kd-self", "qkd-self", "dkd", "dist", "qfd", "qfd-self"]
+OSCILLATIONS = ["qat-dampened", "qat-frozen"]
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -20,12 +21,13 @@ def test_every_quantizer_under_qat_and_qkd_and_every_way_to_distil(scale):
     cells = list(matrix.cells())
     names = [cell.method.name for cell in cells if cell.seed == 0]
     quantized = [f"{t}-{q}" for q in today.QUANTIZERS for t in ("qat", "qkd")]
-    assert sorted(names) == sorted(["qat", "qat-dampened", "qkd", *quantized, *DISTILLED])
+    assert sorted(names) == sorted(["qat", "qkd", *OSCILLATIONS, *quantized, *DISTILLED])
     assert len({cell.history.steps for cell in cells}) == 1
     for cell in cells:
         assert resolve(cell.history.student.quantization.quantizer, QUANTIZERS)
         for part in cell.history.parts:
             assert all(resolve(term.loss, LOSSES) for term in part.phase.student)
+            assert all(resolve(one.hook, HOOKS) for one in part.phase.after_step)
     assert list(today.TITLES) == list(today.QUANTIZERS)
 
 
@@ -57,6 +59,10 @@ def test_the_students_own_float_self_teaches_and_labels_are_kept():
         assert history.student.quantization.quantizer == INTERVAL
         other = cells["apprentice" if name == "kd-self" else "qkd"].history
         assert [p.phase for p in history.parts] == [p.phase for p in other.parts]
+    own, pairs = (cells[name].history for name in ("qfd-self", "qfd"))
+    assert own.teacher == cells["kd-self"].history.teacher
+    assert pairs.teacher == cells["apprentice"].history.teacher
+    assert own.parts == pairs.parts
 
 
 def test_the_fixed_contrasts_are_a_family_of_its_own():
@@ -66,9 +72,12 @@ def test_the_fixed_contrasts_are_a_family_of_its_own():
         *(("qkd", name) for name in DISTILLED),
     ]
     assert {one.predicted for one in rivals_today.contrasts()} == {0}
+    explored = {(one.first, one.second) for one in rivals_today.contrasts() if not one.fixed}
+    assert {("qat-frozen", "qat"), ("qat-dampened", "qat"), ("qfd", "apprentice")} <= explored
+    assert ("qfd-self", "kd-self") in explored
 
 
-def test_the_laptop_run_costs_about_what_the_rivals_do():
+def test_the_laptop_run_costs_a_fifth_more_than_the_rivals_do():
     def training(matrix):
         stages = plan(matrix.cells()).stages.values()
         return sum(planned.macs for planned in stages if planned.parents)
@@ -76,4 +85,4 @@ def test_the_laptop_run_costs_about_what_the_rivals_do():
     seeds = rivals_today.DEFAULT_SEEDS["laptop"]
     assert seeds == (0, 1, 2)
     ours, theirs = (module.matrix("laptop", seeds) for module in (rivals_today, rivals))
-    assert training(ours) == pytest.approx(training(theirs), rel=0.1)
+    assert training(ours) == pytest.approx(1.2 * training(theirs), rel=0.02)
