@@ -1,18 +1,17 @@
-import sys
-
 import pytest
 import torch
 from hypothesis import settings
 
-from qkd import imports
 from qkd.data.cache import _stored
 from qkd.data.images import Images, Split, canonical
 from qkd.data.standard import CIFAR10
 from qkd.records.record import Store
 from qkd.train import run_stage
 from tests.support import small, trees
+from tests.support.as_before import imports_as_before, torch_as_before
 from tests.support.cluster import Cluster, require_packages
 from tests.support.launching import launch
+from tests.support.shared import shared
 
 # The same examples on every run, however slow the machine; nothing is left behind.
 settings.register_profile("tests", deadline=None, derandomize=True, database=None)
@@ -22,30 +21,22 @@ settings.load_profile("tests")
 @pytest.fixture(autouse=True)
 def _torch_as_it_was():
     """A stage sets up torch for its whole process; a test gives it back."""
-    threads = torch.get_num_threads()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(deterministic)
+    with torch_as_before():
+        torch.set_num_threads(1)
+        yield
 
 
 @pytest.fixture
 def user_file(tmp_path):
     """A function that writes a user's file; what may be imported is as before afterwards."""
-    allowed, loaded, path = set(imports._loaded), set(sys.modules), list(sys.path)
 
     def write(name, text):
         path = tmp_path / name
         path.write_text(text)
         return path
 
-    yield write
-    imports._loaded.intersection_update(allowed)
-    sys.path[:] = path
-    for name in set(sys.modules) - loaded:
-        if getattr(sys.modules[name], "__file__", "").startswith(str(tmp_path)):
-            del sys.modules[name]
+    with imports_as_before():
+        yield write
 
 
 @pytest.fixture(scope="session")
@@ -58,12 +49,15 @@ def runtime(tmp_path_factory):
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory, runtime):
     """The store of one QKD run, undisturbed: pre-training, self-study, co-study, tutoring."""
-    torch.set_num_threads(1)
-    store = Store(tmp_path_factory.mktemp("trained"))
-    for stage in small.stages():
-        run_stage(stage, store, runtime)
-        store.refresh()
-    return store
+
+    def train(folder):
+        torch.set_num_threads(1)
+        store = Store(folder)
+        for stage in small.stages():
+            run_stage(stage, store, runtime)
+            store.refresh()
+
+    return Store(shared(tmp_path_factory, "trained", train))
 
 
 @pytest.fixture(scope="session")
@@ -76,10 +70,12 @@ def real_cifar10(tmp_path_factory):
         canonical(Images(images.transpose(0, 3, 1, 2), labels.astype("int64")))
         for images, labels in found[0].values()
     ]
-    folder = tmp_path_factory.mktemp("cifar10")
-    (folder / "cache").mkdir()
-    _stored(Split(*parts), folder / "cache" / CIFAR10.digest, CIFAR10.digest)
-    return folder
+
+    def store(folder):
+        (folder / "cache").mkdir()
+        _stored(Split(*parts), folder / "cache" / CIFAR10.digest, CIFAR10.digest)
+
+    return shared(tmp_path_factory, "cifar10", store)
 
 
 @pytest.fixture(scope="session")
@@ -91,10 +87,12 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="session")
 def ablation(tmp_path_factory, data):
     """The results of the whole smoke ablation, launched on one machine."""
-    results = tmp_path_factory.mktemp("ablation") / "results"
-    code, output = launch("run", results, data, JOBS="2")
-    assert code == 0, output
-    return results
+
+    def run(results):
+        code, output = launch("run", results, data, JOBS="2")
+        assert code == 0, output
+
+    return shared(tmp_path_factory, "ablation", run)
 
 
 @pytest.fixture(scope="session")

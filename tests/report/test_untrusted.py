@@ -1,5 +1,6 @@
 import json
 import os
+from functools import partial
 
 import pandas as pd
 import pytest
@@ -9,6 +10,7 @@ from rich.console import Console
 from qkd.records.files import printable
 from qkd.records.record import store_of
 from qkd.spec import Method
+from report import __main__ as command
 from report.__main__ import main
 from report.analysis.sections import section
 from report.page.terminal import print_summary
@@ -28,12 +30,15 @@ from tests.support.report_records import (
 
 @pytest.fixture
 def places(tmp_path, monkeypatch):
-    """The folders of a report that knows of no variable but its own; gives the page."""
+    """The folders of a report that knows of no variable but its own, and of no committed run; gives
+    the page."""
     for name in [name for name in os.environ if name.startswith("QKD_")]:
         monkeypatch.delenv(name)
     page = tmp_path / "out" / "index.html"
     monkeypatch.setenv("QKD_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("QKD_REPORT", str(page))
+    alone = partial(command.build, reference=tmp_path / "no-reference")
+    monkeypatch.setattr(command, "build", alone)
     return page
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.support.launching import (
     finish,
     launch,
-    report,
+    report_apart,
     results_of,
     stage_folders,
     start,
@@ -35,7 +35,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
 @pytest.mark.slow
 def test_whole_ablation_from_launch_to_report(tmp_path: Path, data: Path, ablation: Path) -> None:
     results, page = ablation, tmp_path / "report" / "index.html"
-    printed = report(results, page)
+    printed = report_apart(results, page)
     assert printed.strip().splitlines()[-1].endswith("index.html")
     with (page.parent / "cells.csv").open() as file:
         cells = [row for row in csv.DictReader(file) if row["scale"] == "smoke"]

@@ -1,6 +1,8 @@
-"""Starts launches as a user's commands do: in processes of their own, set up by the environment."""
+"""Launches as a user's commands begin them, set up by the environment: in this process, or in one
+of their own where it is killed, hears signals, or must import nothing of ours."""
 
 import csv
+import io
 import json
 import os
 import signal
@@ -8,10 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+
+from slurm.launch import main
+from tests.support.as_before import like_a_process
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 240.0
@@ -21,6 +27,7 @@ def environment(results: Path, data: Path, **variables: str) -> dict[str, str]:
     """The environment of a command: ours without QKD_ variables, plus those given."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("QKD_")}
     own = {"QKD_SCALE": "smoke", "QKD_RESULTS": str(results), "QKD_DATA": str(data)}
+    own["QKD_JOBS"] = "1"  # every further worker imports torch too
     given = {f"QKD_{name}": value for name, value in variables.items()}
     return {**inherited, **own, "COLUMNS": "200", **given}
 
@@ -55,13 +62,25 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, output
 
 
-def launch(command: str, results: Path, data: Path, **variables: str) -> tuple[int, str]:
-    """A command of the launcher, from start to end."""
+def launch_apart(command: str, results: Path, data: Path, **variables: str) -> tuple[int, str]:
+    """A command of the launcher in a process of its own, from start to end."""
     return finish(start(command, results, data, **variables))
 
 
-def report(results: Path, page: Path) -> str:
-    """Builds the report; returns what it printed."""
+def launch(command: str, results: Path, data: Path, **variables: str) -> tuple[int, str]:
+    """A command of the launcher in this process, from start to end; workers are processes."""
+    printed = io.StringIO()
+    with (
+        like_a_process(environment(results, data, **variables), ROOT, "slurm.launch", command),
+        redirect_stdout(printed),
+        redirect_stderr(printed),
+    ):
+        code = main([command])
+    return code, printed.getvalue()
+
+
+def report_apart(results: Path, page: Path) -> str:
+    """Builds the report, with the committed runs, in its own process; returns what it printed."""
     return subprocess.run(
         [sys.executable, "-m", "report"],
         cwd=ROOT,
@@ -73,10 +92,16 @@ def report(results: Path, page: Path) -> str:
     ).stdout
 
 
+def report(results: Path, page: Path) -> str:
+    """Builds the report of these results alone, without the committed ones; returns what it says
+    cannot be read."""
+    from report.build import build  # pandas and matplotlib, which other processes need not import
+
+    return "\n".join(build(results, page, reference=results / "none").problems)
+
+
 def reported(page: Path, matrix: str) -> list[dict[str, str]]:
-    """The lines of a matrix that was launched, in the cells.csv beside a report's page; those of
-    committed runs are at other scales.
-    """
+    """The lines of a matrix that was launched, in the cells.csv beside a report's page."""
     with page.with_name("cells.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     return [row for row in rows if (row["matrix"], row["scale"]) == (matrix, "smoke")]

@@ -38,7 +38,7 @@ def test_the_whole_ablation_gives_the_cells_of_one_machine_byte_for_byte(
     assert launcher.statuses() == {"done": 32}
     pages = {}
     for results in (launcher.results, ablation):
-        launching.report(results, results / "page" / "index.html")
+        launching.report_apart(results, results / "page" / "index.html")
         pages[results] = (results / "page" / "cells.csv").read_bytes()
     assert pages[launcher.results] == pages[ablation]
     assert launching.results_of(launcher.results) == launching.results_of(ablation)
