@@ -2,23 +2,21 @@
 
 Each peer takes a float network and gives it back with 4-bit weights and inputs of its convolutions
 and linear layers, the first layer's input excepted, as `quantize` does; the first and last
-layer are at 4 bits too, which costs the same. All learn their scales, one for each tensor, and
-begin them by a training step's forward pass.
+layer are at 4 bits too, which costs the same. All have one scale for each tensor, begin it by a
+training step's forward pass, and learn it, modelopt excepted.
 """
 
 import importlib
 import math
+import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn import functional
 
-from qkd.quantizers.signs import non_negative_nodes
-from qkd.quantizers.tracing import layers_in_order, trace
-
-BITS = 4
+from benchmarks.speed.optional_peers import by_mct, by_modelopt, by_nncf
+from benchmarks.speed.peer_layers import BITS, layers_of, with_quantizers
 
 
 class Peer(NamedTuple):
@@ -27,11 +25,13 @@ class Peer(NamedTuple):
     ``prepare`` takes images (batch, channels, height, width) on the network's device, as it will
     be trained with, and returns the network in train mode, its scales set by them, for an optimiser
     of its ``parameters()``. It raises ValueError for a network that torch.fx cannot trace. The
-    network given is used up; that of torchao takes batches of this shape only.
+    network given is used up; that of torchao takes batches of this shape only. ``learns``: its
+    scales are parameters.
     """
 
     name: str
     prepare: Callable[[nn.Module, Tensor], nn.Module]
+    learns: bool = True
 
 
 def peers() -> tuple[list[Peer], dict[str, str]]:
@@ -43,7 +43,7 @@ def peers() -> tuple[list[Peer], dict[str, str]]:
             skipped[peer.name] = missing[0]
         else:
             found.append(peer)
-    return found, skipped
+    return found, skipped | LEFT_OUT
 
 
 def _why_missing(needed: str) -> str:
@@ -51,34 +51,17 @@ def _why_missing(needed: str) -> str:
     module, _, name = needed.partition(":")
     package = module.partition(".")[0]
     try:
-        version = getattr(importlib.import_module(package), "__version__", "of this version")
-        found = importlib.import_module(module)
+        with warnings.catch_warnings(action="ignore"):  # of what they would like to have beside
+            version = getattr(importlib.import_module(package), "__version__", "of this version")
+            found = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name == package:
-            return f"{package} is not installed (make peers)"
+            how = "benchmarks/speed/README.md says how" if package in BY_HAND else "make peers"
+            return f"{package} is not installed ({how})"
         return f"{module} does not import: {error}"
     except Exception as error:  # made for another torch, a library may fail in any way
         return f"{module} does not import: {type(error).__name__}: {error}"
     return "" if hasattr(found, name) else f"{package} {version} has no {name}"
-
-
-class _Layer(NamedTuple):
-    """A layer to quantize. ``signed``: whether its input may be negative; None: it stays exact."""
-
-    name: str
-    module: nn.Module
-    signed: bool | None
-
-
-def _layers(network: nn.Module) -> list[_Layer]:
-    """The layers in the order in which they are called."""
-    graph = trace(network)
-    non_negative = non_negative_nodes(graph)
-    layers: list[_Layer] = []
-    for name, node in layers_in_order(graph, (nn.Conv2d, nn.Linear)):
-        signed = node.all_input_nodes[0] not in non_negative if layers else None
-        layers.append(_Layer(name, network.get_submodule(name), signed))
-    return layers
 
 
 class LearnedStep(nn.Module):
@@ -135,53 +118,13 @@ class TorchLearnable(LearnedStep):
         return rounded
 
 
-class _Convolution(nn.Conv2d):
-    input_quantizer: nn.Module
-    weight_quantizer: nn.Module
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's own name)
-        weight = self.weight_quantizer(self.weight)
-        output: Tensor = self._conv_forward(self.input_quantizer(input), weight, self.bias)
-        return output
-
-
-class _Linear(nn.Linear):
-    input_quantizer: nn.Module
-    weight_quantizer: nn.Module
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's own name)
-        weight = self.weight_quantizer(self.weight)
-        return functional.linear(self.input_quantizer(input), weight, self.bias)
-
-
-def _with(quantizer: type[LearnedStep]) -> Callable[[nn.Module, Tensor], nn.Module]:
-    """The peer that quantizes each tensor by this class, and nothing around it."""
-
-    def prepare(network: nn.Module, images: Tensor) -> nn.Module:
-        for _, layer, signed in _layers(network):
-            layer.__class__ = _Convolution if isinstance(layer, nn.Conv2d) else _Linear
-            layer.weight_quantizer = quantizer(True)
-            layer.input_quantizer = nn.Identity() if signed is None else quantizer(signed)
-        network.to(images.device)
-        steps = [module for module in network.modules() if isinstance(module, LearnedStep)]
-        hooks = [step.register_forward_pre_hook(_begin) for step in steps]
-        with torch.no_grad():
-            network.train()(images)
-        for hook in hooks:
-            hook.remove()
-        return network
-
-    return prepare
-
-
-def _begin(step: nn.Module, inputs: tuple[Tensor]) -> None:
-    if isinstance(step, LearnedStep):
-        step.begin(*inputs)
+def _learned(quantizer: type[LearnedStep]) -> Callable[[nn.Module, Tensor], nn.Module]:
+    return with_quantizers(quantizer, lambda step, x: cast(LearnedStep, step).begin(x))
 
 
 def _by_brevitas(network: nn.Module, images: Tensor) -> nn.Module:
     """Its 8-bit quantizers at 4 bits, the weights' scales parameters as the inputs' are."""
-    for name, layer, signed in _layers(network):
+    for name, layer, signed in layers_of(network):
         network.set_submodule(name, _brevitas_layer(layer, signed))
     network.to(images.device).train()  # its scales are made on the CPU
     with torch.no_grad():
@@ -268,9 +211,9 @@ def _annotator() -> Any:
 
 
 _PEERS: tuple[tuple[Peer, tuple[str, ...]], ...] = (
-    (Peer("LSQ as commonly published", _with(PublishedLSQ)), ()),
+    (Peer("LSQ as commonly published", _learned(PublishedLSQ)), ()),
     (
-        Peer("torch's own", _with(TorchLearnable)),
+        Peer("torch's own", _learned(TorchLearnable)),
         ("torch:_fake_quantize_learnable_per_tensor_affine",),
     ),
     (Peer("brevitas", _by_brevitas), ("brevitas.nn:QuantConv2d",)),
@@ -281,4 +224,22 @@ _PEERS: tuple[tuple[Peer, tuple[str, ...]], ...] = (
             "torchao.quantization.pt2e.quantize_pt2e:prepare_qat_pt2e",
         ),
     ),
+    (
+        Peer("modelopt", by_modelopt, learns=False),
+        ("modelopt.torch.quantization.nn:TensorQuantizer",),
+    ),
+    (Peer("nncf", by_nncf), ("nncf.torch.quantization.layers:SymmetricQuantizer",)),
+    (
+        Peer("MCT", by_mct),
+        (
+            "model_compression_toolkit.trainable_infrastructure.pytorch.quantizer_utils:"
+            "symmetric_lsq_quantizer",
+        ),
+    ),
 )
+BY_HAND = ("modelopt", "nncf", "model_compression_toolkit")
+LEFT_OUT = {
+    "aimet": "aimet-torch 2.42.0 needs bokeh, holoviews and cvxpy to import",
+    "quark": "amd-quark 0.13 needs transformers to import, and asks for an older onnx than ours",
+    "fms-mo": "fms-model-optimizer 0.8.7 needs transformers, and is made for torch below 2.14",
+}
