@@ -77,6 +77,16 @@ def test_the_fixed_contrasts_are_a_family_of_its_own():
     assert ("qfd-self", "kd-self") in explored
 
 
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_cell_has_held_out_images_by_which_batch_norms_are_measured_again(scale):
+    """So that batch norms re-estimated after training need no cell of their own."""
+    planned = plan(rivals_today.matrix(scale, (0,)).cells())
+    for _, end in planned.cell_stages:
+        history = planned.stages[end].stage.history
+        assert planned.stages[end].is_end
+        assert history.data.held_out >= history.recipe.batch
+
+
 def test_the_laptop_run_costs_a_fifth_more_than_the_rivals_do():
     def training(matrix):
         stages = plan(matrix.cells()).stages.values()

@@ -8,9 +8,9 @@ from benchmarks.plan import plan
 from benchmarks.settings import from_environment
 from qkd.data.standard import SYNTHETIC
 from qkd.imports import load_file
-from qkd.phases import qkd
+from qkd.phases import CROSS_ENTROPY, RUN_EPOCHS, qkd
 from qkd.records.record import Store
-from qkd.spec import Bits, Network, Recipe
+from qkd.spec import Bits, Hook, Method, Network, Phase, Recipe, Share, Term
 from slurm.planning.trials import try_networks
 from slurm.planning.work import Work
 
@@ -18,11 +18,14 @@ NETWORKS = """
 import torch
 from torch import nn
 
+def wider(width):
+    return [] if width == 2 else [nn.Linear(2, width), nn.ReLU()]
+
 class Net(nn.Sequential):
-    def __init__(self, kind="", classes=10):
+    def __init__(self, kind="", classes=10, width=2):
         super().__init__(
             nn.Conv2d(1, 2, 3, 8, 1), nn.BatchNorm2d(2), nn.ReLU(), nn.Conv2d(2, 2, 2),
-            nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, classes),
+            nn.BatchNorm2d(2), nn.Flatten(), *wider(width), nn.Linear(width, classes),
         )
         self.kind = kind
 
@@ -34,8 +37,8 @@ class Net(nn.Sequential):
 """
 
 
-def work_of(runtime, folder, student, teacher=None, micro_batches=1):
-    """A plan of QKD with these arguments of the networks."""
+def work_of(runtime, folder, student, teacher=None, micro_batches=1, method=None, **given):
+    """A plan of QKD, or a method, with these arguments of the networks and variables."""
     networks = (
         Network(name=name, factory="tried_networks:Net", arguments=arguments)
         for name, arguments in (("small", student), ("large", teacher or {}))
@@ -46,14 +49,14 @@ def work_of(runtime, folder, student, teacher=None, micro_batches=1):
     grid = Grid(
         pair=pair,
         bits=(Bits(weight=2, activation=2),),
-        methods=(qkd(),),
+        methods=(method or qkd(),),
         seeds=(0,),
         recipe=Recipe(horizon=20, log_every=20, batch=32),
     )
     matrix = Matrix(name="tried", scale="smoke", label=Label(title="t"), grids=(grid,), numerics=2)
     planned = plan(matrix.cells())
-    given = {"QKD_DATA": runtime.data, "QKD_MICROBATCHES": str(micro_batches)}
-    settings = from_environment(given)
+    named = {"QKD_DATA": runtime.data, "QKD_MICROBATCHES": str(micro_batches), **given}
+    settings = from_environment(named)
     return Work(settings, matrix, planned, planned, Store(folder))
 
 
@@ -82,3 +85,36 @@ def test_a_network_that_would_stop_hours_later_is_named(
     with pytest.raises(ValueError, match=says) as error:
         try_networks(work_of(runtime, tmp_path, student, teacher, parts))
     assert "\n" not in str(error.value)
+
+
+QFD = Term(loss="baselines.qfd:quantized_features", target="features")
+NONE = Hook(hook="baselines.freezing:IterativeFreezing", options={"max_bits": 1})
+
+
+def method_of(*terms, after_step=()):
+    phase = Phase(name="p", student=(CROSS_ENTROPY, *terms), after_step=after_step)
+    return Method(name="m", shares=(Share(phase=phase, epochs=RUN_EPOCHS),))
+
+
+@pytest.mark.parametrize(
+    ("method", "teacher", "given", "says"),
+    [
+        (method_of(QFD), {"width": 5}, {}, "the phase p of small: .* there is no projection"),
+        (method_of(QFD), {}, {"QKD_COMPILE": "1"}, "compiled steps and several ranks do not show"),
+        (method_of(after_step=(NONE,)), {}, {}, "the phase p of small: freezing is of weights of"),
+    ],
+)
+def test_a_phase_whose_features_or_hooks_are_not_there_is_named(
+    method, teacher, given, says, networks, runtime, tmp_path
+):
+    with pytest.raises(ValueError, match=says) as error:
+        try_networks(work_of(runtime, tmp_path, {}, teacher, method=method, **given))
+    assert "\n" not in str(error.value)
+
+
+def test_a_phase_whose_features_and_hooks_are_there_passes(networks, runtime, tmp_path):
+    fits = Hook(hook="baselines.freezing:IterativeFreezing")
+    work = work_of(runtime, tmp_path, {}, method=method_of(QFD, after_step=(fits,)))
+    try_networks(work)
+    with pytest.raises(ValueError, match="several ranks do not show"):
+        try_networks(work, ranks=2)
