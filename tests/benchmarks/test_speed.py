@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 from benchmarks.speed import portable, side_by_side
-from benchmarks.speed.__main__ import _told
 from benchmarks.speed.figures import Figure, Machine, MachineSpeed, Point, judged
 from benchmarks.speed.growth import _cells
 from benchmarks.speed.machine import machine_of
 from benchmarks.speed.portable import portable_steps
 from benchmarks.speed.records import _of_launch, _of_stages
 from benchmarks.speed.steps import CASES, LAPTOP, Case, kept_bytes, lean, quantized, step_of
+from benchmarks.speed.telling import told
 from benchmarks.speed.timing import WARM_UP, Times, in_turn
 from qkd.quantizers.interval import IntervalQuantizer
 from qkd.records.launches import FILE, Launch, launches, note
@@ -133,7 +133,7 @@ def test_a_group_that_fails_is_skipped_with_its_reason_and_keeps_what_it_gave():
         raise RuntimeError("no compiler")
 
     skipped = {}
-    found = _told("compiled", measure, skipped)
+    found = told("compiled", measure, skipped)
     assert [figure.name for figure in found] == ["first"]
     assert skipped == {"compiled": "RuntimeError: no compiler"}
 
