@@ -13,7 +13,7 @@ from benchmarks.speed.machine import machine_of
 from benchmarks.speed.operations import operations
 from benchmarks.speed.peers import peers
 from benchmarks.speed.portable import portable_steps
-from benchmarks.speed.records import overheads
+from benchmarks.speed.records import overheads, walls_by_training
 from benchmarks.speed.side_by_side import best_of, side_by_side
 from benchmarks.speed.telling import Groups, keep, told
 from benchmarks.speed.trees import both
@@ -57,6 +57,7 @@ def measure(settings: Settings, more: Groups) -> int:
         "other libraries": lambda: measures.peer_steps(device, skipped),
         "processes side by side": lambda: side_by_side(device),
         "the launch of the laptop ablation": lambda: overheads(settings.results),
+        "what of a stage is training": lambda: walls_by_training(settings.results),
         "how the cost grows": lambda: growth(device),
         **more,
     }

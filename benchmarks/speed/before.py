@@ -147,7 +147,7 @@ def _importing(trees: Trees, rounds: Rounds) -> Iterator[Figure]:
             environment = self._tree.environment({})
             subprocess.run(command, cwd=self._tree.folder, env=environment, check=True)  # noqa: S603
 
-    times = in_turn(*map(Importing, trees), rounds.calls, warm_up=1)
+    times = in_turn(Importing(trees.before), Importing(trees.now), rounds.calls, warm_up=1)
     yield times.figure(group_of(trees), "import qkd.train", IMPORT_GOAL)
 
 

@@ -19,7 +19,7 @@ from benchmarks.speed.steps import (
     step_of,
 )
 from benchmarks.speed.timing import ROUNDS, WARM_UP, in_turn
-from qkd.data.batches import ALL
+from qkd.data.batching import ALL
 from qkd.data.standard import CIFAR10
 from qkd.phases import TUTORING
 from qkd.records.logits import LogitsFile, Source

@@ -42,7 +42,8 @@ def trained() -> nn.Module:
     for step in range(STEPS):
         images, labels = images_of(64, 1 + step)
         optimiser.zero_grad()
-        functional.cross_entropy(network.train()(images), labels).backward()
+        loss = functional.cross_entropy(network.train()(images), labels)
+        torch.autograd.backward(loss)
         optimiser.step()
     return network.eval()
 
@@ -62,7 +63,8 @@ def main() -> None:
     torch.use_deterministic_algorithms(True)
     network, prove = trained(), prover()
     images, labels = images_of(int(sys.argv[1]), 1_000)
-    batches = list(zip(images.split(BATCH), labels.split(BATCH), strict=True))
+    count = -(-len(labels) // BATCH)
+    batches = list(zip(images.chunk(count), labels.chunk(count), strict=True))
     with torch.inference_mode():
         float32 = torch.cat([network(batch).argmax(1) for batch, _ in batches])
     sha256 = hashlib.sha256()
