@@ -1,6 +1,6 @@
 # QKD, reproduced. `make` alone prints this help. Needs git, make, Python 3.11 or newer with venv.
 
-VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY PRECISION TEACHER_PRECISION JOBS THREADS COMPILE LEAN PORTABLE LOADERS MICROBATCHES LOGITS STAGE ACCEPT CLUSTER PACK DRYRUN PYTHON
+VARIABLES := MATRIX SCALE DATA RESULTS REPORT SEEDS ONLY PRECISION TEACHER_PRECISION JOBS THREADS COMPILE LEAN PORTABLE LOADERS MICROBATCHES LOGITS STAGE ACCEPT CLUSTER PACK DRYRUN BASELINE PYTHON
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES) MAKECMDGOALS,$(GIVEN))
 ifneq ($(UNKNOWN),)
@@ -71,6 +71,7 @@ help:
 ##            ACCEPT= (digests of code of yours, as make status shows them: no number depends on its change)
 ##            CLUSTER=slurm (run, plan, status, cancel on SLURM: slurm/README.md)  PACK=1 (stages a job)
 ##            DRYRUN=0|1 (show what would run, or be sent, and do nothing)
+##            BASELINE= (a commit: make speed times it beside this tree, and compares their bits)
 
 setup: $(READY)
 

@@ -87,6 +87,12 @@ def _seeds(name: str, text: str) -> tuple[int, ...]:
     return seeds
 
 
+def _commit(name: str, text: str) -> str:
+    if text.startswith("-"):  # git would take it for an option
+        raise SettingsError(f"{name}={text} is no name of a commit")
+    return text
+
+
 def _digests(name: str, text: str) -> tuple[str, ...]:
     words = tuple(word.strip().lower() for word in text.split(",")) if text else ()
     if not all(8 <= len(word) <= 64 and set(word) <= set("0123456789abcdef") for word in words):
@@ -102,6 +108,7 @@ class Settings(NamedTuple):
     ``accept`` are digests of a user's code, on whose change no number depends.
     ``portable`` is None where it is as `slurm.planning.arithmetic` says.
     ``cluster`` is a profile's name, "" for this machine; ``pack`` the most stages of one job.
+    ``baseline`` is the commit that speed is compared with, "" for none.
     """
 
     matrix: Annotated[str, Variable("MATRIX", "ablation", _text)]
@@ -128,6 +135,7 @@ class Settings(NamedTuple):
     cluster: Annotated[str, Variable("CLUSTER", "", _text)]
     pack: Annotated[int, Variable("PACK", "1", _count)]
     dry_run: Annotated[bool, Variable("DRYRUN", "0", _switch)]
+    baseline: Annotated[str, Variable("BASELINE", "", _commit)]
 
 
 FIELDS: dict[str, Variable] = {

@@ -2,37 +2,54 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable
 
-from rich.console import Console
-from rich.table import Table
-
-from benchmarks.settings import from_environment
+from benchmarks.settings import Settings, SettingsError, from_environment
 from benchmarks.speed import measures
-from benchmarks.speed.figures import FOLDER, Figure, MachineSpeed, Point
+from benchmarks.speed.before import since
+from benchmarks.speed.figures import Figure, MachineSpeed, Point
 from benchmarks.speed.growth import growth
+from benchmarks.speed.kept import kept_logits
 from benchmarks.speed.machine import machine_of
+from benchmarks.speed.operations import operations
 from benchmarks.speed.peers import peers
 from benchmarks.speed.photos import photo_figures
 from benchmarks.speed.portable import portable_steps
-from benchmarks.speed.records import overheads
+from benchmarks.speed.records import overheads, walls_by_training
 from benchmarks.speed.side_by_side import best_of, side_by_side
-from qkd.records.files import write_atomically
-from qkd.spec.value import encode, validated
+from benchmarks.speed.telling import Groups, keep, told
+from benchmarks.speed.trees import both
+from qkd.records.files import printable
+from qkd.spec.value import validated
 from qkd.training import environment
 from qkd.training.runtime import ALLOCATOR, Runtime
+
+USAGE = 2
 
 
 def main() -> int:
     """Everything in one run; returns an exit code."""
-    settings = from_environment()
+    try:
+        settings = from_environment()
+        if not settings.baseline:
+            return measure(settings, {})
+        with both(settings.baseline) as trees:
+            return measure(settings, {**since(trees)})
+    except SettingsError as error:
+        print(printable(f"error: {error}"), file=sys.stderr)
+        return USAGE
+
+
+def measure(settings: Settings, more: Groups) -> int:
+    """All groups, and ``more`` at the end; writes the file."""
     runtime = Runtime(threads=settings.threads)
     device = environment.set_up(runtime)
     skipped = dict(peers()[1])
-    groups: dict[str, Callable[[], Iterable[Figure | Point]]] = {
+    groups: Groups = {
         "a quantized training step": lambda: measures.quantized_steps(device),
         "memory for the backward pass": lambda: measures.lean_steps(device),
+        "each operation of a step": lambda: operations(device),
         "phases": lambda: measures.phases(device),
+        "a frozen teacher from its second use on": lambda: kept_logits(device),
         "data": lambda: measures.pipeline(device),
         "compiled steps (minutes, where it is the first time)": lambda: measures.compiled_steps(
             device
@@ -42,11 +59,13 @@ def main() -> int:
         "other libraries": lambda: measures.peer_steps(device, skipped),
         "processes side by side": lambda: side_by_side(device),
         "the launch of the laptop ablation": lambda: overheads(settings.results),
+        "what of a stage is training": lambda: walls_by_training(settings.results),
         "how the cost grows": lambda: growth(device),
+        **more,
     }
     found: list[Figure | Point] = []
     for what, measure in groups.items():
-        found += _told(what, measure, skipped)
+        found += told(what, measure, skipped)
     figures = tuple(one for one in found if isinstance(one, Figure))
     speed = validated(
         MachineSpeed(
@@ -57,50 +76,8 @@ def main() -> int:
             skipped=skipped,
         )
     )
-    path = settings.results / FOLDER / f"{speed.machine.name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, encode(speed))
-    _show(speed)
-    print(f"written to {path}; make report shows it")
+    keep(speed, settings.results)
     return 0
-
-
-def _told(
-    what: str, measure: Callable[[], Iterable[Figure | Point]], skipped: dict[str, str]
-) -> list[Figure | Point]:
-    """Measures a group, and prints each figure as it comes. A group that fails (no compiler, no
-    memory) is skipped with its reason; its earlier figures stay."""
-    print(what, flush=True)
-    found: list[Figure | Point] = []
-    try:
-        for one in measure():
-            name = one.name if isinstance(one, Figure) else f"{one.axis} {one.value}"
-            print(f"  {name}: {one.ratio:.2f}", flush=True)
-            found.append(one)
-    except Exception as error:  # a library's, a compiler's, a machine's: any
-        skipped[what] = f"{type(error).__name__}: {error}"[:300]
-        print(f"  skipped: {skipped[what]}", flush=True)
-    if not found and what not in skipped:
-        skipped[what] = "there are no records of it: make ablation"
-    return found
-
-
-def _show(speed: MachineSpeed) -> None:
-    table = Table(title=f"Speed of {speed.machine.processor}, {speed.machine.threads} thread")
-    for column in ("measured", "ratio", "middle half", "goal", ""):
-        table.add_column(column, justify="left" if column == "measured" else "right")
-    for figure in speed.figures:
-        sign = "<=" if figure.better == "lower" else ">="
-        table.add_row(
-            f"{figure.group}: {figure.name}",
-            f"{figure.ratio:.2f}",
-            "" if figure.low is None else f"{figure.low:.2f} to {figure.high:.2f}",
-            "" if figure.goal is None else f"{sign} {figure.goal:.2f}",
-            {True: "met", False: "missed", None: ""}[figure.met],
-        )
-    Console().print(table)
-    for what, why in speed.skipped.items():
-        print(f"not measured: {what}: {why}")
 
 
 if __name__ == "__main__":

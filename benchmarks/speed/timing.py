@@ -49,10 +49,15 @@ class Times(NamedTuple):
         )
 
 
-def in_turn(base: Callable[[], object], other: Callable[[], object], rounds: int = ROUNDS) -> Times:
-    """Both, one after the other, ``rounds`` times after a warm-up."""
+def in_turn(
+    base: Callable[[], object],
+    other: Callable[[], object],
+    rounds: int = ROUNDS,
+    warm_up: int = WARM_UP,
+) -> Times:
+    """Both, one after the other, ``rounds`` times after ``warm_up`` rounds that are not timed."""
     times = Times([], [])
-    for _ in range(WARM_UP):
+    for _ in range(warm_up):
         base()
         other()
     gc.collect()

@@ -8,17 +8,20 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.matrix import Matrix
+from benchmarks.plan import plan
 from benchmarks.speed import portable, side_by_side
-from benchmarks.speed.__main__ import _told
 from benchmarks.speed.figures import Figure, Machine, MachineSpeed, Point, judged
 from benchmarks.speed.growth import _cells
 from benchmarks.speed.machine import machine_of
 from benchmarks.speed.portable import portable_steps
-from benchmarks.speed.records import _of_launch, _of_stages
+from benchmarks.speed.records import REFERENCE, _of_launch, _of_stages, walls_by_training
 from benchmarks.speed.steps import CASES, LAPTOP, Case, kept_bytes, lean, quantized, step_of
+from benchmarks.speed.telling import told
 from benchmarks.speed.timing import WARM_UP, Times, in_turn
 from qkd.quantizers.interval import IntervalQuantizer
 from qkd.records.launches import FILE, Launch, launches, note
+from qkd.records.record import STAGES, Store
 from qkd.records.schema import Accuracy, HeldOut, Proof, Result
 from qkd.spec.value import decode, encode, validated
 from qkd.training.portable import obstacles
@@ -27,6 +30,7 @@ from slurm.planning.workers import workers_of
 
 CPU = torch.device("cpu")
 OBSTACLE = next(obstacles(on_cpu=True, environment={}), "")
+PLACES = ("laptop", "cifar10", "cifar10")
 SMALL = LAPTOP._replace(shape=(4, 1, 16, 16))
 
 
@@ -133,7 +137,7 @@ def test_a_group_that_fails_is_skipped_with_its_reason_and_keeps_what_it_gave():
         raise RuntimeError("no compiler")
 
     skipped = {}
-    found = _told("compiled", measure, skipped)
+    found = told("compiled", measure, skipped)
     assert [figure.name for figure in found] == ["first"]
     assert skipped == {"compiled": "RuntimeError: no compiler"}
 
@@ -197,6 +201,27 @@ def test_a_stages_overhead_by_hand_leaves_short_ones_out():
     ]
     (figure,) = _of_stages(results)
     assert figure.ratio == pytest.approx(0.04)
+
+
+def test_the_committed_records_tell_what_of_a_stage_is_training(tmp_path):
+    figures = list(walls_by_training(tmp_path))
+    assert [figure.goal for figure in figures] == [1.12, 1.05, 1.15]
+    for figure, steps, place in zip(figures, (None, 1600, 400), PLACES, strict=True):
+        wanted = digests(REFERENCE / place, "lengths" if steps else "ablation")
+        wall = training = 0.0
+        for record in Store(REFERENCE / place / STAGES).records():
+            history = record.stage().history
+            of_them = history.digest in wanted and steps in (None, history.recipe.horizon)
+            if of_them and history.student.quantization:
+                found = record.read(record.result_file, Result)
+                wall, training = wall + found.wall_seconds, training + found.seconds
+        assert figure.ratio == pytest.approx(wall / training)
+        assert "quantized stages, trained by commit" in figure.note
+
+
+def digests(place, name):
+    matrix = decode((place / "matrices" / f"{name}-laptop.json").read_bytes(), Matrix)
+    return {key for key, planned in plan(matrix.cells()).stages.items() if planned.parents}
 
 
 def test_what_was_measured_is_read_back():
