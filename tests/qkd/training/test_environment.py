@@ -1,5 +1,6 @@
 """What a worker imports, and what it says of its libraries."""
 
+import multiprocessing
 import sys
 
 from qkd.records.record import Store
@@ -23,7 +24,8 @@ def train_and_leave(root, runtime, stage):
 
 def test_a_worker_imports_torchvision_only_for_photos_and_its_networks(tmp_path, runtime):
     arguments = (tmp_path, runtime, small.starts()[0])
-    process = small.processes.Process(target=train_and_leave, args=arguments)
+    # As a launch starts its workers. A forkserver is one for all tests, and has what others need.
+    process = multiprocessing.get_context("spawn").Process(target=train_and_leave, args=arguments)
     process.start()
     process.join()
     assert process.exitcode == 0
