@@ -16,9 +16,10 @@ export QKD_PYTHON := $(or $(value PYTHON),python3)
 RUN := .venv/bin/python
 LAUNCH := $(RUN) -m slurm.launch
 READY := .venv/ready
+PROCESSES := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: help setup ablation rivals reproduce-cifar reproduce-imagenet run plan status retry cancel report export doctor \
-	picture speed export-speed repeatability torture peers consumers parquet test lint clean clean-checkpoints clean-environment clean-data clean-records
+	picture speed export-speed repeatability torture peers consumers parquet test test-all lint clean clean-checkpoints clean-environment clean-data clean-records
 .DEFAULT_GOAL := help
 
 help:
@@ -48,7 +49,8 @@ help:
 ## make consumers          install the other programs that make export tries its files with
 ## make parquet            install what reads ImageNet's parquet files (pyarrow)
 ## make setup              install into .venv (every other target does it where needed)
-## make test, make lint    pytest; ruff, mypy and import-linter
+## make test               every behaviour once; make test-all: all tests
+## make lint               ruff, mypy and import-linter
 ## make clean              caches; clean-checkpoints: weights and logits no stage needs any more;
 ##                         clean-environment: .venv; clean-data: the data folder's caches;
 ##                         clean-records: all your records
@@ -130,7 +132,10 @@ parquet: $(READY)
 		-r requirements-parquet.lock
 
 test: $(READY)
-	@$(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	@$(RUN) -m pytest $(PROCESSES) -m 'not slow and not emulated'
+
+test-all: $(READY)
+	@$(RUN) -m pytest $(PROCESSES)
 
 lint: $(READY)
 	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy

@@ -64,7 +64,6 @@ MATRIX = textwrap.dedent(
 )
 
 
-@pytest.mark.slow
 def test_failures_stop_what_depends_on_them_and_nothing_else(tmp_path: Path, data: Path) -> None:
     file = tmp_path / "failing_matrix.py"
     file.write_text(MATRIX.replace("MODULE", file.stem))

@@ -8,7 +8,7 @@ import pytest
 
 from qkd.records.code import code_of
 from qkd.records.record import Record
-from tests.support.launching import launch_apart, report, reported
+from tests.support.launching import launch, launch_apart, report, reported
 
 MINE = textwrap.dedent(
     """
@@ -131,23 +131,22 @@ def test_an_edit_is_said_by_every_command_and_trains_nothing_over(
     }
 
 
-@pytest.mark.slow
 def test_another_project_with_a_file_of_the_same_name_gets_none_of_its_results(
     tmp_path: Path, data: Path
 ) -> None:
     results = tmp_path / "results"
     file = project(tmp_path / "a")
-    code, output = launch_apart("run", results, data, MATRIX=str(file), SEEDS="0", JOBS="1")
+    code, output = launch("run", results, data, MATRIX=str(file), SEEDS="0", JOBS="1")
     assert code == 0, output
     other = project(tmp_path / "b", MINE.replace("stride=2", "stride=2, bias=False"))
     before = contents(results)
     # Seed 1 shares no stage of its own with seed 0, but the report would show both as one.
     for seeds in ("0", "1"):
-        code, output = launch_apart("run", results, data, MATRIX=str(other), SEEDS=seeds, JOBS="1")
+        code, output = launch("run", results, data, MATRIX=str(other), SEEDS=seeds, JOBS="1")
         assert code == 2, output
         assert "mine.py is not the code that 2 stages used" in output
     assert contents(results) == before
-    assert "2 done" in launch_apart("status", results, data, MATRIX=str(file), SEEDS="0")[1]
+    assert "2 done" in launch("status", results, data, MATRIX=str(file), SEEDS="0")[1]
 
 
 @pytest.mark.slow
@@ -162,11 +161,11 @@ def test_a_failed_stage_is_mended_and_tried_again_without_a_word(
     broken += "        return super().forward(x)\n"
     file = project(tmp_path / "a", parts=broken)
     variables = {"MATRIX": str(file), "SEEDS": "0", "JOBS": "1"}
-    code, output = launch_apart("run", results, data, **variables)
+    code, output = launch("run", results, data, **variables)
     assert code != 0, output
     project(tmp_path / "a")
-    launch_apart("retry", results, data, **variables)
-    code, output = launch_apart("run", results, data, **variables)
+    launch("retry", results, data, **variables)
+    code, output = launch("run", results, data, **variables)
     assert code == 0, output
     (record,) = (Record(path) for path in (results / "stages").glob("*-study20-*"))
     code_now = code_of(record)

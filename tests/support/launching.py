@@ -67,11 +67,19 @@ def launch_apart(command: str, results: Path, data: Path, **variables: str) -> t
     return finish(start(command, results, data, **variables))
 
 
-def launch(command: str, results: Path, data: Path, **variables: str) -> tuple[int, str]:
-    """A command of the launcher in this process, from start to end; workers are processes."""
-    printed = io.StringIO()
+def launch(
+    command: str,
+    results: Path,
+    data: Path,
+    more: Mapping[str, str] = MappingProxyType({}),
+    **variables: str,
+) -> tuple[int, str]:
+    """A command of the launcher in this process, from start to end; workers are processes.
+    ``more``: environment variables as they are.
+    """
+    printed, known = io.StringIO(), {**environment(results, data, **variables), **more}
     with (
-        like_a_process(environment(results, data, **variables), ROOT, "slurm.launch", command),
+        like_a_process(known, ROOT, "slurm.launch", command),
         redirect_stdout(printed),
         redirect_stderr(printed),
     ):

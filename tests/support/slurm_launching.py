@@ -36,13 +36,14 @@ class Launcher:
         self.variables["CLUSTER"] = f"{file}:tests"
 
     def start(self, command: str, **variables: str):
-        """A command, begun."""
+        """A command, begun in a process of its own."""
         given = {**self.variables, **variables}
         return launching.start(command, self.results, self.data, self.cluster.environment, **given)
 
     def run(self, command: str, **variables: str) -> tuple[int, str]:
         """A command's exit code and what it printed."""
-        return launching.finish(self.start(command, **variables))
+        given = {**self.variables, **variables}
+        return launching.launch(command, self.results, self.data, self.cluster.environment, **given)
 
     def statuses(self, **variables: str) -> dict[str, int]:
         """How many stages stand how, as ``status`` counts them."""

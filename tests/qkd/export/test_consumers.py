@@ -32,6 +32,11 @@ from tests.support.exported import (
 IMAGES = images_of(100, 7)
 ROUNDING = 1e-4
 CASES = Path(__file__).parents[4] / "shared" / "cases" / "networks.py"
+EVERY = [
+    pytest.param(kind, bits, marks=() if (kind, bits) == ("mobilenet", 2) else pytest.mark.slow)
+    for kind in KINDS
+    for bits in (2, 3, 4, 8)
+]
 LSQ, TQT = "baselines.lsq:LSQ", "baselines.tqt:TQT"
 
 
@@ -58,9 +63,7 @@ def assert_the_same(session, network, what):
     assert np.median(differences) < ROUNDING, what
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("bits", [2, 3, 4, 8])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "bits"), EVERY)
 def test_onnxruntime_at_every_level_and_with_its_options(exported, kind, bits):
     # onnxruntime 1.32.0: a bias in a Conv or Gemm between DequantizeLinear and QuantizeLinear is
     # rounded to a multiple of both scales; a MatMul and an Add become such a Gemm; ReLU6 before
@@ -138,9 +141,7 @@ def test_a_network_in_channels_last_is_exported_as_one_in_contiguous_format(expo
     assert network is not None
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("bits", [2, 3, 4, 8])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "bits"), EVERY)
 def test_openvino_in_float32(exported, kind, bits):
     # OpenVINO 2026.4.1 by default computes in bfloat16 where the processor can, and so elsewhere.
     library("openvino")
@@ -152,9 +153,7 @@ def test_openvino_in_float32(exported, kind, bits):
     assert open_as(openvino_cpu.CONSUMERS, "OpenVINO, f32", files["onnx"]).integer_layers > 0
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("bits", [2, 3, 4, 8])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "bits"), EVERY)
 def test_onnx_reference_evaluator(exported, kind, bits):
     # onnx 1.23.2: its evaluator has no DequantizeLinear below opset 19.
     network, files = exported(kind, bits)
@@ -164,9 +163,7 @@ def test_onnx_reference_evaluator(exported, kind, bits):
         assert session.integer_layers == 0
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("bits", [2, 3, 4, 8])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "bits"), EVERY)
 def test_qonnx_executes_and_counts_what_we_do(exported, kind, bits):
     # qonnx 1.0.0: stored integers count as 8 bits and 4-bit ones are refused, so that weights are
     # float constants behind a Quant node; a batch of any size is refused.

@@ -44,7 +44,6 @@ def of_kind(model, *kinds):
     return [node for node in model.graph.node if node.op_type in kinds]
 
 
-@pytest.mark.slow
 def test_inputs_are_quantized_and_clipped_and_weights_are_small_integers(onnx, exported):
     network, model = exported
     wires = wiring(model.graph)
@@ -72,7 +71,6 @@ def test_inputs_are_quantized_and_clipped_and_weights_are_small_integers(onnx, e
     assert highest == [2**3 - 1, 2**8 - 1]
 
 
-@pytest.mark.slow
 def test_every_bias_is_an_add_and_every_zero_point_its_nodes_own(onnx, exported):
     _, model = exported
     assert model.opset_import[0].version >= 21
@@ -85,7 +83,6 @@ def test_every_bias_is_an_add_and_every_zero_point_its_nodes_own(onnx, exported)
     assert len(points) == len(set(points)) == 3 + 2 * 2
 
 
-@pytest.mark.slow
 def test_the_file_does_not_say_where_it_was_made(onnx, exported):
     content = exported[1].SerializeToString()
     for place in (b".py", b"site-packages", b"File "):

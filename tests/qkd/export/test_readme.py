@@ -14,7 +14,6 @@ from tests.support.exported import WHY, images_of
 from tests.support.launching import ROOT
 
 
-@pytest.mark.slow
 def test_the_readmes_ten_lines_run_an_exported_student(tmp_path, monkeypatch):
     for name in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(name, reason=WHY)

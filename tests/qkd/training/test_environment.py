@@ -24,7 +24,7 @@ def train_and_leave(root, runtime, stage):
 
 def test_a_worker_imports_torchvision_only_for_photos_and_its_networks(tmp_path, runtime):
     arguments = (tmp_path, runtime, small.starts()[0])
-    # Spawned: a fork server has what other tests of this process asked it to import.
+    # As a launch starts its workers. A forkserver is one for all tests, and has what others need.
     process = multiprocessing.get_context("spawn").Process(target=train_and_leave, args=arguments)
     process.start()
     process.join()

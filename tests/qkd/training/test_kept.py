@@ -114,7 +114,14 @@ def test_who_comes_second_asks_once_and_gets_the_same_bits(taught, begun, runtim
     assert only_file(begun).stat().st_size == STEPS * source_of(KD).row_bytes
 
 
-@pytest.mark.parametrize("moment", [("step", 7), ("step", 18), ("step", 33)])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(("step", 7), marks=pytest.mark.slow),
+        ("step", 18),
+        pytest.param(("step", 33), marks=pytest.mark.slow),
+    ],
+)
 def test_a_stage_that_is_killed_goes_on_to_the_same_bits(taught, begun, runtime, moment):
     told = keeping(runtime, KD, save_seconds=0.0)
     small.killed(KD, begun, told, moment)
@@ -151,7 +158,14 @@ def swap_two_rows(path):
 
 
 @pytest.mark.parametrize(
-    "damage", [damage_a_bit, damage_a_signature, cut_within_a_row, swap_two_rows]
+    "damage",
+    [
+        damage_a_bit,
+        *(
+            pytest.param(more, marks=pytest.mark.slow)
+            for more in (damage_a_signature, cut_within_a_row, swap_two_rows)
+        ),
+    ],
 )
 def test_damage_is_noticed_and_mended(taught, begun, runtime, asked, damage):
     other = at_bits(KD, 4)

@@ -45,20 +45,22 @@ def assert_undisturbed(stage, store, trained):
 # Of a co-study of 20 steps that saves at each: stage.json, env.json and histograms.json are the
 # first three files, then a checkpoint a step (and every fifth step a line of metrics before it), at
 # last the final checkpoint, histograms.json and result.json: 26 renames.
-@pytest.mark.slow
+KILLS = [
+    ("co-study", [("replace", 2), ("replace", 3), ("replace", 13)]),
+    ("pre-training", [("step", 1), ("step", 4)]),
+    ("self-study", [("step", 3), ("step", 5), ("fsync", 9)]),
+    ("co-study", [("step", 1), ("step", 7), ("step", 12)]),
+    ("co-study", [("fsync", 1), ("fsync", 3), ("fsync", 8), ("fsync", 6)]),
+    ("co-study", [("replace", 24)]),
+    ("co-study", [("replace", 25)]),
+    ("co-study", [("replace", 26)]),
+    ("tutoring", [("fsync", 7), ("step", 6)]),
+]
+
+
 @pytest.mark.parametrize(
     ("name", "moments"),
-    [
-        ("pre-training", [("step", 1), ("step", 4)]),
-        ("self-study", [("step", 3), ("step", 5), ("fsync", 9)]),
-        ("co-study", [("step", 1), ("step", 7), ("step", 12)]),
-        ("co-study", [("fsync", 1), ("fsync", 3), ("fsync", 8), ("fsync", 6)]),
-        ("co-study", [("replace", 2), ("replace", 3), ("replace", 13)]),
-        ("co-study", [("replace", 24)]),
-        ("co-study", [("replace", 25)]),
-        ("co-study", [("replace", 26)]),
-        ("tutoring", [("fsync", 7), ("step", 6)]),
-    ],
+    [KILLS[0], *(pytest.param(*kill, marks=pytest.mark.slow) for kill in KILLS[1:])],
     ids=lambda value: value if isinstance(value, str) else "+".join(f"{w}{n}" for w, n in value),
 )
 def test_a_killed_stage_ends_as_if_it_had_not_been(name, moments, begun, trained, at_every_step):

@@ -10,7 +10,7 @@ import pytest
 from tests.support import launching
 from tests.support.slurm_launching import Launcher
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+pytestmark = pytest.mark.slurm
 
 HELD = {"sbatch": {"hold": True}}
 WORD = "never-to-be-written-7c1f"
@@ -26,6 +26,7 @@ def numbers(results: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_the_whole_ablation_gives_the_cells_of_one_machine_byte_for_byte(
     launcher: Launcher, ablation: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -48,6 +49,7 @@ def test_the_whole_ablation_gives_the_cells_of_one_machine_byte_for_byte(
     assert not [file for file in files if WORD.encode() in file.read_bytes()]
 
 
+@pytest.mark.slow
 def test_two_launches_at_once_send_each_stage_once_and_a_later_one_sends_nothing(
     launcher: Launcher,
 ) -> None:
@@ -66,6 +68,7 @@ def test_two_launches_at_once_send_each_stage_once_and_a_later_one_sends_nothing
     assert len([j for j in launcher.cluster.queue() if "report" not in j["name"]]) == 8
 
 
+@pytest.mark.slow
 def test_cancel_takes_this_matrix_s_jobs_and_no_others(launcher: Launcher) -> None:
     launcher.profile(**HELD)
     code, output = launcher.run("run", ONLY="method=chain")
@@ -104,6 +107,7 @@ def test_an_array_longer_than_the_cluster_takes_is_sent_in_pieces(launcher: Laun
     assert tied[f"{after_rest}_3"].startswith(f"aftercorr:{rest}_")
 
 
+@pytest.mark.slow
 def test_the_login_node_needs_no_torch(launcher: Launcher, tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise ImportError('there is no torch here')\n")
     launcher.profile(**HELD)
@@ -119,6 +123,7 @@ def test_the_login_node_needs_no_torch(launcher: Launcher, tmp_path: Path) -> No
         assert code == 0, output
 
 
+@pytest.mark.slow
 def test_what_a_shell_says_of_slurm_s_commands_changes_neither_jobs_nor_answers(
     launcher: Launcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,6 +152,7 @@ def test_what_a_shell_says_of_slurm_s_commands_changes_neither_jobs_nor_answers(
     assert launcher.statuses(**chosen) == {"done": 2}
 
 
+@pytest.mark.slow
 def test_the_report_s_job_waits_for_jobs_of_earlier_launches_too(launcher: Launcher) -> None:
     launcher.profile(**HELD)
     for seeds in ("0", "0,1"):
@@ -169,6 +175,7 @@ def test_a_dry_run_prints_the_arrays_and_sends_nothing(launcher: Launcher) -> No
     assert not (launcher.results / "jobs").exists()
 
 
+@pytest.mark.slow
 def test_where_slurm_does_not_answer_nothing_is_sent_and_nothing_is_said(
     launcher: Launcher,
 ) -> None:
