@@ -17,6 +17,7 @@ from benchmarks.speed.portable import portable_steps
 from benchmarks.speed.records import overheads, walls_by_training
 from benchmarks.speed.side_by_side import best_of, side_by_side
 from benchmarks.speed.telling import Groups, keep, told
+from benchmarks.speed.timing import QUIET
 from benchmarks.speed.trees import both
 from qkd.records.files import printable
 from qkd.spec.value import validated
@@ -83,5 +84,5 @@ def measure(settings: Settings, more: Groups) -> int:
 if __name__ == "__main__":
     if not ALLOCATOR.keys() <= os.environ.keys():  # read when a process starts, as workers have it
         command = [sys.executable, "-m", "benchmarks.speed"]
-        os.execve(sys.executable, command, {**ALLOCATOR, **os.environ})  # noqa: S606
+        os.execve(sys.executable, command, {**ALLOCATOR, **QUIET, **os.environ})  # noqa: S606
     sys.exit(main())

@@ -25,7 +25,7 @@ from benchmarks.speed.machine import machine_of
 from benchmarks.speed.side_by_side import best_of, side_by_side
 from benchmarks.speed.steps import CASES, Case, network_of, quantized, step_of
 from benchmarks.speed.telling import Groups, keep, told
-from benchmarks.speed.timing import in_turn
+from benchmarks.speed.timing import QUIET, in_turn
 from qkd.data.batches import evaluation_batches
 from qkd.data.cache import load
 from qkd.measures.evaluate import Answers, answers
@@ -214,5 +214,5 @@ def compiled(device: torch.device) -> Iterator[Figure]:
 if __name__ == "__main__":
     if not ALLOCATOR.keys() <= os.environ.keys():  # read when a process starts, as workers have it
         command = [sys.executable, "-m", "benchmarks.speed.gpu"]
-        os.execve(sys.executable, command, {**ALLOCATOR, **os.environ})  # noqa: S606
+        os.execve(sys.executable, command, {**ALLOCATOR, **QUIET, **os.environ})  # noqa: S606
     sys.exit(main())

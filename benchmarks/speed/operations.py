@@ -1,6 +1,7 @@
 """What a quantized training step costs over the float one, operation by operation."""
 
 from collections.abc import Iterator
+from statistics import median
 from typing import NamedTuple
 
 import torch
@@ -23,7 +24,7 @@ class Spent(NamedTuple):
 
 def operations(device: torch.device, steps: int = STEPS) -> Iterator[Figure]:
     """Of each operation the time that the quantized step spends in it beyond the float step's, as a
-    share of the whole float step: one after the other in turn, under torch's profiler, which makes
+    share of the whole float step: the median of steps in turn, under torch's profiler, which makes
     short calls look longer. What became less is told as 0, with both times."""
     for case in CASES:
         before, now = spent(case, device, steps)
@@ -56,32 +57,33 @@ def _words(one: Spent | None) -> str:
 
 
 def spent(case: Case, device: torch.device, steps: int) -> tuple[dict[str, Spent], ...]:
-    """By operation, the mean of one step: of the float network, and of the quantized one."""
+    """By operation, the median step: of the float network, and of the quantized one."""
     both = [
         step_of(network, case, device)
         for network in (network_of(case, device), quantized(case, device))
     ]
+    found: tuple[dict[str, list[Spent]], ...] = ({}, {})
     for step in both:
         step()
-    found: tuple[dict[str, Spent], ...] = ({}, {})
     for _ in range(steps):
-        for step, totals in zip(both, found, strict=True):
-            _add(totals, step, device, steps)
-    return found
+        for step, seen in zip(both, found, strict=True):
+            for name, one in _profiled(step, device):
+                seen.setdefault(name, []).append(one)
+    return tuple({name: _median(every) for name, every in seen.items()} for seen in found)
 
 
-def _add(totals: dict[str, Spent], step: Step, device: torch.device, steps: int) -> None:
-    """One step more; totals are of ``steps`` steps' mean."""
-    kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
+def _profiled(step: Step, device: torch.device) -> Iterator[tuple[str, Spent]]:
+    """What one step spends in each operation; on a GPU the GPU's seconds."""
+    on_gpu = device.type == "cuda"
+    kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
     with profile(activities=kinds) as profiled:
         step()
-        if device.type == "cuda":
+        if on_gpu:
             torch.cuda.synchronize()
     for event in profiled.key_averages():
-        micro = event.self_cpu_time_total
-        if device.type == "cuda":
-            micro = event.self_device_time_total
-        old = totals.get(event.key, Spent(0.0, 0.0))
-        totals[event.key] = Spent(
-            old.seconds + micro / 1e6 / steps, old.calls + event.count / steps
-        )
+        micro = event.self_device_time_total if on_gpu else event.self_cpu_time_total
+        yield event.key, Spent(micro / 1e6, event.count)
+
+
+def _median(every: list[Spent]) -> Spent:
+    return Spent(*map(median, zip(*every, strict=True)))

@@ -12,6 +12,7 @@ from benchmarks.speed.figures import Figure, judged
 
 ROUNDS = 15
 WARM_UP = 2
+QUIET = {"KINETO_LOG_LEVEL": "99"}  # torch's profiler, as a process begins; else it tells each use
 
 
 class Times(NamedTuple):

@@ -234,10 +234,10 @@ AUDITED = (
     "order, which goes by class: they are of one class where a class has so many."
 )
 SPEED = (
-    "Measured by make speed: two pieces of work in turn, round by round, in one process; the "
-    "ratio is the median over the rounds, with the middle half of them. A quantized step at 4 bits "
-    "stands against the float step of the same network, each with its losses, its backward pass "
-    "and its optimiser."
+    "Measured by make speed: two pieces of work in turn, round by round; the ratio is the "
+    "median over the rounds, with the middle half of them. A quantized step at 4 bits stands "
+    "against the float step of the same network, each with its losses, its backward pass and its "
+    "optimiser. What is since a commit stands against that commit's code on the same machine."
 )
 GROWTH = (
     "How cost grows. Width, depth, batch and bits: time of a quantized step on 28 x 28 images, "

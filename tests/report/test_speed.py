@@ -4,7 +4,9 @@ import json
 
 from msgspec.structs import replace
 
+from benchmarks.speed.before import _equal_bits, group_of
 from benchmarks.speed.figures import Figure, Machine, MachineSpeed, Point, judged
+from benchmarks.speed.trees import Tree, Trees
 from qkd.spec.value import encode
 from report.build import build
 from report.page.speed import COLUMNS, speed_view
@@ -56,6 +58,23 @@ def test_goals_met_and_missed_are_said_with_the_gap(tmp_path):
     assert shown.rows[0].cells[2].text == "1.00 to 1.20"
     assert view.skipped == ("peers: not installed",)
     assert "4 0.50, 8 1.00" in view.growth
+
+
+def test_what_is_since_a_commit_is_a_table_with_its_share_of_equal_bits(tmp_path):
+    group = group_of(Trees(Tree(tmp_path, "0123456789abcdef", frozenset()), None))
+    wall = Figure(group=group, name="ablation, wall", ratio=0.7, goal=0.55)
+    ends = ({"1": ("a", 5), "2": ("b", 5)}, {"1": ("a", 5), "2": ("c", 5)})
+    equal = [_equal_bits(group, "ablation", ends[0], now) for now in ends]
+    speed = replace(SPEED, figures=(judged(wall), *equal))
+    (found,) = speeds(written(tmp_path, speed), [], tmp_path / "none")
+    (shown,) = speed_view(found, "toy").tables
+    assert shown.lead == "Since 0123456789ab, at smoke scale"
+    verdicts = [[row.cells[place].text for place in (3, 4, 5)] for row in shown.rows]
+    assert verdicts == [
+        ["at most 0.55", "missed by 0.15", ""],
+        ["at least 1.00", "met", "all 2 stages equal"],
+        ["at least 1.00", "missed by 0.50", "1 of 2 stages equal"],
+    ]
 
 
 def test_ones_own_file_hides_the_committed_one_of_its_name(tmp_path):
