@@ -16,7 +16,8 @@ export QKD_PYTHON := $(or $(value PYTHON),python3)
 RUN := .venv/bin/python
 LAUNCH := $(RUN) -m slurm.launch
 READY := .venv/ready
-PROCESSES := --numprocesses auto --maxprocesses 4 --dist loadfile
+# A process that is lost ends the run: by default what it had left is never handed out, and all wait.
+PROCESSES := --numprocesses auto --maxprocesses 4 --dist loadfile --max-worker-restart 0
 
 .PHONY: help setup ablation rivals reproduce-cifar reproduce-imagenet run plan status retry cancel report export doctor \
 	picture speed export-speed repeatability torture peers consumers parquet test test-all lint clean clean-checkpoints clean-environment clean-data clean-records
