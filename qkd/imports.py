@@ -1,6 +1,7 @@
 """Names in a spec become Python objects, within our packages and a user's matrix (torch-free)."""
 
 import ast
+import functools
 import importlib
 import importlib.util
 import sys
@@ -132,13 +133,22 @@ def names_user_code(path: str) -> bool:
 
 def _is_a_users(module: ModuleType) -> bool:
     file = getattr(module, "__file__", None)
-    if not isinstance(file, str) or not file.endswith(".py"):
-        return False
+    return isinstance(file, str) and file.endswith(".py") and _is_a_users_file(file)
+
+
+@functools.cache  # each stage asks of thousands of modules, which stay where they are
+def _is_a_users_file(file: str) -> bool:
     path = Path(file).resolve()
+    if {"site-packages", "dist-packages"} & set(path.parts):
+        return False
+    return not any(path.is_relative_to(place) for place in _not_a_users())
+
+
+@functools.cache
+def _not_a_users() -> tuple[Path, ...]:
+    """The folders of Python's own modules and of ours."""
     places = [Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "platstdlib")]
-    places += [Path(__file__).resolve().parents[1] / package for package in PACKAGES]
-    installed = {"site-packages", "dist-packages"} & set(path.parts)
-    return not installed and not any(path.is_relative_to(place) for place in places)
+    return (*places, *(Path(__file__).resolve().parents[1] / package for package in PACKAGES))
 
 
 def _require_own_neighbours(path: Path) -> None:
