@@ -183,6 +183,7 @@ def test_damage_is_noticed_and_mended(taught, begun, runtime, asked, damage):
     assert "is damaged in chunk 1: computed again" in record.log_file.read_text()
 
 
+@pytest.mark.slow
 def test_rows_that_were_never_written_are_no_damage(taught, begun, runtime, asked):
     told = keeping(runtime, KD)
     first = train(KD, begun, told)
@@ -220,6 +221,7 @@ def test_two_workers_at_once_agree_and_no_step_is_computed_twice(taught, begun, 
     assert only_file(begun).suffix == ".f32"  # no claim is left behind
 
 
+@pytest.mark.slow
 def test_logits_that_are_not_this_teachers_are_not_used(taught, begun, runtime, asked, monkeypatch):
     """Signed as they should be, and yet another's: an arithmetic that the file's name misses."""
     told = keeping(runtime, KD)
@@ -241,6 +243,7 @@ def test_logits_that_are_not_this_teachers_are_not_used(taught, begun, runtime, 
     assert "holds other logits than this teacher gives" in record.log_file.read_text()
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_nothing(taught, begun, runtime, monkeypatch):
     def full(file, rows):
         raise OSError(errno.ENOSPC, "No space left on device")
