@@ -116,11 +116,7 @@ def test_who_comes_second_asks_once_and_gets_the_same_bits(taught, begun, runtim
 
 @pytest.mark.parametrize(
     "moment",
-    [
-        pytest.param(("step", 7), marks=pytest.mark.slow),
-        ("step", 18),
-        pytest.param(("step", 33), marks=pytest.mark.slow),
-    ],
+    [("step", 18), *(pytest.param(("step", n), marks=pytest.mark.slow) for n in (7, 33))],
 )
 def test_a_stage_that_is_killed_goes_on_to_the_same_bits(taught, begun, runtime, moment):
     told = keeping(runtime, KD, save_seconds=0.0)
@@ -157,15 +153,12 @@ def swap_two_rows(path):
     path.write_bytes(b"".join(rows))
 
 
+MORE_DAMAGE = (damage_a_signature, cut_within_a_row, swap_two_rows)
+
+
 @pytest.mark.parametrize(
     "damage",
-    [
-        damage_a_bit,
-        *(
-            pytest.param(more, marks=pytest.mark.slow)
-            for more in (damage_a_signature, cut_within_a_row, swap_two_rows)
-        ),
-    ],
+    [damage_a_bit, *(pytest.param(more, marks=pytest.mark.slow) for more in MORE_DAMAGE)],
 )
 def test_damage_is_noticed_and_mended(taught, begun, runtime, asked, damage):
     other = at_bits(KD, 4)
