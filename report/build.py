@@ -51,15 +51,17 @@ def build(
     """Writes the page to ``output``, and cells.csv, summary.csv, the frames and all that can be
     taken away beside it, each atomically.
 
+    ``reference`` is the folder of the committed runs; beside it lie the committed measurements.
     Raises OSError where they cannot be written. What cannot be read is shown as such.
     """
     report = collect(results, reference, matrix_file)
     problems = list(report.problems)
-    speeds = measured(MachineSpeed, SPEED, results, problems)
-    repeated = measured(Repeatability, REPEATABILITY, results, problems)
+    committed = reference.parent
+    speeds = measured(MachineSpeed, SPEED, results, problems, committed)
+    repeated = measured(Repeatability, REPEATABILITY, results, problems, committed)
     exports = exported(results, problems)
-    tortured = measured(Torture, TORTURE, results, problems)
-    latencies = measured(Elsewhere, EXPORT, results, problems)
+    tortured = measured(Torture, TORTURE, results, problems, committed)
+    latencies = measured(Elsewhere, EXPORT, results, problems, committed)
     views, unusable = _views(report, output.parent.resolve())
     page = Page(
         overview=overview([view.section for view in views], report.paper),

@@ -9,6 +9,7 @@ from tests.support.launching import ROOT
 # Files of which it has none, and why.
 LEFT_OUT = {
     "tests/qkd/export/test_imagenet_onnx.py": "ImageNet's networks: exports of a minute each",
+    "tests/report/test_scale.py": "a page of three hundred cells",
     "tests/slurm/cluster/test_slurm_failures.py": "jobs that train, on a SLURM",
     "tests/slurm/cluster/test_slurm_ranks.py": "jobs of two ranks, on a SLURM",
     "tests/slurm/cluster/test_slurm_survives.py": "jobs that are killed and go on, on a SLURM",

@@ -209,8 +209,15 @@ def test_the_page_is_as_wide_as_the_window(opened, width):
     assert region["x"] + region["width"] <= width
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("place", ["page", "drawer"])
+@pytest.mark.parametrize(
+    ("place", "scheme"),
+    [
+        ("page", "light"),
+        ("drawer", "dark"),
+        pytest.param("page", "dark", marks=pytest.mark.slow),
+        pytest.param("drawer", "light", marks=pytest.mark.slow),
+    ],
+)
 def test_axe_finds_no_serious_violation(opened, page, scheme, place):
     needs(AXE.exists(), "axe-core in .cache (.ci/run fetches it)")
     digest = cell_of(page[1], "qkd", 0).history.digest

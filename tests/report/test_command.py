@@ -5,12 +5,14 @@ import re
 import subprocess
 import sys
 from contextlib import redirect_stdout
+from functools import partial
 from io import BytesIO, TextIOWrapper
 
 import pytest
 from rich.console import Console
 
 from qkd.records.files import print_plainly_where_needed
+from report import __main__ as command
 from report.__main__ import main
 from report.build import collect
 from report.page.terminal import print_summary
@@ -52,6 +54,8 @@ def test_a_report_that_cannot_be_written_is_one_clear_line(tmp_path, monkeypatch
     (tmp_path / "results" / "matrices").mkdir(parents=True)
     monkeypatch.setenv("QKD_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("QKD_REPORT", str(tmp_path / "file" / "index.html"))
+    alone = partial(command.build, reference=tmp_path / "no-reference")
+    monkeypatch.setattr(command, "build", alone)
     assert main() == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1

@@ -3,6 +3,7 @@
 import json
 import random
 
+import pytest
 from msgspec.structs import replace
 
 from benchmarks import ablation
@@ -34,6 +35,7 @@ def write_histograms(record, draw):
     record.histograms_file.write_text(json.dumps({"edges": edges, **moments}))
 
 
+@pytest.mark.slow
 def test_nearly_three_hundred_cells_are_a_page_of_a_megabyte_and_two_thirds(tmp_path):
     methods = ablation.matrix("smoke", (0,)).grids[0].methods
     widths = tuple(Bits(weight=k, activation=k) for k in range(2, 8))

@@ -59,7 +59,7 @@ class Launcher:
             for folder in launching.stage_folders(self.results)
         )
 
-    def until(self, condition: Callable[[], bool], seconds: float = 240.0) -> None:
+    def until(self, condition: Callable[[], bool], seconds: float = 600.0) -> None:
         """Waits; fails with the queue and the jobs' logs where it takes too long."""
         deadline = time.monotonic() + seconds
         while not condition():

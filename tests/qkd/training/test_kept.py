@@ -116,11 +116,7 @@ def test_who_comes_second_asks_once_and_gets_the_same_bits(taught, begun, runtim
 
 @pytest.mark.parametrize(
     "moment",
-    [
-        pytest.param(("step", 7), marks=pytest.mark.slow),
-        ("step", 18),
-        pytest.param(("step", 33), marks=pytest.mark.slow),
-    ],
+    [("step", 18), *(pytest.param(("step", n), marks=pytest.mark.slow) for n in (7, 33))],
 )
 def test_a_stage_that_is_killed_goes_on_to_the_same_bits(taught, begun, runtime, moment):
     told = keeping(runtime, KD, save_seconds=0.0)
@@ -157,15 +153,12 @@ def swap_two_rows(path):
     path.write_bytes(b"".join(rows))
 
 
+MORE_DAMAGE = (damage_a_signature, cut_within_a_row, swap_two_rows)
+
+
 @pytest.mark.parametrize(
     "damage",
-    [
-        damage_a_bit,
-        *(
-            pytest.param(more, marks=pytest.mark.slow)
-            for more in (damage_a_signature, cut_within_a_row, swap_two_rows)
-        ),
-    ],
+    [damage_a_bit, *(pytest.param(more, marks=pytest.mark.slow) for more in MORE_DAMAGE)],
 )
 def test_damage_is_noticed_and_mended(taught, begun, runtime, asked, damage):
     other = at_bits(KD, 4)
@@ -183,6 +176,7 @@ def test_damage_is_noticed_and_mended(taught, begun, runtime, asked, damage):
     assert "is damaged in chunk 1: computed again" in record.log_file.read_text()
 
 
+@pytest.mark.slow
 def test_rows_that_were_never_written_are_no_damage(taught, begun, runtime, asked):
     told = keeping(runtime, KD)
     first = train(KD, begun, told)
@@ -220,6 +214,7 @@ def test_two_workers_at_once_agree_and_no_step_is_computed_twice(taught, begun, 
     assert only_file(begun).suffix == ".f32"  # no claim is left behind
 
 
+@pytest.mark.slow
 def test_logits_that_are_not_this_teachers_are_not_used(taught, begun, runtime, asked, monkeypatch):
     """Signed as they should be, and yet another's: an arithmetic that the file's name misses."""
     told = keeping(runtime, KD)
@@ -241,6 +236,7 @@ def test_logits_that_are_not_this_teachers_are_not_used(taught, begun, runtime, 
     assert "holds other logits than this teacher gives" in record.log_file.read_text()
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_nothing(taught, begun, runtime, monkeypatch):
     def full(file, rows):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -140,6 +140,7 @@ def test_two_ranks_are_two_micro_batches_with_dropout_and_batch_norms_too(own, t
     assert small.lines(whole)[0]["losses"] != small.lines(in_turn[0])[0]["losses"]
 
 
+@pytest.mark.slow
 def test_four_parts_as_two_ranks_of_two_micro_batches_or_as_four_of_one_rank(own, tmp_path):
     stages = whole_run(p=0.5, norm=True)[:1]
     together = by_ranks(stages, tmp_path / "two", replace(own, micro_batches=2))

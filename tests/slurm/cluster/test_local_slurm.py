@@ -58,6 +58,7 @@ def test_the_queue_tells_each_element_and_why_it_waits(slurm):
     assert rows[f"{second}_3"]["dependency"] == f"afterok:{first}(unfulfilled)"
 
 
+@pytest.mark.slow
 def test_a_killed_node_s_job_ends_on_another(slurm, tmp_path):
     job = slurm.submit(TWICE, cwd=tmp_path)
     until((tmp_path / "began").exists)
@@ -71,6 +72,7 @@ def test_a_killed_node_s_job_ends_on_another(slurm, tmp_path):
     assert (tmp_path / "began").read_text() == f"{lost}\n{other}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["stop_controller", "kill_controller"])
 def test_a_job_outlives_its_controller(slurm, tmp_path, end):
     job = slurm.submit("touch began; until [ -e go ]; do sleep 0.1; done", cwd=tmp_path)
@@ -86,6 +88,7 @@ def test_a_job_outlives_its_controller(slurm, tmp_path, end):
     accounted(slurm, job, ["COMPLETED"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("on", "first"), [(True, "USR2"), (False, "TERM")])
 def test_a_preempted_job_is_warned_and_requeued(slurm, tmp_path, on, first):
     slurm.preempt_signal(on)

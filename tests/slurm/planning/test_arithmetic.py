@@ -103,6 +103,7 @@ def test_a_launch_is_refused_before_anything_is_written(
     assert not results.exists()
 
 
+@pytest.mark.slow
 @needs_avx2
 def test_a_launch_holds_to_it_by_default_and_0_does_not(tmp_path: Path, data: Path) -> None:
     found = {}
