@@ -139,8 +139,8 @@ def _is_a_users(module: ModuleType) -> bool:
 @functools.cache  # each stage asks of thousands of modules, which stay where they are
 def _is_a_users_file(file: str) -> bool:
     path = Path(file).resolve()
-    if {"site-packages", "dist-packages"} & set(path.parts):
-        return False
+    if {"site-packages", "dist-packages"} & set(path.parts) or not path.is_file():
+        return False  # torch.ops has a file by name only
     return not any(path.is_relative_to(place) for place in _not_a_users())
 
 

@@ -30,7 +30,12 @@ from slurm.planning.workers import workers_of
 
 CPU = torch.device("cpu")
 OBSTACLE = next(obstacles(on_cpu=True, environment={}), "")
-PLACES = ("laptop", "cifar10", "cifar10")
+COMMITTED = (
+    ("ablation", None, "laptop"),
+    ("rivals-today", None, "laptop"),
+    ("lengths", 1600, "cifar10"),
+    ("lengths", 400, "cifar10"),
+)
 SMALL = LAPTOP._replace(shape=(4, 1, 16, 16))
 
 
@@ -205,9 +210,9 @@ def test_a_stages_overhead_by_hand_leaves_short_ones_out():
 
 def test_the_committed_records_tell_what_of_a_stage_is_training(tmp_path):
     figures = list(walls_by_training(tmp_path))
-    assert [figure.goal for figure in figures] == [1.12, 1.05, 1.15]
-    for figure, steps, place in zip(figures, (None, 1600, 400), PLACES, strict=True):
-        wanted = digests(REFERENCE / place, "lengths" if steps else "ablation")
+    assert [figure.goal for figure in figures] == [1.12, 1.12, 1.05, 1.15]
+    for figure, (name, steps, place) in zip(figures, COMMITTED, strict=True):
+        wanted = digests(REFERENCE / place, name)
         wall = training = 0.0
         for record in Store(REFERENCE / place / STAGES).records():
             history = record.stage().history
