@@ -16,7 +16,7 @@ from benchmarks.speed.photos import photo_figures
 from benchmarks.speed.portable import portable_steps
 from benchmarks.speed.records import overheads, walls_by_training
 from benchmarks.speed.side_by_side import best_of, side_by_side
-from benchmarks.speed.telling import Groups, keep, told
+from benchmarks.speed.telling import Groups, asked, keep, told
 from benchmarks.speed.timing import QUIET
 from benchmarks.speed.trees import both
 from qkd.records.files import printable
@@ -65,7 +65,7 @@ def measure(settings: Settings, more: Groups) -> int:
         **more,
     }
     found: list[Figure | Point] = []
-    for what, measure in groups.items():
+    for what, measure in asked(groups, settings.only, skipped).items():
         found += told(what, measure, skipped)
     figures = tuple(one for one in found if isinstance(one, Figure))
     speed = validated(

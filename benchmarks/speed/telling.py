@@ -6,11 +6,27 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.settings import SettingsError
 from benchmarks.speed.figures import FOLDER, Figure, MachineSpeed, Point
 from qkd.records.files import write_atomically
 from qkd.spec.value import encode
 
 Groups = Mapping[str, Callable[[], Iterable[Figure | Point]]]
+
+
+def asked(groups: Groups, only: str, skipped: dict[str, str]) -> Groups:
+    """The groups whose names hold one of the words that ONLY= has, between commas; all where it has
+    none. The others are added to ``skipped``. Raises SettingsError for a word that no name holds.
+    """
+    words = [word.strip() for word in only.split(",") if word.strip()]
+    for word in words:
+        if not any(word in name for name in groups):
+            raise SettingsError(f"ONLY={only}: no group of make speed is named {word!r}")
+    if not words:
+        return groups
+    chosen = {name: one for name, one in groups.items() if any(word in name for word in words)}
+    skipped.update({name: f"not asked for (ONLY={only})" for name in groups if name not in chosen})
+    return chosen
 
 
 def told(

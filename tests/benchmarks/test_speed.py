@@ -10,6 +10,7 @@ from torch import nn
 
 from benchmarks.matrix import Matrix
 from benchmarks.plan import plan
+from benchmarks.settings import SettingsError
 from benchmarks.speed import portable, side_by_side
 from benchmarks.speed.figures import Figure, Machine, MachineSpeed, Point, judged
 from benchmarks.speed.growth import _cells
@@ -17,7 +18,7 @@ from benchmarks.speed.machine import machine_of
 from benchmarks.speed.portable import portable_steps
 from benchmarks.speed.records import REFERENCE, _of_launch, _of_stages, walls_by_training
 from benchmarks.speed.steps import CASES, LAPTOP, Case, kept_bytes, lean, quantized, step_of
-from benchmarks.speed.telling import told
+from benchmarks.speed.telling import asked, told
 from benchmarks.speed.timing import WARM_UP, Times, in_turn
 from qkd.quantizers.interval import IntervalQuantizer
 from qkd.records.launches import FILE, Launch, launches, note
@@ -145,6 +146,16 @@ def test_a_group_that_fails_is_skipped_with_its_reason_and_keeps_what_it_gave():
     found = told("compiled", measure, skipped)
     assert [figure.name for figure in found] == ["first"]
     assert skipped == {"compiled": "RuntimeError: no compiler"}
+
+
+def test_only_some_groups_are_measured_where_they_are_asked_for():
+    groups, skipped = {"one step": list, "another step": list, "photos": list}, {}
+    assert asked(groups, "", skipped) == groups
+    assert not skipped
+    assert list(asked(groups, "one, photos", skipped)) == ["one step", "photos"]
+    assert list(skipped) == ["another step"]
+    with pytest.raises(SettingsError, match="'films'"):
+        asked(groups, "films", skipped)
 
 
 def test_sharing_never_costs_more_and_saves_more_the_more_methods_there_are():
