@@ -11,6 +11,7 @@ from qkd.spec.value import decode
 from tests.support.launching import ROOT
 
 FOLDERS = ("laptop", "cifar10")  # what was committed by then
+SINCE = {"rivals-today"}  # run after it, into one of them
 
 
 def test_the_analysis_has_its_date_in_its_name_and_in_its_text():
@@ -28,7 +29,8 @@ def test_every_run_that_was_committed_by_then_was_seen():
         for path in (reference / folder / "matrices").glob("*.json"):
             matrix = decode(path.read_bytes(), Matrix)
             seeds = {cell.seed for cell in matrix.cells() if cell.method.shares}
-            found[matrix.name, matrix.scale] = tuple(sorted(seeds))
+            if matrix.name not in SINCE:
+                found[matrix.name, matrix.scale] = tuple(sorted(seeds))
     assert found == analysis.SEEN
 
 
