@@ -68,3 +68,15 @@ def thinned(items: Sequence[T], most: int) -> tuple[T, ...]:
         return tuple(items)
     last = len(items) - 1
     return tuple(items[round(place * last / (most - 1))] for place in range(most))
+
+
+KEPT = "\n\t" + NO_BREAK
+
+
+def visible(text: str) -> str:
+    """The text with what cannot be seen replaced, but for white space."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() or one in KEPT else "\N{REPLACEMENT CHARACTER}" for one in text
+    )

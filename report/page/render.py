@@ -18,7 +18,7 @@ from report.page.repeatability import RepeatabilityView
 from report.page.section import SectionView
 from report.page.speed import MachineView
 from report.page.table import Table
-from report.texts import NONE, fixed
+from report.texts import NONE, fixed, visible
 
 FOLDER = Path(__file__).resolve().parent / "templates"
 
@@ -85,13 +85,6 @@ def _text(path: Path) -> Markup:
     return Markup(path.read_text(encoding="utf-8"))  # noqa: S704
 
 
-KEPT = "\n\t\N{NO-BREAK SPACE}"
-
-
 def _visible(value: object) -> object:
     """The text with what cannot be seen replaced; markup of our own is as it is."""
-    if isinstance(value, Markup) or not isinstance(value, str) or value.isprintable():
-        return value
-    return "".join(
-        one if one.isprintable() or one in KEPT else "\N{REPLACEMENT CHARACTER}" for one in value
-    )
+    return value if isinstance(value, Markup) or not isinstance(value, str) else visible(value)

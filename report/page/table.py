@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
-from report.texts import NONE, PLUS_MINUS, fixed
+from report.texts import NONE, PLUS_MINUS, fixed, visible
 
 Kind = Literal["", "state", "mark", "strong", "code"]
 R = TypeVar("R")
@@ -32,11 +32,11 @@ class Cell(NamedTuple):
 
     @property
     def plain(self) -> str:
-        """All of it as one text, as files have it."""
+        """All of it as one text, as files have it: what cannot be seen is replaced."""
         if self.is_bare:
-            return self.text
+            return visible(self.text)
         notes = f"({'; '.join(self.notes)})" if self.notes else ""
-        return " ".join(filter(None, (self.text, self.aside, notes)))
+        return visible(" ".join(filter(None, (self.text, self.aside, notes))))
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,15 @@ def test_numbers_and_names_are_left_as_they_are(text):
     assert one[0] == text
 
 
+def test_what_cannot_be_seen_is_in_no_file():
+    shown = toy("a\u202eb\x1b[2J", "\N{NO-BREAK SPACE}c\n")
+    for _, _, address in links(files(shown)):
+        assert not {"\u202e", "\x1b"} & set(unquote(address))
+    (_, first, second) = csv.reader(io.StringIO(as_csv(shown)))
+    assert first[0] == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}[2J"
+    assert second[0] == "\N{NO-BREAK SPACE}c\n"
+
+
 def test_latex_is_a_tabular_of_booktabs():
     assert as_latex(toy("qat_cost")) == (
         "% Up \\& down.\n"
