@@ -13,8 +13,8 @@ from tests.support.cluster import Cluster, require_packages
 from tests.support.launching import launch
 from tests.support.shared import shared
 
-# Torch, oneDNN and MKL look once at the processor and at the variables that limit them: here, before
-# a test launches with PORTABLE=1 in this process. So all processes of a run have the same bits.
+# Torch, oneDNN and MKL look once at the processor and at the variables that limit them: here,
+# before a test launches with PORTABLE=1 in this process. So all processes have the same bits.
 torch.nn.functional.conv2d(torch.zeros(4, 16, 16, 16), torch.zeros(16, 16, 3, 3))
 torch.mm(torch.zeros(64, 64), torch.zeros(64, 64))
 
