@@ -1,9 +1,10 @@
-"""What the README of speed says of the Intel is what was measured there."""
+"""What READMEs say of the Intel, and of exported students there, is what was measured."""
 
 import json
+import re
 
 from tests.support.launching import ROOT
-from tests.test_readme import SPEED, table
+from tests.test_readme import RESULTS, SPEED, table
 
 FILE = ROOT / "results" / "speed" / "intel-r-xeon-r-processor-2-cores.json"
 NETWORKS = ("ResNet-20", "ResNet-18", "MobileNetV2")
@@ -37,3 +38,33 @@ def test_the_table_of_the_intel_is_that_of_its_file():
         ]
         (row,) = [row for row in shown.index if row.startswith(title)]
         assert shown.loc[row, "ratio"] == ", ".join(f"{ratio:.2f}" for ratio in ratios), title
+
+
+def test_the_table_of_exported_students_is_that_of_its_file():
+    file = ROOT / "results" / "export" / FILE.name
+    found = {
+        (one["form"], one["bits"], one["consumer"].partition(",")[0], one["network"]): one["ratio"]
+        for one in json.loads(file.read_bytes())["latencies"]
+    }
+    shown = table(RESULTS, "form, program")
+    for row, cells in shown.iterrows():
+        form, bits, program = re.fullmatch(r"(\S+) at (\w+), (\w+)( in f32)?", row).groups()[:3]
+        for network, ratio in cells.items():
+            assert ratio == f"{found[form, bits, program, network]:.2f}", (row, network)
+    lowest, highest = shown.loc["onnx at W2A2, OpenVINO in f32"], shown.filter(like="W8", axis=0)
+    assert (highest.astype(float).iloc[0] - lowest.astype(float)).abs().max() < 0.05
+
+
+def test_what_is_said_of_the_laptops_students_is_what_was_tried():
+    files = sorted((ROOT / "results" / "export").glob("resnet8*/export.json"))
+    assert len(files) == 5
+    defaults = []
+    for file in files:
+        told = json.loads(file.read_bytes())
+        assert told["images"] == 10_000
+        for trial in told["trials"]:
+            if trial["consumer"] == "OpenVINO, default":
+                defaults.append(trial["agreement"])
+            elif trial["images"]:
+                assert trial["agreement"] >= 0.9999, (file, trial)
+    assert (round(100 * min(defaults)), round(100 * max(defaults))) == (94, 97)
