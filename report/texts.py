@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
+from qkd.records.files import printable
+
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -75,8 +77,4 @@ KEPT = "\n\t" + NO_BREAK
 
 def visible(text: str) -> str:
     """The text with what cannot be seen replaced, but for white space."""
-    if text.isprintable():
-        return text
-    return "".join(
-        one if one.isprintable() or one in KEPT else "\N{REPLACEMENT CHARACTER}" for one in text
-    )
+    return printable(text, KEPT)

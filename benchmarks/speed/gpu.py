@@ -25,7 +25,7 @@ from benchmarks.speed.machine import machine_of
 from benchmarks.speed.side_by_side import best_of, side_by_side
 from benchmarks.speed.steps import CASES, Case, network_of, quantized, step_of
 from benchmarks.speed.telling import Groups, keep, told
-from benchmarks.speed.timing import QUIET, in_turn
+from benchmarks.speed.timing import QUIET, first_step, in_turn
 from qkd.data.batches import evaluation_batches
 from qkd.data.cache import load
 from qkd.measures.evaluate import Answers, answers
@@ -203,10 +203,7 @@ def compiled(device: torch.device) -> Iterator[Figure]:
         base = step_of(quantized(case, device), case, device)
         other = step_of(quantized(case, device), case, device)
         other.student.compile()
-        began = time.perf_counter()
-        other()
-        torch.cuda.synchronize()
-        note = f"its first step, compiling included, took {time.perf_counter() - began:.0f} s"
+        note = first_step(other)
         name = f"{case.name}, batch {case.shape[0]}, against the eager quantized step"
         yield in_turn(base, other).figure("compiled step", name, note=note)
 

@@ -1,6 +1,5 @@
 """The measurements of `make speed`, each a group of figures."""
 
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
@@ -24,7 +23,7 @@ from benchmarks.speed.steps import (
     side_of,
     step_of,
 )
-from benchmarks.speed.timing import in_turn
+from benchmarks.speed.timing import first_step, in_turn
 from qkd.data.batches import TrainingBatches
 from qkd.data.images import Images
 from qkd.data.standard import FASHION_MNIST
@@ -80,9 +79,7 @@ def compiled_steps(device: torch.device) -> Iterator[Figure]:
         base.student.compile()
         other.student.compile()
         base()
-        began = time.perf_counter()
-        other()
-        note = f"its first step, compiling included, took {time.perf_counter() - began:.0f} s"
+        note = first_step(other)
         yield in_turn(base, other).figure("compiled step", case.name, COMPILED_GOAL, note)
         yield in_turn(eager, other).figure(
             "compiled step", f"{case.name}, against the eager quantized step"

@@ -1,7 +1,6 @@
 """Reading photos for training, in each form that ImageNet has, against torchvision's ImageFolder, a
 DataLoader and PIL."""
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -22,7 +21,6 @@ from qkd.data import as_shards
 from qkd.data.cache import load
 from qkd.data.photos.batches import PhotoBatches
 from qkd.data.photos.files import FileSplit, Listed, Listing, digest_of
-from qkd.data.photos.within import content
 from qkd.data.readers import imagenet
 from qkd.data.standard import IMAGENET_FEW
 from qkd.spec import Photos
@@ -86,7 +84,7 @@ def _image_folder(train: Path) -> Callable[[], object]:
 
 def _write_tree(found: Listing, target: Path) -> None:
     for part, files in _parts(found):
-        for name, photo in _photos(found, files):
+        for name, _, photo in as_shards.photos_of(found, files):
             place = target / part / name
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(photo)
@@ -103,7 +101,10 @@ def _write_parquet(found: Listing, target: Path) -> None:
         order = np.random.default_rng(0).permutation(len(files.labels))
         for number, begin in enumerate(range(0, len(order), PER_FILE)):
             some = files.at(order[begin : begin + PER_FILE])
-            images = [{"bytes": photo, "path": name} for name, photo in _photos(found, some)]
+            images = [
+                {"bytes": photo, "path": name}
+                for name, _, photo in as_shards.photos_of(found, some)
+            ]
             columns = {"image": pyarrow.array(images, kind), "label": pyarrow.array(some.labels)}
             place = target / f"{part}-{number:05d}.parquet"
             parquet.write_table(pyarrow.table(columns), place, row_group_size=ROW_GROUP)
@@ -111,14 +112,6 @@ def _write_parquet(found: Listing, target: Path) -> None:
 
 def _parts(found: Listing) -> tuple[tuple[str, Listed], tuple[str, Listed]]:
     return ("train", found.train), ("val", found.test)
-
-
-def _photos(found: Listing, files: Listed) -> Iterator[tuple[str, bytes]]:
-    """Class and file name in the tree, and the bytes, of each."""
-    rows = zip(files.names.tolist(), files.labels.tolist(), found.addresses(files), strict=True)
-    for name, label, address in rows:
-        file = os.fsdecode(name).rpartition("/")[2]
-        yield f"{found.classes[label]}/{file}", content(address)
 
 
 FORMS: dict[str, Write] = {

@@ -72,6 +72,11 @@ def in_turn(
     return times
 
 
+def first_step(work: Callable[[], object]) -> str:
+    """Does the work for the first time, and says how long that took, compiling included."""
+    return f"its first step, compiling included, took {_seconds(work):.0f} s"
+
+
 def _seconds(work: Callable[[], object]) -> float:
     began = time.perf_counter()
     work()

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -48,17 +49,25 @@ def write(found: Listing, target: Path, photos: int = PHOTOS) -> int:
 
 def _fill(tar: tarfile.TarFile, found: Listing, files: Listed, numbers: range) -> None:
     """The photos of these numbers, and what each is called in the tree: its class and file."""
-    addresses = found.addresses(files.at(np.array(numbers)))
-    for number, address in zip(numbers, addresses, strict=True):
-        label = int(files.labels[number])
-        file = os.fsdecode(files.names[number]).rpartition("/")[2]
-        told = {"label": label, "filename": f"{found.classes[label]}/{file}"}
+    photos = photos_of(found, files.at(np.array(numbers)))
+    for number, (name, label, photo) in zip(numbers, photos, strict=True):
+        told = {"label": label, "filename": name}
+        _add(tar, f"{number:08d}.json", json.dumps(told).encode())
+        _add(tar, f"{number:08d}{Path(name).suffix.lower()}", photo)
+
+
+def photos_of(found: Listing, files: Listed) -> Iterator[tuple[str, int, bytes]]:
+    """Of each photo what it is called in the tree, ``<class>/<file>``, its label and its bytes.
+
+    Raises DataError where one cannot be read.
+    """
+    rows = zip(files.names.tolist(), files.labels.tolist(), found.addresses(files), strict=True)
+    for name, label, address in rows:
         try:
             photo = content(address)
         except OSError as error:
             raise DataError(f"{error}: mend it, then begin with an empty folder") from error
-        _add(tar, f"{number:08d}.json", json.dumps(told).encode())
-        _add(tar, f"{number:08d}{Path(file).suffix.lower()}", photo)
+        yield f"{found.classes[label]}/{os.fsdecode(name).rpartition('/')[2]}", label, photo
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

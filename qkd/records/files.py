@@ -41,9 +41,11 @@ def _flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def printable(text: str) -> str:
-    """The text with every control or other unprintable character but line feeds replaced."""
-    return "".join(c if c.isprintable() or c == "\n" else REPLACEMENT for c in text)
+def printable(text: str, kept: str = "\n") -> str:
+    """The text with every control or other unprintable character replaced, but for those kept."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in kept else REPLACEMENT for c in text)
 
 
 def print_plainly_where_needed() -> None:
