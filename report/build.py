@@ -59,7 +59,7 @@ def build(
     committed = reference.parent
     speeds = measured(MachineSpeed, SPEED, results, problems, committed)
     repeated = measured(Repeatability, REPEATABILITY, results, problems, committed)
-    exports = exported(results, problems)
+    exports = exported(results, problems, committed)
     tortured = measured(Torture, TORTURE, results, problems, committed)
     latencies = measured(Elsewhere, EXPORT, results, problems, committed)
     views, unusable = _views(report, output.parent.resolve())

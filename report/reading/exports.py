@@ -4,11 +4,10 @@ from pathlib import Path
 
 from qkd.export.told import FILE, FOLDER, Told
 from qkd.spec.value import decode
-from report.reading.machines import COMMITTED
 from report.reading.records import BAD_FILE, reason
 
 
-def exported(results: Path, problems: list[str], committed: Path = COMMITTED) -> list[Told]:
+def exported(results: Path, problems: list[str], committed: Path) -> list[Told]:
     """Every export, the user's before the committed, hiding those of their records. A file that
     cannot be read is a problem."""
     files: dict[str, Path] = {}
