@@ -1,21 +1,24 @@
 """The section on exported students: what each consumer made of each form, and how fast it is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from benchmarks.elsewhere.figures import Elsewhere, Latency
-from qkd.export.told import Form, Told, Trial
+from qkd.export.told import Told, Trial
+from report.page import words
 from report.page.table import Cell, Column, Table, number, state, table
 from report.texts import fixed
 
 
-class ExportView(NamedTuple):
-    """An exported record: its forms with their bytes, and its trials."""
+class Same(NamedTuple):
+    """What a consumer made of a form of several students, with one verdict."""
 
-    title: str
-    facts: str
-    forms: Table
-    trials: Table
+    form: str
+    consumer: str
+    version: str
+    verdict: str
+    trials: tuple[Trial, ...]
 
 
 class LatencyView(NamedTuple):
@@ -29,37 +32,52 @@ class LatencyView(NamedTuple):
 
 
 class ElsewhereView(NamedTuple):
-    """The whole section."""
+    """The whole section; without tables of students where none was exported."""
 
-    exports: tuple[ExportView, ...]
+    students: Table | None
+    trials: Table | None
     machines: tuple[LatencyView, ...]
 
 
-def _small(value: float | None) -> str:
-    return "" if value is None else f"{value:.1e}"
+def _small(value: float) -> str:
+    return f"{value:.1e}"
 
 
-FORMS: tuple[Column[Form], ...] = (
-    Column("form", lambda one: one.name),
-    number("bytes", lambda one: f"{one.bytes:,}" if one.file else ""),
-    Column("file, or why there is none", lambda one: one.file or one.refused),
-)
-TRIALS: tuple[Column[Trial], ...] = (
+def _percent(share: float) -> str:
+    return fixed(100 * share)
+
+
+def _count(amount: float) -> str:
+    return f"{amount:,.0f}" if amount else ""
+
+
+def _extreme(
+    which: Callable[[Iterable[float]], float], of: Same, name: str, words: Callable[[float], str]
+) -> str:
+    """The lowest or highest of an attribute over the students that have it; empty without any."""
+    values = [value for trial in of.trials if (value := getattr(trial, name)) is not None]
+    return words(which(values)) if values else ""
+
+
+def _distinct(texts: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(filter(None, texts)))
+
+
+def _kernels(trial: Trial) -> str:
+    return f"{trial.integer_layers} of {trial.layers}" if trial.layers else ""
+
+
+TRIALS: tuple[Column[Same], ...] = (
     Column("form", lambda one: one.form),
     Column("consumer", lambda one: Cell(one.consumer, aside=one.version)),
-    number(
-        "same top-1, %",
-        lambda one: "" if one.agreement is None else fixed(100 * one.agreement),
-    ),
-    number("images", lambda one: f"{one.images:,}" if one.images else ""),
-    number("largest difference", lambda one: _small(one.largest)),
-    number("median difference", lambda one: _small(one.median)),
-    Column(
-        "integer kernels",
-        lambda one: f"{one.integer_layers} of {one.layers} layers" if one.layers else "",
-    ),
     Column("verdict", lambda one: state(one.verdict)),
-    Column("to set, or to know", lambda one: one.note),
+    number("students", lambda one: str(len(one.trials))),
+    number("least same top-1, %", lambda one: _extreme(min, one, "agreement", _percent)),
+    number("images at least", lambda one: _extreme(min, one, "images", _count)),
+    number("largest difference", lambda one: _extreme(max, one, "largest", _small)),
+    number("largest median difference", lambda one: _extreme(max, one, "median", _small)),
+    Column("layers on integer kernels", lambda one: _distinct(map(_kernels, one.trials))),
+    Column("to set, or to know", lambda one: _distinct(trial.note for trial in one.trials)),
 )
 LATENCIES: tuple[Column[Latency], ...] = (
     Column("network", lambda one: one.network),
@@ -80,23 +98,42 @@ def elsewhere_view(exports: Sequence[Told], machines: Sequence[Elsewhere]) -> El
     if not exports and not machines:
         return None
     return ElsewhereView(
-        tuple(_export(told, f"export-{place}") for place, told in enumerate(exports)),
+        _students(exports) if exports else None,
+        _trials(exports) if exports else None,
         tuple(_machine(one, f"elsewhere-{place}") for place, one in enumerate(machines)),
     )
 
 
-def _export(told: Told, name: str) -> ExportView:
-    facts = (
-        f"{told.images:,} test images; the network itself: top-1 {fixed(told.top1)} %, its own "
-        f"rounding (median image, float32 against float64) {_small(told.rounding)}"
-    )
-    title = told.record
-    return ExportView(
-        title,
-        facts,
-        table(f"{name}-forms", f"Forms of {title}", FORMS, told.forms, lead="Forms"),
-        table(f"{name}-trials", f"Trials of {title}", TRIALS, told.trials, lead="Trials"),
-    )
+def _students(exports: Sequence[Told]) -> Table:
+    """A row for each student, a column for each form's bytes."""
+    forms = dict.fromkeys(form.name for told in exports for form in told.forms)
+    columns: list[Column[Told]] = [
+        Column("student", lambda told: told.record),
+        number("test images", lambda told: f"{told.images:,}"),
+        number("top-1, %", lambda told: fixed(told.top1)),
+        number("own rounding", lambda told: _small(told.rounding)),
+        *(number(f"{name}, bytes", partial(_bytes, name)) for name in forms),
+    ]
+    title = "Exported students"
+    return table("exports", title, columns, exports, lead="Students", caption=words.ROUNDING)
+
+
+def _bytes(name: str, told: Told) -> str:
+    """A form's bytes, or why there is none."""
+    form = next((form for form in told.forms if form.name == name), None)
+    if form is None:
+        return ""
+    return f"{form.bytes:,}" if form.file else form.refused
+
+
+def _trials(exports: Sequence[Told]) -> Table:
+    """A row for each form, consumer and verdict, over the students."""
+    groups: dict[tuple[str, str, str, str], list[Trial]] = {}
+    for trial in (trial for told in exports for trial in told.trials):
+        key = trial.form, trial.consumer, trial.version, trial.verdict
+        groups.setdefault(key, []).append(trial)
+    rows = [Same(*key, tuple(trials)) for key, trials in groups.items()]
+    return table("trials", "What programs made of them", TRIALS, rows, lead="Programs")
 
 
 def _machine(one: Elsewhere, name: str) -> LatencyView:

@@ -71,6 +71,10 @@ ELSEWHERE = (
     "logits; so the verdict is by the median image, and by 99 % of the answers. A form that a "
     "program computes wrongly is not written, unless it is known to do so in that version."
 )
+ROUNDING = (
+    "Own rounding: by how much a logit of the network itself differs in float32 and in float64, "
+    "for the median image."
+)
 LATENCY = (
     "Below 1 is faster than float32. No program was seen to use kernels of fewer than 8 bits: 2 "
     "and 4 bits run as 8 do, or in float32. The last column says how many layers ran as integers."

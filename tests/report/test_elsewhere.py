@@ -70,20 +70,36 @@ def written(results, told=TOLD, latencies=LATENCIES):
     return results
 
 
-def test_each_form_and_trial_is_a_row_with_its_numbers(tmp_path):
+def texts(table):
+    return [[cell.plain for cell in row.cells] for row in table.rows]
+
+
+def test_a_student_is_a_row_with_the_bytes_of_each_form_or_why_there_is_none(tmp_path):
     (told,) = exported(written(tmp_path), [], tmp_path / "none")
-    (view,) = elsewhere_view([told], []).exports
-    assert [row.cells[1].text for row in view.forms.rows] == ["36,697", ""]
-    assert [cell.plain for cell in view.trials.rows[0].cells] == [
-        "onnx",
-        "program <b> 1.2",
-        "99.80",
-        "1,000",
-        "2.5e-01",
-        "2.0e-07",
-        "7 of 8 layers",
-        "agrees",
-        "set <script>",
+    other = replace(told, record="other", forms=(replace(told.forms[1], name="qonnx"),))
+    view = elsewhere_view([told, other], [])
+    why = "no weights of 4 bits or less"
+    assert texts(view.students) == [
+        ["resnet8-w2a2-0000", "1,000", "87.50", "1.0e-07", "36,697", why, ""],
+        ["other", "1,000", "87.50", "1.0e-07", "", "", why],
+    ]
+
+
+def test_what_a_program_made_of_students_is_a_row_with_the_worst_of_each_number(tmp_path):
+    (told,) = exported(written(tmp_path), [], tmp_path / "none")
+    worse = replace(AGREES, agreement=0.0, largest=0.5, median=1e-7, layers=53, images=100)
+    wrong = replace(AGREES, verdict="wrong", note="")
+    others = [replace(told, trials=(trial,)) for trial in (worse, wrong)]
+    view = elsewhere_view([told, *others], [])
+    assert [row[:6] for row in texts(view.trials)] == [
+        ["onnx", "program <b> 1.2", "agrees", "2", "0.00", "100"],
+        ["onnx", "other 1.2", "not installed", "1", "99.80", ""],
+        ["onnx", "program <b> 1.2", "wrong", "1", "99.80", "1,000"],
+    ]
+    assert [row[6:] for row in texts(view.trials)] == [
+        ["5.0e-01", "2.0e-07", "7 of 8; 7 of 53", "set <script>"],
+        ["2.5e-01", "2.0e-07", "7 of 8", "set <script>"],
+        ["2.5e-01", "2.0e-07", "7 of 8", ""],
     ]
 
 
