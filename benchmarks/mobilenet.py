@@ -55,9 +55,10 @@ LABELS: dict[ScaleName, Label] = {
         title="MobileNetV2 at W3A3 on CIFAR-10, laptop scale",
         question=_QUESTION,
         cost=(
-            "about four hours on two cores without a GPU, estimated: 1.71e15 "
-            "multiply-accumulates with three seeds at the 6.4e10 a second of a ResNet on each "
-            "core; depthwise convolutions run slower, and PORTABLE=1 half as fast again"
+            "about thirteen hours on two cores without a GPU, estimated: 1.71e15 "
+            "multiply-accumulates with three seeds. A core does 6.4e10 a second of a ResNet; "
+            "PORTABLE=1, the default, takes 1.42 times as long, and the student does a quarter as "
+            "many there (on an Intel)"
         ),
         deviations=(
             *_DEVIATIONS,
