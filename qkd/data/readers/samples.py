@@ -50,7 +50,7 @@ def find(folder: Path, suffix: str) -> Found | None:
     """The files that are named after a part, in ``folder/imagenet`` or in ``folder`` itself, or in
     their ``data``, ``train`` and ``val``; None where there are none.
 
-    Raises DataError where only one part is there.
+    Raises DataError where only one part is there, or a file is named after both.
     """
     for root in (folder / "imagenet", folder):
         paths = [path for place in FOLDERS for path in sorted((root / place).glob(f"*{suffix}"))]
@@ -61,6 +61,8 @@ def find(folder: Path, suffix: str) -> Found | None:
         if not (train and val):
             lacking = "val" if train else "train"
             raise DataError(f"{root} has *{suffix} files, but none named {lacking}: add them")
+        for name in sorted({*train} & {*val}):
+            raise DataError(f"{root / name} is named after train and val: which part has it?")
         return Found(root, train, val)
     return None
 
@@ -91,6 +93,8 @@ def listing_of(found: Found, read: Callable[[Path, str, int], Iterable[Sample]])
                 f"{sample.where} is called {sample.name!r}, which tells no class, so that neither "
                 "the order nor the digest of the folder can be known: call photos <class>/<file>"
             )
+    if not train:
+        raise DataError(f"{found.root / found.train[0]} has no photos: copy it again")
     classes = tuple(sorted({wnid for wnid, _ in called}))
     in_train = _listed("train", train, called, classes)
     in_test = _listed("val", test, [named(sample) for sample in test], classes)

@@ -244,6 +244,16 @@ def test_shards_of_one_part_are_not_enough(tmp_path):
         load(described(), folder)
 
 
+@pytest.mark.parametrize("name", ["photos-train-val-0001.tar", "train/val-0.tar"])
+def test_a_shard_that_is_named_after_both_parts_is_refused(tmp_path, name):
+    """Else its photos would be trained on and tested on."""
+    folder = shard(tmp_path / "bad", [("n01/n01_1.jpg", b"x"), ("n01/n01_1.cls", b"0")])
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / "train-0.tar").rename(folder / name)
+    with pytest.raises(DataError, match=f"{name} is named after train and val: which part has it"):
+        load(described(), folder)
+
+
 def without(table, column):
     return table.drop_columns([column])
 
@@ -291,6 +301,13 @@ def test_parquet_that_is_not_right_is_an_error_that_names_file_and_row(
     pytest.importorskip("pyarrow")
     with pytest.raises(DataError, match=message):
         load(described(), write_parquet(tree, tmp_path / "bad", **change))
+
+
+def test_parquet_without_a_row_is_an_error_that_names_it(tree, tmp_path):
+    pytest.importorskip("pyarrow")
+    folder = write_parquet(tree, tmp_path / "bad", label=lambda table, _: table.slice(0, 0))
+    with pytest.raises(DataError, match=r"train-00000-of-0000\d\.parquet has no photos"):
+        load(described(), folder)
 
 
 def test_parquet_that_ends_early_is_an_error(tree, tmp_path):
