@@ -254,6 +254,17 @@ def test_a_shard_that_is_named_after_both_parts_is_refused(tmp_path, name):
         load(described(), folder)
 
 
+def test_a_photo_whose_name_has_a_dot_is_no_photo_of_webdatasets_and_refused(tmp_path):
+    """Its key would end at the dot, and the photo be passed over."""
+    members = [("n01/n01.1.jpg", b"x"), ("n01/n01.1.cls", b"0")]
+    folder = shard(tmp_path / "bad", members)
+    with pytest.raises(DataError, match=r"member 'n01/n01\.1\.jpg' has the key 'n01/n01' and no"):
+        load(described(), folder)
+    beside = shard(tmp_path / "good", [("n01/n01_0.small.jpg", b"x")])
+    with pytest.raises(DataError, match="has 1 training images"):  # but for that it is in order
+        load(described(), beside)
+
+
 def without(table, column):
     return table.drop_columns([column])
 
@@ -301,6 +312,20 @@ def test_parquet_that_is_not_right_is_an_error_that_names_file_and_row(
     pytest.importorskip("pyarrow")
     with pytest.raises(DataError, match=message):
         load(described(), write_parquet(tree, tmp_path / "bad", **change))
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_a_file_that_others_count_and_that_is_not_there_is_missed(tree, tmp_path, part):
+    """Of training images the matrix knows how many there are; of test images only the files do."""
+    pytest.importorskip("pyarrow")
+    folder = write_parquet(tree, tmp_path / "bad", of=5)
+    files = sorted((folder / "data").glob(f"{part}-*"))
+    files[-1].unlink()
+    message = (
+        rf"has {len(files) - 1} of the {len(files)} files data/{part}-\*-of-0000{len(files)}: add"
+    )
+    with pytest.raises(DataError, match=message):
+        load(described(), folder)
 
 
 def test_parquet_without_a_row_is_an_error_that_names_it(tree, tmp_path):
