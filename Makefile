@@ -66,7 +66,7 @@ help:
 ##            COMPILE=0|1 (torch.compile, for long runs: needs a C++ compiler and Python's headers)
 ##            LEAN=0|1 (no more memory than float training, for some more time; the same numbers)
 ##            PORTABLE=0|1 (the same numbers on every x86-64 processor with AVX2; default: 1 on those
-##            without a GPU, but for SCALE=paper)
+##            without a GPU, at SCALE=smoke and laptop)
 ##            LOADERS=0 (processes of each worker that decode photos ahead; 0: the worker itself)
 ##            MICROBATCHES=1 (a batch in so many equal parts, one in memory at a time: make doctor says how many)
 ##            LOGITS=2 (GiB at most for logits of frozen teachers that stages share; 0: each asks its own)

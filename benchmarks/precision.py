@@ -1,6 +1,7 @@
 """A matrix in another precision than its own: PRECISION= and TEACHER_PRECISION= (torch-free)."""
 
 import re
+from collections.abc import Iterable
 from typing import get_args
 
 from msgspec.structs import replace
@@ -25,7 +26,8 @@ def with_precision(
     if [one.recipe.precision for one in grids] != [g.recipe.precision for g in matrix.grids]:
         words.append(f"trained in {precision}")
         names.append(str(precision))
-    if any(one.recipe.frozen_teacher_precision for one in grids):
+    # A matrix may have a teacher's precision of its own: nobody asked for that one.
+    if teacher and _frozen(grids) != _frozen(matrix.grids):
         words.append(f"a frozen teacher in {teacher}")
         names.append(f"teacher-{teacher}")
     label = replace(
@@ -34,6 +36,10 @@ def with_precision(
         deviations=(*matrix.label.deviations, f"{' and '.join(words)}, as asked for"),
     )
     return replace(matrix, name="-".join((matrix.name, *names)), label=label, grids=grids)
+
+
+def _frozen(grids: Iterable[Grid]) -> list[Precision | None]:
+    return [one.recipe.frozen_teacher_precision for one in grids]
 
 
 _NAME = re.compile("(.+?)(?:-({0}))?(?:-teacher-({0}))?".format("|".join(get_args(Precision))))

@@ -16,7 +16,7 @@ from qkd.imports import LOSSES, resolve
 from qkd.measures.audit import audit
 from qkd.measures.cost import as_packed
 from qkd.quantizers import packed
-from qkd.quantizers.quantize import interval_parameters, set_intervals
+from qkd.quantizers.quantize import interval_parameters, quantized_layers, set_intervals
 from qkd.quantizers.quantize import quantize as quantized
 from qkd.records.schema import LayerAudit
 from qkd.spec import INTERVAL, BitCount, Bits, Phase, Quantization, Recipe, Term
@@ -82,8 +82,10 @@ def calibrate(
 
     Raises:
         AuditFailed: a quantizer does not do what it declares.
-        ValueError: another rule.
+        ValueError: another rule, or a network that is not quantized.
     """
+    if not any(quantized_layers(network)):
+        raise ValueError(f"{type(network).__name__} has no quantized layer: qkd.quantize it first")
     # The quantizers are there already: of the rest only the rule is read.
     quantization = Quantization(bits=Bits(weight=2, activation=2), initial_interval=rule)
     set_intervals(network, images, quantization)
@@ -117,7 +119,21 @@ def parameter_groups(
 
 
 def positive_intervals(network: nn.Module) -> Callable[[], None]:
-    """What is to be called after each step: it raises intervals to 1 % of what they are now."""
+    """What is to be called after each step: it raises intervals to 1 % of what they are now.
+
+    Raises ValueError where the network is quantized, but not calibrated.
+    """
+    quantizers = [
+        one
+        for _, layer in quantized_layers(network)
+        for one in (layer.weight_quantizer, layer.input_quantizer)
+        if one.state_dict()
+    ]
+    if quantizers and all(map(_is_as_made, quantizers)):
+        raise ValueError(
+            "all quantizers are as they were made: qkd.calibrate the network first, or load a "
+            "state in which they were"
+        )
     floors = interval_floors(network)
     parameters = dict(network.named_parameters())
 
@@ -127,6 +143,11 @@ def positive_intervals(network: nn.Module) -> Callable[[], None]:
             parameters[name].clamp_(min=floor)
 
     return raise_to_floors
+
+
+def _is_as_made(quantizer: Any) -> bool:
+    made = type(quantizer)(quantizer.bits, quantizer.signed).state_dict()
+    return all(torch.equal(one.cpu(), made[name]) for name, one in quantizer.state_dict().items())
 
 
 def loss(
@@ -140,8 +161,9 @@ def loss(
         labels: (batch), class indices in int64.
         peer: (batch, classes), the other network's; no gradient flows into them.
 
-    Raises ValueError where a term needs the other network's logits and there are none, and for a
-    term of the weights or of features, which are no functions of logits.
+    Raises ValueError where a term needs the other network's logits and there are none, for a term
+    of the weights or of features, which are no functions of logits, and for one whose weight grows
+    by steps, which are not counted here.
     """
     total = logits.new_zeros(())
     for term in of.student if isinstance(of, Phase) else of:
@@ -149,6 +171,11 @@ def loss(
             raise ValueError(f"{term.loss} is of the weights: call it with the network, and add it")
         if term.target == "features":
             raise ValueError(f"{term.loss} is of features: call it with both networks', and add it")
+        if term.ramp:
+            raise ValueError(
+                f"{term.loss} grows over {term.ramp} steps: give a term without a ramp, of the "
+                "weight that weight_at(step) says"
+            )
         given = targets(term, labels, None if peer is None else peer.detach())
         if given is None:
             raise ValueError(f"{term.loss} needs the other network's logits: give peer=")

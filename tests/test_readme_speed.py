@@ -3,6 +3,7 @@
 import json
 import re
 
+from benchmarks.speed.steps import GOALS
 from tests.support.launching import ROOT
 from tests.test_readme import RESULTS, SPEED, table
 
@@ -38,6 +39,8 @@ def test_the_table_of_the_intel_is_that_of_its_file():
         ]
         (row,) = [row for row in shown.index if row.startswith(title)]
         assert shown.loc[row, "ratio"] == ", ".join(f"{ratio:.2f}" for ratio in ratios), title
+    (step,) = [row for row in shown.index if row.startswith("a quantized step")]
+    assert shown.loc[step, "goal"] == ", ".join(f"{GOALS[name]:.2f}" for name in NETWORKS)
 
 
 def test_the_table_of_exported_students_is_that_of_its_file():

@@ -53,9 +53,12 @@ def quantize(network: nn.Module, quantization: Quantization) -> nn.Module:
         weight_bits, activation_bits = bits[name]
         layer.__class__ = classes[name]
         layer.calibrates_in_training = own.calls_more_in_training
-        layer.weight_quantizer = _built(of_weights, weight_bits, True)
+        device = layer.weight.device  # a loop of one's own may have moved the network before
+        layer.weight_quantizer = _built(of_weights, weight_bits, True).to(device)
         layer.input_quantizer = (
-            nn.Identity() if own.is_exact else _built(quantizer, activation_bits, own.is_signed)
+            nn.Identity()
+            if own.is_exact
+            else _built(quantizer, activation_bits, own.is_signed).to(device)
         )
     return network
 

@@ -20,7 +20,7 @@ class Arithmetic(NamedTuple):
 
 
 def arithmetic(settings: Settings) -> Arithmetic:
-    """As PORTABLE= says; where it says nothing 1 wherever it can hold, but for SCALE=paper.
+    """As PORTABLE= says; where it says nothing 1 wherever it can hold, at `SCALES`.
 
     Raises NotPortable where PORTABLE=1 is asked for and cannot hold; on a cluster its nodes are
     asked, not this machine.

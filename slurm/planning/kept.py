@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.plan import Planned
+from benchmarks.settings import Settings
 from qkd.records.logits import FOLDER, Source, files_of, source_of, steps_of
 from qkd.spec.value import digest
 from slurm.planning.estimate import size_in_words
@@ -80,7 +81,7 @@ def in_words(work: Work) -> str:
     if not work.settings.logits:
         return "frozen teachers' logits: none are kept (LOGITS=0)"
     if not found.stages and not found.too_large:
-        return "frozen teachers' logits: none are kept, as no two stages share any"
+        return f"frozen teachers' logits: none are kept, as {_why_none(work.settings)}"
     text = (
         f"frozen teachers' logits: up to {size_in_words(found.size)} more of disk, so that "
         f"{len(found.stages)} stages share them ({limit})"
@@ -90,6 +91,14 @@ def in_words(work: Work) -> str:
     if found.too_large:
         text += f"; no room for {found.too_large} teachers'"
     return text
+
+
+def _why_none(settings: Settings) -> str:
+    if settings.compile:
+        return "steps are compiled (COMPILE=1)"
+    if settings.micro_batches > 1:
+        return f"batches are cut (MICROBATCHES={settings.micro_batches})"
+    return "no two stages share any that can be: in float32, and not of photos"
 
 
 def unneeded(work: Work, found: dict[str, Status]) -> list[Path]:

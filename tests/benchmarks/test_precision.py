@@ -4,6 +4,7 @@ import json
 from collections import Counter
 
 import pytest
+from msgspec.structs import replace
 
 from benchmarks import ablation
 from benchmarks.plan import plan, precisions
@@ -59,6 +60,28 @@ def test_it_is_part_of_every_id_and_of_the_name_and_the_label_says_it(asked, nam
     starts = [{key for key, one in plan(m.cells()).stages.items() if not one.parents}
               for m in (SMOKE, other)]  # fmt: skip
     assert starts[0] == starts[1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "title"),
+    [
+        (("tf32", None), "ablation-tf32", "(trained in tf32)"),
+        (("bfloat16", None), "ablation-bfloat16", "(trained in bfloat16)"),
+        ((None, "float32"), "ablation-teacher-float32", "(a frozen teacher in float32)"),
+        ((None, "tf32"), "ablation-teacher-tf32", "(a frozen teacher in tf32)"),
+    ],
+)
+def test_a_matrix_whose_teacher_has_a_precision_of_its_own_says_what_was_asked_for(
+    asked, name, title
+):
+    grids = (
+        replace(grid, recipe=replace(grid.recipe, frozen_teacher_precision="bfloat16"))
+        for grid in SMOKE.grids
+    )
+    own = replace(SMOKE, grids=tuple(grids))
+    other = with_precision(own, *asked)
+    assert (other.name, other.label.title) == (name, f"{SMOKE.label.title} {title}")
+    assert with_precision(own, None, "bfloat16") is own
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

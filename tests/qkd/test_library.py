@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from msgspec.structs import replace
 from torch import nn
 
 import qkd
@@ -15,7 +16,7 @@ from qkd.models.resnet_cifar import resnet
 from qkd.phases import CO_STUDY, SELF_STUDY, TUTORING
 from qkd.quantizers.packed import read
 from qkd.quantizers.quantize import quantized_layers
-from qkd.spec import Recipe
+from qkd.spec import INTERVAL, Recipe
 from qkd.training.step import Side, interval_floors, optimiser_of, train_step
 
 README = (Path(qkd.__file__).parent / "README.md").read_text()
@@ -167,6 +168,37 @@ def test_the_packed_bytes_are_the_networks_own_codes(tmp_path):
     values = read(file).values()
     for name, layer in quantized_layers(student):
         assert torch.equal(values[f"{name}.weight"], layer.weight_quantizer(layer.weight))
+
+
+@pytest.mark.parametrize("quantizer", [INTERVAL, "baselines.n2uq:N2UQ", "baselines.tqt:TQT"])
+def test_what_was_never_calibrated_is_refused(quantizer):
+    student = qkd.quantize(network_of(), 4, 4, quantizer=quantizer)
+    with pytest.raises(ValueError, match=r"as they were made: qkd\.calibrate the network first"):
+        qkd.positive_intervals(student)
+    calibrated = qkd.quantize(network_of(), 4, 4, quantizer=quantizer)
+    qkd.calibrate(calibrated, batch(0)[0])
+    qkd.positive_intervals(calibrated)()
+    student.load_state_dict(calibrated.state_dict())
+    qkd.positive_intervals(student)()
+    with pytest.raises(ValueError, match=r"ResNet has no quantized layer: qkd\.quantize it first"):
+        qkd.calibrate(network_of(), batch(0)[0])
+
+
+def test_quantizers_that_learn_nothing_need_no_calibration():
+    student = qkd.quantize(network_of(), 4, 4, quantizer="baselines.dorefa:DoReFa")
+    qkd.positive_intervals(student)()
+
+
+@pytest.mark.parametrize("quantizer", [INTERVAL, "baselines.ewgs:EWGS"])
+def test_quantizers_are_made_where_the_network_is(quantizer):
+    student = qkd.quantize(network_of().to("meta"), 4, 4, quantizer=quantizer)
+    assert {value.device.type for value in student.state_dict().values()} == {"meta"}
+
+
+def test_a_term_that_grows_is_refused_rather_than_taken_at_its_height():
+    growing = replace(TUTORING.student[1], ramp=100)
+    with pytest.raises(ValueError, match="grows over 100 steps: give a term without a ramp"):
+        qkd.loss([growing], torch.zeros(2, 3), torch.tensor([0, 1]), torch.ones(2, 3))
 
 
 def test_what_cannot_be_is_refused_in_a_line():

@@ -9,6 +9,7 @@ names end in ``.JPEG`` in the tree, whatever the suffix is here. Labels count th
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import count, pairwise
 from pathlib import Path
@@ -24,6 +25,7 @@ FOLDERS = ("", "data", "train", "val", "validation")  # where the files may lie
 ARCHIVES = "ILSVRC2012_img_"  # ImageNet's own archives are no shards
 LARGEST = 2**26  # bytes of a photo; ImageNet's largest has a quarter of that
 OFFICIAL = re.compile(r"((n\d+)_\d+|ILSVRC2012_val_\d+)(?:_(n\d+))?\.jpe?g", re.IGNORECASE)
+NUMBERED = re.compile(r"(.*-)\d+-of-(\d+)")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -50,7 +52,8 @@ def find(folder: Path, suffix: str) -> Found | None:
     """The files that are named after a part, in ``folder/imagenet`` or in ``folder`` itself, or in
     their ``data``, ``train`` and ``val``; None where there are none.
 
-    Raises DataError where only one part is there.
+    Raises DataError where only one part is there, a file is named after both, or one is lacking
+    that others count (``train-00000-of-00294``).
     """
     for root in (folder / "imagenet", folder):
         paths = [path for place in FOLDERS for path in sorted((root / place).glob(f"*{suffix}"))]
@@ -61,6 +64,9 @@ def find(folder: Path, suffix: str) -> Found | None:
         if not (train and val):
             lacking = "val" if train else "train"
             raise DataError(f"{root} has *{suffix} files, but none named {lacking}: add them")
+        for name in sorted({*train} & {*val}):
+            raise DataError(f"{root / name} is named after train and val: which part has it?")
+        _require_counted(root, (*train, *val))
         return Found(root, train, val)
     return None
 
@@ -69,6 +75,16 @@ def _of_part(names: list[str], words: tuple[str, ...]) -> tuple[str, ...]:
     """The names that have one of the words."""
     own = [name for name in names if not Path(name).name.startswith((ARCHIVES, "."))]
     return tuple(name for name in own if {*re.split("[^a-z]+", name.lower())} & {*words})
+
+
+def _require_counted(root: Path, names: tuple[str, ...]) -> None:
+    """Raises DataError where files say of how many each is one, and fewer are there."""
+    numbered = filter(None, map(NUMBERED.match, names))
+    for (stem, total), there in Counter(match.groups() for match in numbered).items():
+        if there < int(total):
+            raise DataError(
+                f"{root} has {there} of the {int(total)} files {stem}*-of-{total}: add the others"
+            )
 
 
 def listing_of(found: Found, read: Callable[[Path, str, int], Iterable[Sample]]) -> Listing:
@@ -91,6 +107,8 @@ def listing_of(found: Found, read: Callable[[Path, str, int], Iterable[Sample]])
                 f"{sample.where} is called {sample.name!r}, which tells no class, so that neither "
                 "the order nor the digest of the folder can be known: call photos <class>/<file>"
             )
+    if not train:
+        raise DataError(f"{found.root / found.train[0]} has no photos: copy it again")
     classes = tuple(sorted({wnid for wnid, _ in called}))
     in_train = _listed("train", train, called, classes)
     in_test = _listed("val", test, [named(sample) for sample in test], classes)

@@ -39,6 +39,7 @@ def _samples(root: Path, name: str, number: int) -> Iterator[Sample]:
     photos: dict[str, tarfile.TarInfo] = {}
     labels: dict[str, int] = {}
     names: dict[str, str] = {}
+    dotted: dict[str, str] = {}
     for tar, member in _members(root / name):
         where = where_in(root, name, f"member {member.name!r}")
         key, extension = _split(member.name)
@@ -51,6 +52,10 @@ def _samples(root: Path, name: str, number: int) -> Iterator[Sample]:
             names[key] = called or names.get(key, "")
             if label is not None and labels.setdefault(key, label) != label:
                 raise DataError(f"{where} says label {label}, another member {labels[key]}")
+        elif extension.rpartition(".")[2] in PHOTOS:
+            dotted[key] = where
+    for key in sorted({*dotted} - {*photos}):
+        raise DataError(f"{dotted[key]} has the key {key!r} and no photo: a key has no dot, rename")
     if not photos:
         raise DataError(f"{root / name} has no member KEY.jpg: it is no shard of photos")
     for key, member in photos.items():

@@ -3,7 +3,9 @@
 import torch
 from torch import nn
 
-from qkd.quantizers.codes import Codes
+from qkd.quantizers.codes import TOLERANCE, Codes
+
+ROUNDING = 2.0**-22  # of a value that is computed from a level and an offset, and its difference
 
 
 class NotExportable(ValueError):
@@ -11,15 +13,18 @@ class NotExportable(ValueError):
 
 
 def evenly_spaced(name: str, quantizer: nn.Module) -> Codes:
-    """What the quantizer makes of values around every level, a quarter of a step above it.
+    """What the quantizer makes of values around every level, almost half a step on both sides.
 
     Raises NotExportable where that is not always the level's own code: the quantizer then rounds
-    at other places than its levels' (QIL).
+    at other places than its levels' (QIL; EWGS and N2UQ once they are trained).
     """
     assert callable(quantizer.codes)  # noqa: S101 (qkd.quantizers.quantize refuses any other)
     codes: Codes = quantizer.codes(torch.zeros(1))
-    wanted = torch.arange(codes.lowest - 2, codes.highest + 3, dtype=torch.float32)
-    probe = (wanted + 0.25) * codes.scale
+    levels = torch.arange(codes.lowest - 2, codes.highest + 3, dtype=torch.float32)
+    wanted = torch.cat([levels, levels])
+    offset = 0.0 if codes.offset is None else float(codes.offset / codes.scale)
+    near = 0.5 - TOLERANCE - ROUNDING * abs(offset)  # steps from a level
+    probe = torch.cat([levels - near, levels + near]) * codes.scale
     if codes.offset is not None:
         probe = probe + codes.offset
     found: Codes = quantizer.codes(probe)

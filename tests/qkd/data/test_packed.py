@@ -144,7 +144,14 @@ def test_a_shard_that_is_cut_while_it_is_read_fails_by_its_name(tree, tmp_path):
         decoding.decode(train.paths(np.array([0]))[0])
 
 
-# What is wrong with a shard, and with a parquet file.
+def test_a_test_part_without_labels_is_passed_over(tree, tmp_path):
+    pytest.importorskip("pyarrow")
+    folder = write_parquet(tree, tmp_path / "packed")
+    (folder / "data" / "test-00000-of-00001.parquet").write_bytes(b"never read")
+    assert_same_set(described(), folder, tree)
+
+
+# What is wrong with a shard.
 
 
 def shard(folder, members, name="train-0.tar"):
@@ -244,68 +251,22 @@ def test_shards_of_one_part_are_not_enough(tmp_path):
         load(described(), folder)
 
 
-def without(table, column):
-    return table.drop_columns([column])
+@pytest.mark.parametrize("name", ["photos-train-val-0001.tar", "train/val-0.tar"])
+def test_a_shard_that_is_named_after_both_parts_is_refused(tmp_path, name):
+    """Else its photos would be trained on and tested on."""
+    folder = shard(tmp_path / "bad", [("n01/n01_1.jpg", b"x"), ("n01/n01_1.cls", b"0")])
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / "train-0.tar").rename(folder / name)
+    with pytest.raises(DataError, match=f"{name} is named after train and val: which part has it"):
+        load(described(), folder)
 
 
-def as_text(table, column):
-    place = table.schema.get_field_index(column)
-    return table.set_column(place, column, table[column].cast("string"))
-
-
-def as_bytes(table, column):
-    place = table.schema.get_field_index(column)
-    return table.set_column(place, column, [[b"x"] * len(table)])
-
-
-def with_a_gap(table, column):
-    values = [*table[column].to_pylist()[:-1], None]
-    import pyarrow
-
-    place = table.schema.get_field_index(column)
-    return table.set_column(place, column, pyarrow.array(values, table[column].type))
-
-
-def turned(table, column):
-    from pyarrow import compute
-
-    place = table.schema.get_field_index(column)
-    return table.set_column(place, column, compute.subtract(2, table[column]))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"label": without}, r"00000-of-00002\.parquet has no column 'label', but image"),
-        ({"image": without}, r"00000-of-00002\.parquet has no column 'image', but label"),
-        ({"label": as_text}, r"00000-of-00002\.parquet: column 'label' is of string, not int64"),
-        ({"image": as_bytes}, r"00000-of-00002\.parquet: column 'image' is of binary, not struct"),
-        ({"label": with_a_gap}, r"00000-of-00002\.parquet: row 6 lacks bytes, path or label"),
-        ({"image": with_a_gap}, r"00000-of-00002\.parquet: row 6 lacks bytes, path or label"),
-        ({"label": turned}, r"parquet: row \d has label \d, but 'n0\d' is class \d of the 3"),
-    ],
-)
-def test_parquet_that_is_not_right_is_an_error_that_names_file_and_row(
-    tree, tmp_path, change, message
-):
-    pytest.importorskip("pyarrow")
-    with pytest.raises(DataError, match=message):
-        load(described(), write_parquet(tree, tmp_path / "bad", **change))
-
-
-def test_parquet_that_ends_early_is_an_error(tree, tmp_path):
-    pytest.importorskip("pyarrow")
-    folder = write_parquet(tree, tmp_path / "bad")
-    file = sorted(folder.glob("data/train*"))[1]
-    whole = file.read_bytes()
-    for length in (0, 100, len(whole) // 2, len(whole) - 1):
-        file.write_bytes(whole[:length])
-        with pytest.raises(DataError, match=r"train-00001-of-00002\.parquet cannot be read"):
-            load(described(), folder)
-
-
-def test_a_test_part_without_labels_is_passed_over(tree, tmp_path):
-    pytest.importorskip("pyarrow")
-    folder = write_parquet(tree, tmp_path / "packed")
-    (folder / "data" / "test-00000-of-00001.parquet").write_bytes(b"never read")
-    assert_same_set(described(), folder, tree)
+def test_a_photo_whose_name_has_a_dot_is_no_photo_of_webdatasets_and_refused(tmp_path):
+    """Its key would end at the dot, and the photo be passed over."""
+    members = [("n01/n01.1.jpg", b"x"), ("n01/n01.1.cls", b"0")]
+    folder = shard(tmp_path / "bad", members)
+    with pytest.raises(DataError, match=r"member 'n01/n01\.1\.jpg' has the key 'n01/n01' and no"):
+        load(described(), folder)
+    beside = shard(tmp_path / "good", [("n01/n01_0.small.jpg", b"x")])
+    with pytest.raises(DataError, match="has 1 training images"):  # but for that it is in order
+        load(described(), beside)

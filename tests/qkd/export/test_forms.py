@@ -9,8 +9,9 @@ from torch import nn
 
 from qkd.export.choice import graphs
 from qkd.export.forms import clipped, folded, int4, quant
-from qkd.export.graph.levels import NotExportable
+from qkd.export.graph.levels import NotExportable, evenly_spaced
 from qkd.export.graph.reading import attributes, wiring
+from qkd.imports import QUANTIZERS, resolve
 from qkd.measures.cost import as_packed
 from qkd.quantizers.codes import Codes
 from qkd.spec import Bits
@@ -225,6 +226,23 @@ def test_a_quantizer_that_rounds_elsewhere_is_refused(onnx):
     found = graphs(network, SHAPE)
     assert not found.files
     assert set(found.refused) == {"onnx", "onnx-int4", "onnx-folded", "qonnx"}
+
+
+@pytest.mark.parametrize("steps", [-0.3, -0.2, -0.01, 0.01, 0.2, 0.3])
+@pytest.mark.parametrize(
+    ("path", "moved"), [("baselines.ewgs:EWGS", "lower"), ("baselines.n2uq:N2UQ", "start")]
+)
+def test_a_quantizer_whose_edges_have_moved_is_refused(path, moved, steps):
+    """By a fraction of a step, which the levels themselves do not show."""
+    for bits in (2, 8):
+        quantizer = resolve(path, QUANTIZERS)(bits, False)
+        quantizer.initialise(torch.linspace(0, 3, 100), "mse")
+        evenly_spaced("x", quantizer)
+        step = 1.0 if moved == "start" else quantizer.codes(torch.zeros(1)).scale
+        with torch.no_grad():
+            getattr(quantizer, moved).add_(steps * step)
+        with pytest.raises(NotExportable, match="rounds elsewhere than at its levels"):
+            evenly_spaced("x", quantizer)
 
 
 @pytest.mark.slow

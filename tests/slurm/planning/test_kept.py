@@ -66,9 +66,17 @@ def test_a_teacher_of_the_students_own_is_not_kept(tmp_path):
     assert kept(work_of(tmp_path, *own)) == Kept()
 
 
-@pytest.mark.parametrize("variables", [{"COMPILE": "1", "PORTABLE": "0"}, {"MICROBATCHES": "2"}])
-def test_nothing_is_kept_where_the_bits_would_not_be_the_teachers(tmp_path, variables):
-    assert kept(work_of(tmp_path, *KD, **variables)) == Kept()
+@pytest.mark.parametrize(
+    ("variables", "why"),
+    [
+        ({"COMPILE": "1", "PORTABLE": "0"}, "steps are compiled (COMPILE=1)"),
+        ({"MICROBATCHES": "2"}, "batches are cut (MICROBATCHES=2)"),
+    ],
+)
+def test_nothing_is_kept_where_the_bits_would_not_be_the_teachers(tmp_path, variables, why):
+    work = work_of(tmp_path, *KD, **variables)
+    assert kept(work) == Kept()
+    assert in_words(work) == f"frozen teachers' logits: none are kept, as {why}"
 
 
 def test_other_plans_files_take_room_and_those_of_the_plan_do_not(tmp_path, monkeypatch):
@@ -112,6 +120,7 @@ def test_imagenet_keeps_none(tmp_path):
     given = {"RESULTS": str(tmp_path), "DATA": str(tmp_path)}
     work = prepare(settings(MATRIX="imagenet", SCALE="paper", **given), unread=True)
     assert kept(work) == Kept()
+    assert in_words(work).endswith("share any that can be: in float32, and not of photos")
 
 
 @pytest.mark.slow
