@@ -62,8 +62,8 @@ TORTURE = (
 )
 ARITHMETIC = (
     "Cells of this setting were rounded differently: {}. At few bits that moves a number as much "
-    "as another seed does, and what was rounded differently is never pooled: contrasts are of the "
-    "most numerous kind alone."
+    "as another seed does, and what was rounded differently is never pooled: means and contrasts "
+    "are of the most numerous kind alone."
 )
 ELSEWHERE = (
     "A student in the forms that other programs read, each run by them on the test images beside "
