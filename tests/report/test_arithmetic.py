@@ -9,12 +9,15 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
+from benchmarks.contrasts import MINUS
 from benchmarks.plan import plan
 from benchmarks.repeatability.figures import Pair, Repeatability, Run, rows_of
 from benchmarks.speed.figures import Machine
+from qkd.spec.history import prefix
 from qkd.spec.value import encode
 from report.analysis.methods import MethodRow
 from report.build import build, collect
+from report.frames.cells import CellRow
 from report.frames.tidy import rows
 from report.page.repeatability import repeatability_view
 from report.page.section import section_view
@@ -75,6 +78,21 @@ def test_cells_of_another_arithmetic_are_said_to_be_so_and_how_many(tmp_path, ot
     page = tmp_path / "index.html"
     build(tmp_path / "results", page, tmp_path / "none")
     assert warning.partition(":")[0] in page.read_text()
+
+
+def test_the_arithmetic_of_a_cell_is_that_of_every_stage_of_its_path(tmp_path):
+    toy = run(tmp_path / "results", **PORTABLE, device_name="Intel X")
+    cell = next(one for one in toy.cells() if (one.method.name, one.seed) == ("qkd", 1))
+    elsewhere = {**PORTABLE, "portable": False, "device_name": "AMD Y"}
+    where(tmp_path / "results", prefix(cell.history, 3), **elsewhere)  # its self-studying alone
+    (section,) = collect(tmp_path / "results", tmp_path / "none").sections
+    found = {(row.method, row.seed): row.arithmetic for row in rows(section.cells, CellRow)}
+    assert found["qkd", 0] == "PORTABLE=1, torch 2.14.1"
+    assert found["qkd", 1] == "AMD Y, torch 2.14.1, PORTABLE=0; then PORTABLE=1, torch 2.14.1"
+    # Plain QAT goes on from the same self-studying, plain KD does not.
+    ns = {one.contrast.label: one.n for one in section.groups[0].compared}
+    assert ns[f"qkd {MINUS} kd"] == (1, 2)
+    assert ns[f"qkd {MINUS} qat"] == (1, 1)
 
 
 def test_means_are_of_the_most_numerous_arithmetic_alone(tmp_path):
