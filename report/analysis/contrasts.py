@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from benchmarks.contrasts import Contrast, Family
+from benchmarks.contrasts import HEADLINE, Contrast, Family
 from report.analysis.arithmetic import of_one_arithmetic
 from report.analysis.estimates import Estimate, power
 from report.analysis.layout import Layout, layout
@@ -200,11 +200,18 @@ def _corrected(compared: Sequence[Compared]) -> list[Compared]:
             for place in places
             if (own := found[place].estimate) is not None and (p := own.p) is not None
         ]
-        values = holm([p for _, p in tested], len(places))
+        size = family_size(family, len(places))
+        values = holm([p for _, p in tested], size)
         for (place, _), value in zip(tested, values, strict=True):
-            one = _with_power(found[place], len(places))
+            one = _with_power(found[place], size)
             found[place] = one._replace(corrected=value)
     return found
+
+
+def family_size(family: Family, fixed: int) -> int:
+    """How many tests are corrected together of which the setting's matrix has so many: those of
+    the headline are named by the analysis, and count where a matrix leaves one out."""
+    return max(fixed, len(HEADLINE)) if family == "headline" and fixed else fixed
 
 
 def _with_power(one: Compared, family: int = 0) -> Compared:

@@ -121,7 +121,7 @@ POWER = (
 )
 FAMILIES = (
     "fixed before any run, and corrected by Holm's method within each family and this setting, "
-    "those not run among them."
+    "those not run among them: the headline has three, whichever of them are asked here."
 )
 NO_CORRECTION = "and no correction was passed"
 SEEN = (
