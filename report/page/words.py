@@ -131,7 +131,8 @@ SEEN = (
 ANALYSIS = "Every verdict is by the analysis that was fixed on {}, before the runs that it judges"
 JOINED = (
     "A fixed contrast over all settings of a scale: the mean, each setting weighted by the inverse "
-    "of its squared standard error, with its 95 % interval. Holm's p is within the family. "
+    "of its squared standard error, with its 95 % interval, which allows for weights that are "
+    "estimated (Meier 1953). Holm's p is within the family. "
     "Homogeneity is the p of Cochran's test that the settings differ by chance alone. Of settings "
     "that share runs the one with more counts. Runs that were seen before the analysis was fixed "
     "stand apart."

@@ -96,9 +96,9 @@ def test_several_settings_are_joined_and_a_further_run_adds_evidence(tmp_path):
     run(tmp_path, some, name="one")
     assert decided(tmp_path, contrast).verdict == UNDECIDED
     run(tmp_path, some, name="two", recipe=TWICE)
-    # The same again: error 0.6 / sqrt(3) on 8 degrees, t = 3.753, p = 0.0056
+    # The same again: error 0.6 sqrt(1.5) / sqrt(3) on 8 degrees, t = 3.064, p = 0.0155
     decision = decided(tmp_path, contrast)
-    assert decision == (SUPPORTED, "+1.30 [0.50, 2.10], 2 settings")
+    assert decision == (SUPPORTED, "+1.30 [0.32, 2.28], 2 settings")
     assert [one.word for one in evidence(tmp_path, contrast)] == ["undecided"] * 2
     # A setting at another scale is another question's.
     run(tmp_path, some, name="three", scale="paper", recipe=THRICE)
