@@ -38,8 +38,9 @@ PAPER_FIGURE = (
     "our plain KD is derived. Hollow marks are claimed, filled ones were run here at full length."
 )
 TWIN_FIGURE = (
-    "Its small twin from the CIFAR runs here: of each pair the longest training, mean over seeds "
-    "with its 95 % interval. These are far shorter than the paper's, and show no number of its own."
+    "Its small twin from the CIFAR runs here: of each pair the length of training with the most "
+    "numbers of bits, then the longest; mean over seeds with its 95 % interval. These are far "
+    "shorter than the paper's, and show no number of its own."
 )
 BY_BITS = "Top-1 over bits: the paper's Figure 1, and its twin from the runs here"
 NO_QKD = "No setting at laptop or paper scale has a run of QKD that is done."
