@@ -75,8 +75,8 @@ class _Own(NamedTuple):
 
 
 def twin_figure(sections: Sequence[Section]) -> pd.DataFrame:
-    """The CIFAR runs of QKD, plain KD and plain QAT: of each pair the longest training, at each
-    number of bits the run with the most seeds."""
+    """The CIFAR runs of QKD, plain KD and plain QAT: of each pair the training that was run at the
+    most numbers of bits, of several such the longest; at each the run with the most seeds."""
     found: dict[tuple[str, str, str], list[_Own]] = {}
     for one in _cifar(sections):
         found.setdefault((one.row.dataset, one.row.student, one.row.teacher), []).append(one)
@@ -100,16 +100,19 @@ def _full_precision(row: CellRow) -> float | None:
 
 
 def _twin(own: Sequence[_Own]) -> Iterator[BitsPoint]:
-    steps = max(one.row.steps for one in own)
-    longest = [one for one in own if one.row.steps == steps]
-    first = longest[0]
+    widths: dict[int, set[int]] = {}
+    for one in own:
+        widths.setdefault(one.row.steps, set()).add(one.row.weight_bits)
+    steps = max(widths, key=lambda length: (len(widths[length]), length))
+    alike = [one for one in own if one.row.steps == steps]
+    first = alike[0]
     row = first.row
     panel = f"{row.student} \N{LEFTWARDS ARROW} {row.teacher}, {row.dataset}, {steps:,} steps"
     if first.full_precision is not None:
         yield BitsPoint(panel, FLOAT, FULL_PRECISION_BITS, first.full_precision, is_ours=True)
     best: dict[tuple[str, int], MethodRow] = {}
     for method in TWINS:
-        for one in (one.row for one in longest if one.row.method == method):
+        for one in (one.row for one in alike if one.row.method == method):
             key = method, one.weight_bits
             if key not in best or one.n > best[key].n:
                 best[key] = one

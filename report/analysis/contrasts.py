@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from benchmarks.contrasts import Contrast, Family
+from benchmarks.contrasts import HEADLINE, Contrast, Family
+from report.analysis.arithmetic import of_one_arithmetic
 from report.analysis.estimates import Estimate, power
 from report.analysis.layout import Layout, layout
 from report.analysis.statistics import ALPHA, EFFECT, holm, mcnemar
@@ -18,6 +19,7 @@ from report.analysis.verdicts import (
     LOWER,
     NO_PROOF,
     NOT_RUN,
+    OTHER_ARITHMETIC,
     SINGLE_RUN,
     UNDECIDED,
     is_equivalent,
@@ -39,7 +41,8 @@ class SeedTest(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """A contrast in a setting; ``estimate`` is None where one of its methods has no run.
+    """A contrast in a setting; ``estimate`` is None where one of its methods has no run, or none
+    of the arithmetic that counts: ``not_there`` is the word for it.
 
     ``n`` counts the runs of both. ``corrected`` is Holm's p over the fixed contrasts of its family.
     ``power`` is the chance of an uncorrected test to see EFFECT points at the spread that was
@@ -60,6 +63,7 @@ class Compared(NamedTuple):
     tests: tuple[SeedTest, ...] = ()
     was_seen: bool = False
     is_proven: bool = True
+    not_there: str = NOT_RUN
 
     @property
     def is_exploratory(self) -> bool:
@@ -71,7 +75,7 @@ class Compared(NamedTuple):
         """One word, the same wherever it stands. At the paper's scale, and only there, supported or
         contradicted where the paper predicts a sign; without integer proofs neither."""
         if self.estimate is None:
-            return NOT_RUN
+            return self.not_there
         if self.estimate.error is None:
             return SINGLE_RUN
         if self.is_exploratory:
@@ -112,23 +116,24 @@ def compare_all(
     Quantized methods share a spread, and so do those in full precision. Cells of another arithmetic
     than the most have are left out.
     """
-    done = of_one_arithmetic(cells[cells["top1"].notna()])
+    every = cells[cells["top1"].notna()]
+    done = of_one_arithmetic(every)
+    odd = set(every["method"]) - set(done["method"])
     layouts = {bits: layout(_groups(own)) for bits, own in done.groupby("bits", sort=False)}
     compared = [
-        _estimated(Compared(contrast, scale, was_seen=was_seen), list(layouts.values()), done)
+        _estimated(
+            Compared(
+                contrast,
+                scale,
+                was_seen=was_seen,
+                not_there=OTHER_ARITHMETIC if {contrast.first, contrast.second} & odd else NOT_RUN,
+            ),
+            list(layouts.values()),
+            done,
+        )
         for contrast in contrasts
     ]
     return Comparison(tuple(_corrected(compared)), tuple(layouts.values()))
-
-
-def of_one_arithmetic(done: pd.DataFrame) -> pd.DataFrame:
-    """The cells whose roundings are those of the most trained ones; what was not trained stays."""
-    trained = done[done["steps"] > 0]["arithmetic"]
-    if trained.empty:
-        return done
-    most = trained.value_counts(sort=True).index[0]
-    kept: pd.DataFrame = done[(done["arithmetic"] == most) | (done["steps"] == 0)]
-    return kept
 
 
 def _groups(cells: pd.DataFrame) -> dict[str, list[float]]:
@@ -195,11 +200,18 @@ def _corrected(compared: Sequence[Compared]) -> list[Compared]:
             for place in places
             if (own := found[place].estimate) is not None and (p := own.p) is not None
         ]
-        values = holm([p for _, p in tested], len(places))
+        size = family_size(family, len(places))
+        values = holm([p for _, p in tested], size)
         for (place, _), value in zip(tested, values, strict=True):
-            one = _with_power(found[place], len(places))
+            one = _with_power(found[place], size)
             found[place] = one._replace(corrected=value)
     return found
+
+
+def family_size(family: Family, fixed: int) -> int:
+    """How many tests are corrected together of which the setting's matrix has so many: those of
+    the headline are named by the analysis, and count where a matrix leaves one out."""
+    return max(fixed, len(HEADLINE)) if family == "headline" and fixed else fixed
 
 
 def _with_power(one: Compared, family: int = 0) -> Compared:

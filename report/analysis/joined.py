@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from benchmarks.contrasts import Contrast, Family
 from benchmarks.matrix import ScaleName
-from report.analysis.contrasts import FAMILIES, Compared, judged
+from report.analysis.contrasts import FAMILIES, Compared, family_size, judged
 from report.analysis.estimates import Estimate, WeightedMean, weighted_mean
 from report.analysis.methods import MethodRow
 from report.analysis.sections import Group, Section
@@ -125,4 +125,5 @@ def _corrected(found: Sequence[Joined]) -> list[Joined]:
 
 def _size(group: Group, family: Family) -> int:
     """How many contrasts of the family the setting fixed."""
-    return sum(one.contrast.fixed and one.contrast.family == family for one in group.compared)
+    of_family = [one for one in group.compared if one.contrast.family == family]
+    return family_size(family, sum(one.contrast.fixed for one in of_family))

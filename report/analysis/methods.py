@@ -1,11 +1,13 @@
 """The frame of methods: the cells of a method in a setting, taken together over their seeds."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import pandas as pd
 
+from report.analysis.arithmetic import pooled
 from report.analysis.statistics import half_widths, mean_interval
 from report.analysis.verdicts import (
     COMPARED_SCALE,
@@ -13,6 +15,7 @@ from report.analysis.verdicts import (
     NO_PROOF,
     NOT_COMPARED,
     NOT_RUN,
+    OTHER_ARITHMETIC,
     equivalence,
 )
 from report.frames.cells import CellRow
@@ -50,8 +53,9 @@ STUCK = {
 class MethodRow(NamedTuple):
     """A method of a setting; what its cells have in common is that of the first.
 
-    ``mean``, ``low`` and ``high`` are of the test top-1 of the ``n`` cells that are done, with a
-    95 % Student-t interval; ``top1s`` has them by seed, ``stages`` the digests of all cells' last
+    ``mean``, ``low`` and ``high`` are of the test top-1 of the ``n`` cells that are done, and of
+    the setting's most numerous arithmetic, with a 95 % Student-t interval; ``top1s`` has them by
+    seed, ``stages`` the digests of all cells' last
     stages; ``not_there`` is the word for none. What is not known is NaN. ``cost`` is that
     of training, relative to plain QAT's in the same setting. ``status`` counts the cells that are
     done, ``states`` all; ``left_out_...`` are the most of a cell. ``is_proven``: every cell that is
@@ -110,6 +114,7 @@ class MethodRow(NamedTuple):
 
 def methods(cells: pd.DataFrame, paper: dict[About, ClaimedNumber]) -> pd.DataFrame:
     """A row for each method of each setting, in the order of the cells."""
+    cells = pooled(cells, KEY[:2], ["top1", *MEANS])
     groups = cells.groupby(KEY, sort=False)
     found = cells.drop_duplicates(KEY).set_index(KEY)[OF_THE_FIRST].join(groups[MEANS].mean())
     found = found.join(groups[["left_out_training", "left_out_test"]].max().fillna(0))
@@ -163,6 +168,18 @@ def _about(row: CellRow) -> About | None:
     return about(row.dataset, row.student, row.method, row.weight_bits, row.activation_bits)
 
 
+def _is_pooled(row: CellRow) -> bool:
+    """Whether the cell is done, and counts in its method's means."""
+    return row.status == Status.DONE and row.top1 is not None and not math.isnan(row.top1)
+
+
+def _not_there(cells: list[CellRow]) -> str:
+    found = {row.status for row in cells}
+    if Status.DONE.value in found:
+        return OTHER_ARITHMETIC
+    return FAILED if STUCK & found else NOT_RUN
+
+
 class _Beside(NamedTuple):
     """What of a method is set beside a claimed number."""
 
@@ -198,10 +215,10 @@ def _compared(
 
 # What follows from all cells of a method.
 OF_ALL: dict[str, Callable[[list[CellRow]], object]] = {
-    "top1s": lambda of: {row.seed: row.top1 for row in of if row.status == Status.DONE},
+    "top1s": lambda of: {row.seed: row.top1 for row in of if _is_pooled(row)},
     "stages": lambda of: {row.seed: row.stage for row in of},
     "is_proven": lambda of: all(row.is_proven for row in of if row.status == Status.DONE),
-    "not_there": lambda of: FAILED if STUCK & {row.status for row in of} else NOT_RUN,
+    "not_there": _not_there,
     "status": _status,
     "states": _states,
     "about": lambda of: _about(of[0]),

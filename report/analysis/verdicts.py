@@ -16,6 +16,7 @@ IDENTICAL = "identical"
 SINGLE_RUN = "single run"
 FAILED = "failed"
 NOT_RUN = "not run"
+OTHER_ARITHMETIC = "of another arithmetic"
 NOT_COMPARED = "not compared"
 NO_PROOF = "no integer proof"
 

@@ -31,8 +31,8 @@ class CellRow(NamedTuple):
     in percent: of layers whose weights and inputs have the bits in the label, and of no quantized
     layer. ``seconds`` are of its whole path, the pre-training aside.
     ``is_proven``: it needs no integer proof, or has one that holds. ``stage`` is its last stage's
-    digest. ``arithmetic`` says whose roundings the numbers have. ``records`` holds all that was
-    read.
+    digest. ``arithmetic`` says whose roundings the numbers have, with those of its earlier stages.
+    ``records`` holds all that was read.
     """
 
     matrix: str
@@ -155,7 +155,7 @@ def _rows(readings: Readings) -> Iterator[CellRow]:
             device=environment.device,
             processor=environment.device_name,
             torch=environment.torch,
-            arithmetic=arithmetic(environment),
+            arithmetic=_arithmetic(records),
             commit=environment.commit,
             stage=cell.history.digest,
             records=records,
@@ -172,6 +172,15 @@ def arithmetic(environment: Environment) -> str:
     if all(place.portable for place in environment.places or (environment,)):
         return f"PORTABLE=1, torch {environment.torch}"
     return place_in_words(environment)
+
+
+def _arithmetic(records: CellRecords) -> str:
+    """That of every stage of its path, and of the teacher that another path left."""
+    learner, outcomes = records.cell.history.teacher, [*records.path]
+    if learner is not None and learner.side == "teacher" and records.teacher_start is not None:
+        outcomes.append(records.teacher_start)
+    known = [one.environment for one in outcomes if one.environment is not None]
+    return "; then ".join(dict.fromkeys(map(arithmetic, known or [Environment()])))
 
 
 def _failed_and_after(planned: Plan, stages: dict[str, Outcome]) -> set[str]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from report.analysis.arithmetic import of_one_arithmetic
 from report.analysis.contrasts import FAMILIES, contrast_frames
 from report.analysis.lengths import length_frames, several_lengths
 from report.analysis.methods import MethodRow
@@ -160,7 +161,7 @@ def _drawn(group: Group, name: str) -> dict[str, Picture]:
     What was looked at once, at its end, has dots and no course: it has no curves.
     """
     compared = sorted(group.compared, key=lambda one: not one.contrast.fixed)
-    done = group.cells[group.cells["top1"].notna()]
+    done = of_one_arithmetic(group.cells[group.cells["top1"].notna()])
     found = curves(group.cells)
     ends = borders(group.cells)
     counts = found[found["series"] == "learning_rate"].groupby("method", sort=False)["step"].count()

@@ -62,7 +62,7 @@ def sentence(compared: Compared) -> str:
     first = f"{first[0].upper()}{first[1:]}" if first else contrast.first
     second = DISPLAY.get(contrast.second, contrast.second)
     if own is None:
-        return f"{first} against {second}: not run."
+        return f"{first} against {second}: {compared.verdict}."
     begin = f"{first} {_relation(own, second)}"
     if compared.verdict == SINGLE_RUN:
         return f"{begin} in a single run: undecided."

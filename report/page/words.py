@@ -38,8 +38,9 @@ PAPER_FIGURE = (
     "our plain KD is derived. Hollow marks are claimed, filled ones were run here at full length."
 )
 TWIN_FIGURE = (
-    "Its small twin from the CIFAR runs here: of each pair the longest training, mean over seeds "
-    "with its 95 % interval. These are far shorter than the paper's, and show no number of its own."
+    "Its small twin from the CIFAR runs here: of each pair the length of training with the most "
+    "numbers of bits, then the longest; mean over seeds with its 95 % interval. These are far "
+    "shorter than the paper's, and show no number of its own."
 )
 BY_BITS = "Top-1 over bits: the paper's Figure 1, and its twin from the runs here"
 NO_QKD = "No setting at laptop or paper scale has a run of QKD that is done."
@@ -62,8 +63,8 @@ TORTURE = (
 )
 ARITHMETIC = (
     "Cells of this setting were rounded differently: {}. At few bits that moves a number as much "
-    "as another seed does, and what was rounded differently is never pooled: contrasts are of the "
-    "most numerous kind alone."
+    "as another seed does, and what was rounded differently is never pooled: means and contrasts "
+    "are of the most numerous kind alone."
 )
 ELSEWHERE = (
     "A student in the forms that other programs read, each run by them on the test images beside "
@@ -125,7 +126,7 @@ POWER = (
 )
 FAMILIES = (
     "fixed before any run, and corrected by Holm's method within each family and this setting, "
-    "those not run among them."
+    "those not run among them: the headline has three, whichever of them are asked here."
 )
 NO_CORRECTION = "and no correction was passed"
 SEEN = (
@@ -135,7 +136,8 @@ SEEN = (
 ANALYSIS = "Every verdict is by the analysis that was fixed on {}, before the runs that it judges"
 JOINED = (
     "A fixed contrast over all settings of a scale: the mean, each setting weighted by the inverse "
-    "of its squared standard error, with its 95 % interval. Holm's p is within the family. "
+    "of its squared standard error, with its 95 % interval, which allows for weights that are "
+    "estimated (Meier 1953). Holm's p is within the family. "
     "Homogeneity is the p of Cochran's test that the settings differ by chance alone. Of settings "
     "that share runs the one with more counts. Runs that were seen before the analysis was fixed "
     "stand apart."

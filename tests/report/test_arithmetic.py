@@ -3,16 +3,22 @@ and the section on repeatability."""
 
 import json
 from io import StringIO
+from math import isnan
 
 import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
+from benchmarks.contrasts import MINUS
 from benchmarks.plan import plan
 from benchmarks.repeatability.figures import Pair, Repeatability, Run, rows_of
 from benchmarks.speed.figures import Machine
+from qkd.spec.history import prefix
 from qkd.spec.value import encode
+from report.analysis.methods import MethodRow
 from report.build import build, collect
+from report.frames.cells import CellRow
+from report.frames.tidy import rows
 from report.page.repeatability import repeatability_view
 from report.page.section import section_view
 from report.page.terminal import print_summary
@@ -72,6 +78,47 @@ def test_cells_of_another_arithmetic_are_said_to_be_so_and_how_many(tmp_path, ot
     page = tmp_path / "index.html"
     build(tmp_path / "results", page, tmp_path / "none")
     assert warning.partition(":")[0] in page.read_text()
+
+
+def test_the_arithmetic_of_a_cell_is_that_of_every_stage_of_its_path(tmp_path):
+    toy = run(tmp_path / "results", **PORTABLE, device_name="Intel X")
+    cell = next(one for one in toy.cells() if (one.method.name, one.seed) == ("qkd", 1))
+    elsewhere = {**PORTABLE, "portable": False, "device_name": "AMD Y"}
+    where(tmp_path / "results", prefix(cell.history, 3), **elsewhere)  # its self-studying alone
+    (section,) = collect(tmp_path / "results", tmp_path / "none").sections
+    found = {(row.method, row.seed): row.arithmetic for row in rows(section.cells, CellRow)}
+    assert found["qkd", 0] == "PORTABLE=1, torch 2.14.1"
+    assert found["qkd", 1] == "AMD Y, torch 2.14.1, PORTABLE=0; then PORTABLE=1, torch 2.14.1"
+    # Plain QAT goes on from the same self-studying, plain KD does not.
+    ns = {one.contrast.label: one.n for one in section.groups[0].compared}
+    assert ns[f"qkd {MINUS} kd"] == (1, 2)
+    assert ns[f"qkd {MINUS} qat"] == (1, 1)
+
+
+def test_means_are_of_the_most_numerous_arithmetic_alone(tmp_path):
+    results = tmp_path / "results"
+    toy = matrix(methods=METHODS, seeds=(0, 1, 2), scale="laptop")
+    top1s = {("qkd", 0): 70.0, ("qkd", 1): 71.0, ("qkd", 2): 99.0}
+    top1s |= {("kd", seed): 60.0 for seed in (0, 1, 2)}
+    write_run(results, toy, top1s | {("qat", 0): 69.0, ("qat", 1): 69.5, ("qat", 2): 70.0})
+    for planned in plan(toy.cells()).stages.values():
+        history = planned.stage.history
+        where(results, history, **PORTABLE, device_name="Intel X")
+    for cell in toy.cells():
+        if cell.method.name == "kd" or (cell.method.name, cell.seed) == ("qkd", 2):
+            where(results, cell.history, **PORTABLE | {"portable": False, "device_name": "AMD Y"})
+    (section,) = collect(results, tmp_path / "none").sections
+    found = {row.method: row for row in rows(section.methods, MethodRow)}
+    one = found["qkd"]
+    assert (one.n, one.mean, one.top1s) == (2, 70.5, {0: 70.0, 1: 71.0})
+    assert (found["qat"].n, found["qat"].mean) == (3, 69.5)
+    assert (found["kd"].n, found["kd"].not_there) == (0, "of another arithmetic")
+    assert isnan(found["kd"].mean)
+    words = {one.contrast.second: one.verdict for one in section.groups[0].compared}
+    assert words["kd"] == "of another arithmetic"
+    page = tmp_path / "index.html"
+    build(results, page, tmp_path / "none")
+    assert "QKD against plain KD: of another arithmetic." in page.read_text()
 
 
 @pytest.mark.parametrize(

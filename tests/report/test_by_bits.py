@@ -116,6 +116,18 @@ def test_the_twin_takes_the_longest_training_of_a_pair_and_the_most_seeds(tmp_pa
     assert found[panel, "QKD", 2].low < 80.5 < found[panel, "QKD", 2].high
 
 
+def test_a_longer_training_at_fewer_bits_does_not_take_the_bits_from_the_twin(tmp_path):
+    values = {"qkd": (80.0, 81.0), "kd": (79.0, 80.0), "qat": (78.0, 78.5)}
+    write(tmp_path, "over-bits", values, bits=(2, 4), scale="laptop")
+    longer = replace(matrix().grids[0].recipe, horizon=40)
+    write(tmp_path, "long", values, scale="laptop", recipe=longer)
+    found = points(tmp_path, twin)
+    assert {panel for panel, _, _ in found} == {
+        f"resnet20 {LEFT} resnet14-width4, cifar10, 20 steps"
+    }
+    assert {bits for _, line, bits in found if line == "QKD"} == {2, 4}
+
+
 def drawn(*found, **options):
     return by_bits(tidy(BitsPoint, found), "toy", **options)
 

@@ -72,6 +72,15 @@ def test_fixed_contrasts_are_judged_by_the_common_spread_and_corrected_by_famili
     assert [found["qkd", name].verdict for name in ("ss+tu", "cs+tu")] == ["not run"] * 2
 
 
+def test_the_headline_is_three_contrasts_also_where_a_matrix_lacks_one(tmp_path):
+    cells = cells_of(tmp_path, values(qkd=[71.0, 72.0, 73.0], qat=[69.0, 70.0, 71.0]))
+    of_trio = [one for one in FIXED if {one.first, one.second} <= {"qkd", "qat", "kd"}]
+    one = compared(cells, contrasts=of_trio)["qkd", "qat"]
+    assert one.corrected == pytest.approx(3 * one.estimate.p)
+    error, freedom = one.estimate.error, one.estimate.freedom
+    assert one.corrected_power == pytest.approx(power(error, freedom, 0.5, 0.05 / 3))
+
+
 def test_where_the_spread_differs_each_contrast_has_welchs_test(tmp_path):
     top1s = {"qkd": [71.0, 72.0, 73.0], "qat": [70.0, 70.01, 70.02], "kd": [60.0, 70.0, 80.0]}
     found = compared(cells_of(tmp_path, values(**top1s)))

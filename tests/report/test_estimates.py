@@ -2,6 +2,7 @@
 
 import math
 
+import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,10 +61,11 @@ def test_the_degrees_of_freedom_of_a_sum_are_welchs(first, second):
 
 
 def test_a_weighted_mean_by_hand():
-    # weights 1 and 1/4: mean 1.75 / 1.25 = 1.4, error 1 / sqrt(1.25)
+    # weights 1 and 1/4: mean 1.75 / 1.25 = 1.4; shares 0.8 and 0.2: squared error
+    # (1 + 4 (0.16 / 10 + 0.16 / 20)) / 1.25 = 0.8768
     # Q = 0.4^2 + 1.6^2 / 4 = 0.8 on one degree: p 0.371093; freedom 1.25^2 / (1/10 + 1/320)
     found = weighted_mean([Estimate(1.0, 1.0, 10), Estimate(3.0, 2.0, 20), Estimate(9.0)])
-    assert found.estimate == pytest.approx((1.4, 0.894427, 15.151515), abs=1e-6)
+    assert found.estimate == pytest.approx((1.4, 0.936376, 15.151515), abs=1e-6)
     assert found.settings == 2
     assert found.homogeneity == pytest.approx(0.371093, abs=1e-6)
 
@@ -75,7 +77,25 @@ def test_the_mean_of_one_setting_is_that_setting():
     assert weighted_mean([]) is weighted_mean([Estimate(1.0), Estimate(1.0, 0.0, 3)]) is None
 
 
-@given(st.lists(ESTIMATES, min_size=1, max_size=6), ESTIMATES)
+def test_the_interval_of_a_weighted_mean_covers_what_it_says():
+    # Three settings of three methods with three runs, all alike: six degrees of freedom each
+    draws = numpy.random.default_rng(1)
+    size, found = 2000, []
+    variances = draws.chisquare(6, (size, 3)) / 6
+    means = draws.normal(0, (2 / 3) ** 0.5, (size, 3))
+    for mean, variance in zip(means, variances, strict=True):
+        errors = (variance * 2 / 3) ** 0.5
+        one = weighted_mean([Estimate(m, e, 6) for m, e in zip(mean, errors, strict=True)])
+        low, high = one.estimate.interval()
+        found.append(low <= 0 <= high)
+    assert 0.93 < numpy.mean(found) < 0.97
+
+
+# Of fewer degrees a setting's weight says so little that it may take away more than it adds.
+KNOWN = st.builds(Estimate, MEANS, ERRORS, st.integers(9, 40))
+
+
+@given(st.lists(KNOWN, min_size=1, max_size=6), KNOWN)
 def test_a_further_setting_adds_evidence(estimates, another):
     before, after = weighted_mean(estimates), weighted_mean([*estimates, another])
     assert after.estimate.error < before.estimate.error
