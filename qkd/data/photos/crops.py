@@ -69,4 +69,7 @@ def _resized(image: Tensor, height: int, width: int) -> Tensor:
     processor. torchvision's resize is the same where there is AVX2, and rounds floats elsewhere.
     """
     size = (height, width)
-    return interpolate(image[None], size, mode="bilinear", align_corners=False, antialias=True)[0]
+    # A cut is neither layout; as channels last, which decoding gives and a batch has, it is resized
+    # and copied into the batch in half the time, to the same numbers.
+    laid_out = image.permute(1, 2, 0).contiguous()[None].permute(0, 3, 1, 2)
+    return interpolate(laid_out, size, mode="bilinear", align_corners=False, antialias=True)[0]

@@ -113,6 +113,22 @@ def test_mirroring_is_half_of_the_draws():
     assert torch.equal(training_crop(image, draws, whole), image.flip(-1))
 
 
+@pytest.mark.parametrize("mirrored", [0.25, 0.75])
+@pytest.mark.parametrize(("height", "width"), [(90, 120), (131, 77), (20, 33)])
+def test_a_crop_has_the_same_numbers_of_an_image_in_any_layout_and_is_channels_last(
+    height, width, mirrored
+):
+    image, draws = pixels(photo(4, height, width)), np.random.default_rng(3).random(DRAWS)
+    draws[-1] = mirrored
+    for crop in (
+        lambda of: training_crop(of, draws, PHOTOS),
+        lambda of: evaluation_crop(of, PHOTOS),
+    ):
+        cut = crop(image)
+        assert torch.equal(cut, crop(image.contiguous()))
+        assert cut.stride(0) == 1  # as decoding gives it, and a batch has it
+
+
 CROPS = """
 import hashlib
 import numpy as np
