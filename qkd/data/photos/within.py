@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PARQUET = ".parquet"
+ROWS = 8  # of a row group that are unpacked at once
 NO_PLACES: NDArray[np.int64] = np.empty((0, 3), np.int64)
 
 
@@ -71,23 +72,30 @@ def shown(address: Address) -> str:
 
 
 def _of_row(address: Within) -> bytes:
-    try:
-        found: bytes = _row_group(address.file, address.begin)[address.size].as_py()
-    except (ValueError, IndexError) as error:  # pyarrow's own are ValueErrors
-        raise OSError(f"{shown(address)}: {error}") from error
-    return found
-
-
-@lru_cache(maxsize=2)  # neighbours are often of one group: what is read for one serves the next
-def _row_group(file: bytes, group: int) -> Any:
-    """The images' bytes of a row group."""
+    """A row of a group. Compressed pages lead to it: those behind it are not read."""
     import pyarrow.compute
+
+    left = address.size
+    try:
+        for some in _opened(address.file).iter_batches(
+            ROWS, row_groups=[address.begin], columns=["image.bytes"], use_threads=False
+        ):
+            if left < len(some):
+                found: bytes = pyarrow.compute.struct_field(some.column(0), "bytes")[left].as_py()
+                return found
+            left -= len(some)
+    except (ValueError, IndexError) as error:  # pyarrow's own are
+        raise OSError(f"{shown(address)}: {error}") from error
+    raise OSError(f"{shown(address)}: its row group ends before row {address.size}")
+
+
+@lru_cache(maxsize=256)  # of the files that a process may have open at once, often 1,024
+def _opened(file: bytes) -> Any:
+    """A file whose columns are read as far as they are asked for."""
     import pyarrow.parquet
 
     path = os.fsdecode(file)
-    with pyarrow.parquet.ParquetFile(path, metadata=_metadata(path)) as opened:
-        table = opened.read_row_group(group, columns=["image.bytes"], use_threads=False)
-    return pyarrow.compute.struct_field(table["image"], "bytes")
+    return pyarrow.parquet.ParquetFile(path, metadata=_metadata(path), pre_buffer=False)
 
 
 @lru_cache(maxsize=1000)
