@@ -12,7 +12,7 @@ NETWORKS = ("ResNet-20", "ResNet-18", "MobileNetV2")
 ROWS = {  # title: (group's beginning, names' beginnings)
     "a quantized step": ("quantized step", [f"{name}, interval" for name in NETWORKS]),
     "plain KD": ("phases", ["plain KD"]),
-    "photos": ("photos", ["tree", "tar"]),
+    "photos": ("photos", ["tree", "tar", "parquet"]),
     "stages' wall": ("launch", [f"stages' wall / training seconds: {n}" for n in ("abl", "riv")]),
     "the same, 1,600": (
         "launch",
