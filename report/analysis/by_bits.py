@@ -101,10 +101,10 @@ def _full_precision(row: CellRow) -> float | None:
 
 def _twin(own: Sequence[_Own]) -> Iterator[BitsPoint]:
     widths: dict[int, set[int]] = {}
-    for one in own:
-        widths.setdefault(one.row.steps, set()).add(one.row.weight_bits)
+    for each in own:
+        widths.setdefault(each.row.steps, set()).add(each.row.weight_bits)
     steps = max(widths, key=lambda length: (len(widths[length]), length))
-    alike = [one for one in own if one.row.steps == steps]
+    alike = [each for each in own if each.row.steps == steps]
     first = alike[0]
     row = first.row
     panel = f"{row.student} \N{LEFTWARDS ARROW} {row.teacher}, {row.dataset}, {steps:,} steps"
@@ -112,7 +112,7 @@ def _twin(own: Sequence[_Own]) -> Iterator[BitsPoint]:
         yield BitsPoint(panel, FLOAT, FULL_PRECISION_BITS, first.full_precision, is_ours=True)
     best: dict[tuple[str, int], MethodRow] = {}
     for method in TWINS:
-        for one in (one.row for one in alike if one.row.method == method):
+        for one in (each.row for each in alike if each.row.method == method):
             key = method, one.weight_bits
             if key not in best or one.n > best[key].n:
                 best[key] = one
