@@ -11,7 +11,7 @@ from report.page.table import Cell, Column, Table, number, state, table
 from report.texts import fixed
 
 
-class Same(NamedTuple):
+class TrialGroup(NamedTuple):
     """What a consumer made of a form of several students, with one verdict."""
 
     form: str
@@ -52,7 +52,10 @@ def _count(amount: float) -> str:
 
 
 def _extreme(
-    which: Callable[[Iterable[float]], float], of: Same, name: str, words: Callable[[float], str]
+    which: Callable[[Iterable[float]], float],
+    of: TrialGroup,
+    name: str,
+    words: Callable[[float], str],
 ) -> str:
     """The lowest or highest of an attribute over the students that have it; empty without any."""
     values = [value for trial in of.trials if (value := getattr(trial, name)) is not None]
@@ -67,7 +70,7 @@ def _kernels(trial: Trial) -> str:
     return f"{trial.integer_layers} of {trial.layers}" if trial.layers else ""
 
 
-TRIALS: tuple[Column[Same], ...] = (
+TRIALS: tuple[Column[TrialGroup], ...] = (
     Column("form", lambda one: one.form),
     Column("consumer", lambda one: Cell(one.consumer, aside=one.version)),
     Column("verdict", lambda one: state(one.verdict)),
@@ -132,7 +135,7 @@ def _trials(exports: Sequence[Told]) -> Table:
     for trial in (trial for told in exports for trial in told.trials):
         key = trial.form, trial.consumer, trial.version, trial.verdict
         groups.setdefault(key, []).append(trial)
-    rows = [Same(*key, tuple(trials)) for key, trials in groups.items()]
+    rows = [TrialGroup(*key, tuple(trials)) for key, trials in groups.items()]
     return table("trials", "What programs made of them", TRIALS, rows, lead="Programs")
 
 

@@ -72,7 +72,7 @@ def shown(address: Address) -> str:
 
 
 def _of_row(address: Within) -> bytes:
-    """A row of a group. Compressed pages lead to it: those behind it are not read."""
+    """A row of a group. The pages before it must be unpacked to find it, those behind it not."""
     import pyarrow.compute
 
     left = address.size
