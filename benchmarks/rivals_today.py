@@ -91,7 +91,7 @@ _DEVIATIONS = (
     "image's features on 16 levels of their own range, at weight 1 (assumed), not tuned",
     "Apprentice is our plain KD: the losses' weights are this project's, not its paper's",
     "batch norms re-estimated after training are no cell of their own: each method has a column of "
-    "that, by the held-out images, and the contrasts are of networks as trained",
+    "that, and the contrasts are of networks as trained",
 )
 
 

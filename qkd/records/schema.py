@@ -205,7 +205,9 @@ class Result(Content, kw_only=True):
     an ``audit`` and a proof, or why there is none (``integer_refused``); ``cost`` likewise.
     ``logits_read`` of the steps took a frozen teacher's logits from a file: ``seconds`` are without
     the teacher's for these.
-    ``reestimated`` is the student's accuracy with batch norms measured again, a diagnostic.
+    ``reestimated_training`` is the student's accuracy with batch norms measured again on the last
+    batches that it trained on, a diagnostic; ``reestimated``, which older records have, is by
+    held-out images without augmentation.
     """
 
     steps: Annotated[int, msgspec.Meta(ge=0)]
@@ -225,6 +227,7 @@ class Result(Content, kw_only=True):
     teacher_weights_sha256: str = ""
     teacher: Accuracy | None = None
     reestimated: Accuracy | None = None
+    reestimated_training: Accuracy | None = None
     cost: Cost | None = None
     cost_refused: str = ""
     audit: tuple[LayerAudit, ...] = ()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from qkd.data.batches import evaluation_batches, held_out
+from qkd.data.batches import evaluation_batches, training_batches
 from qkd.data.cache import load
 from qkd.measures.batch_norms import reestimated
 from qkd.measures.evaluate import answers
@@ -38,9 +38,12 @@ def prove_late(stage: Stage, record: Record, runtime: Runtime, lock: Hold) -> No
     lay_out(network, split.test.shape)
     tested = answers(network, evaluation_batches(split.test, history.data, device))
     proof = proven(network, split.test, history.data, tested)
-    kept = held_out(history.data, split.train)
-    again = reestimated(network, kept, split.test, history.data, history.recipe.batch)
+    batches = training_batches(
+        history.data, split.train, history.draws, history.recipe.batch, device
+    )
+    again = reestimated(network, batches, history.steps, split.test, history.data)
     log(record, "proven from its checkpoint")
     lock.check()
-    record.write(record.result_file, msgspec.structs.replace(result, reestimated=again, **proof))
+    whole = msgspec.structs.replace(result, reestimated_training=again, **proof)
+    record.write(record.result_file, whole)
     record.failed_file.unlink(missing_ok=True)

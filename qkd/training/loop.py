@@ -78,7 +78,11 @@ class Training:
             self.history.data, split.train, self.history.draws, self.recipe.batch, device
         )
         images = Images(
-            held_out(self.history.data, split.train), split.test, left_out_of(split.test), device
+            self.batches,
+            held_out(self.history.data, split.train),
+            split.test,
+            left_out_of(split.test),
+            device,
         )
         past = own or _checkpoint_before(stage, store)
         self.recorder = Recorder(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 import torch
 
-from qkd.data.batches import evaluation_batches
+from qkd.data.batches import Batches, evaluation_batches
 from qkd.data.photos.files import LeftOutCounter, Part
 from qkd.measures.batch_norms import reestimated
 from qkd.measures.cost import cost_or_reason
@@ -30,8 +30,9 @@ from qkd.training.window import NotFinite, Window
 
 
 class Images(NamedTuple):
-    """What is evaluated on, and what could not be decoded."""
+    """What is trained and evaluated on, and what could not be decoded."""
 
+    trained_on: Batches
     held_out: Part
     test: Part
     left_out: LeftOutCounter
@@ -50,7 +51,7 @@ class Recorder:
         runtime: as the stage is trained.
         parts: into how many parts its batches were cut, so far and now.
         places: what trained it, so far and now.
-        images: what is evaluated on.
+        images: what is trained and evaluated on.
         began: time.monotonic() when this process took up the stage.
     """
 
@@ -175,7 +176,7 @@ class Recorder:
             trained_steps=self.stage.steps,
             student=tested.scored,
             teacher=self._answers(teacher, test, steps).accuracy if teacher else None,
-            reestimated=self._reestimated(network) if ends_here else None,
+            reestimated_training=self._reestimated(network) if ends_here else None,
             held_out=HeldOut(**self.best),
             seconds=self.seconds,
             compile_seconds=self.compile_seconds,
@@ -196,9 +197,8 @@ class Recorder:
         )
 
     def _reestimated(self, network: torch.nn.Module) -> Accuracy | None:
-        """By the held-out images, which are training images that no step draws."""
-        data, batch = self.history.data, self.recipe.batch
-        return reestimated(network, self.images.held_out, self.images.test, data, batch)
+        images, data = self.images, self.history.data
+        return reestimated(network, images.trained_on, self.history.steps, images.test, data)
 
     def _line(self, step: int, sides: Sides) -> Line:
         rate = learning_rate_factor(step - 1, self.recipe) * self.recipe.learning_rate

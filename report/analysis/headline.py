@@ -36,16 +36,19 @@ class HeadlineRow(NamedTuple):
 
 
 def headline(sections: Sequence[Section]) -> list[HeadlineRow]:
-    """The settings in the order of the page, longest training first. Of a setting that two matrices
-    have, the one with more seeds; smoke runs say nothing of any method."""
+    """The settings, longest training first, of one length those that have verdicts. Of a setting
+    that several matrices have, one's own run before a committed one, then the one with more seeds,
+    then the one that was not seen before; smoke runs say nothing of any method."""
     found: dict[tuple[str, int], HeadlineRow] = {}
+    ranks: dict[tuple[str, int], tuple[bool, int, bool]] = {}
     for section in sections:
         if section.scale in (*SHOWN_SCALES, "headline"):
             for row in _of(section):
                 key = row.setting, row.steps
-                if key not in found or row.methods[QKD].n > found[key].methods[QKD].n:
-                    found[key] = row
-    return sorted(found.values(), key=lambda row: -row.share)
+                rank = not section.is_reference, row.methods[QKD].n, not row.was_seen
+                if key not in found or rank > ranks[key]:
+                    found[key], ranks[key] = row, rank
+    return sorted(found.values(), key=lambda row: (-row.share, row.was_seen))
 
 
 def _of(section: Section) -> Iterator[HeadlineRow]:

@@ -33,6 +33,7 @@ MEANS = [
     "test_loss",
     "best_top1",
     "reestimated_top1",
+    "reestimated_training_top1",
     "teacher_before",
     "teacher_top1",
     "teacher_loss_before",
@@ -91,6 +92,7 @@ class MethodRow(NamedTuple):
     test_loss: float
     best_top1: float
     reestimated_top1: float
+    reestimated_training_top1: float
     teacher_before: float
     teacher_top1: float
     teacher_loss_before: float

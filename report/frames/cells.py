@@ -22,7 +22,8 @@ PROVEN = 0.9999  # of the predictions, as a share: the least agreement of a netw
 class CellRow(NamedTuple):
     """A cell. Top-1s are in percent and None (in the frame NaN) unless the cell is done, as all
     that follows from a result. ``test_loss`` is the cross-entropy on the test images, and the
-    teacher's likewise; ``reestimated_top1`` is the student's with batch norms measured again.
+    teacher's likewise. ``reestimated_training_top1`` is the student's with batch norms measured
+    again on its last batches, ``reestimated_top1`` on images without augmentation.
 
     Cells that are compared with each other have the same ``setting``; ``recipe`` is what the cell's
     grid has of its own there, ``place`` the number of the setting's first grid. ``teacher_top1`` is
@@ -57,6 +58,7 @@ class CellRow(NamedTuple):
     test_loss: float | None
     best_top1: float | None
     reestimated_top1: float | None
+    reestimated_training_top1: float | None
     teacher_before: float | None
     teacher_top1: float | None
     teacher_loss_before: float | None
@@ -103,7 +105,9 @@ def _rows(readings: Readings) -> Iterator[CellRow]:
         parts = cell.history.parts if cell.method.shares else ()
         size, proof = (result.cost, result.integer) if result else (None, None)
         without = left_out(records) if result else None
-        renormed = result.reestimated if result else None
+        plain, renormed = (
+            (result.reestimated, result.reestimated_training) if result else (None, None)
+        )
         before = _teacher_before(records) if result else None
         after = _teacher_after(records) if result else None
         yield CellRow(
@@ -128,7 +132,8 @@ def _rows(readings: Readings) -> Iterator[CellRow]:
             top1=result.student.top1 if result else None,
             test_loss=result.student.loss if result else None,
             best_top1=result.held_out.top1 if result else None,
-            reestimated_top1=renormed.top1 if renormed else None,
+            reestimated_top1=plain.top1 if plain else None,
+            reestimated_training_top1=renormed.top1 if renormed else None,
             teacher_before=before.top1 if before else None,
             teacher_top1=after.top1 if after else None,
             teacher_loss_before=before.loss if before else None,

@@ -257,8 +257,13 @@ SIZES = (
     "precision."
 )
 REESTIMATED = (
-    "Batch norms re-estimated: test top-1 once their statistics are measured again on the held-out "
-    "training images, with the trained weights; a diagnostic, which no test and no verdict uses."
+    "Batch norms re-estimated: test top-1 once their statistics are measured again on the last 20 "
+    "batches of training, with the trained weights; a diagnostic, which no test and no verdict "
+    "uses."
+)
+REESTIMATED_PLAIN = (
+    "Not augmented: the same of older records, on held-out training images without augmentation, "
+    "which changes the statistics by itself."
 )
 SHARES = (
     "MACs at these bits: the share of an image's multiply-accumulates, of attention and other "

@@ -65,3 +65,23 @@ def test_the_difference_of_a_row_is_that_of_its_cells():
         ours, theirs = row.methods["qkd"].top1s, row.methods["kd"].top1s
         by_hand = [ours[seed] - theirs[seed] for seed in sorted(ours)]
         assert row.contrasts["kd"].estimate.mean == pytest.approx(sum(by_hand) / len(by_hand))
+
+
+def write(folder, name, values):
+    toy = matrix(methods=(FP, QKD, QAT, KD), seeds=tuple(values), scale="laptop", name=name)
+    top1s = {("qkd", seed): value for seed, value in values.items()}
+    write_run(folder, toy, top1s)
+
+
+def test_of_one_setting_ones_own_run_is_shown_and_not_a_committed_one_with_more_seeds(tmp_path):
+    write(tmp_path / "reference" / "rivals", "rivals", {0: 70.0, 1: 70.0, 2: 70.0})
+    write(tmp_path / "results", "mine", {0: 60.0})
+    (row,) = headline(collect(tmp_path / "results", tmp_path / "reference").sections)
+    assert (row.methods["qkd"].n, row.methods["qkd"].mean) == (1, 60.0)
+
+
+def test_of_one_setting_with_as_many_seeds_the_one_with_verdicts_is_shown(tmp_path):
+    write(tmp_path / "results", "ablation", {0: 70.0, 1: 71.0})
+    write(tmp_path / "results", "later", {10: 60.0, 11: 61.0})
+    (row,) = headline(collect(tmp_path / "results", tmp_path / "none").sections)
+    assert (row.was_seen, row.methods["qkd"].mean) == (False, 60.5)

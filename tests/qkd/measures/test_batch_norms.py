@@ -9,8 +9,10 @@ import torch
 from msgspec.structs import replace
 from torch import nn
 
+from qkd.data.batches import TrainingBatches, evaluation_batches
 from qkd.data.images import Images
-from qkd.measures.batch_norms import ORDER_SEED, reestimated
+from qkd.measures.batch_norms import reestimated
+from qkd.measures.evaluate import evaluate
 from qkd.records.record import Store
 from qkd.records.schema import Result
 from qkd.spec import Data
@@ -46,24 +48,36 @@ def images(levels, labels):
     return Images(np.asarray(levels, np.uint8).reshape(-1, 1, 1, 1), np.asarray(labels, np.int64))
 
 
-TRAINING = images(LEVELS, LEVELS > 127)
 TEST = images([0, 100, 150, 250], [0, 0, 1, 1])
+
+
+class Trained:
+    """Batches of four levels, by their steps; ``asked`` has the steps that were looked at."""
+
+    def __init__(self):
+        self.asked = []
+
+    def levels(self, step):
+        return np.roll(LEVELS, step)[:4] / 255 + step / 100
+
+    def batch(self, step):
+        self.asked.append(step)
+        pixels = torch.tensor(self.levels(step), dtype=torch.float32).reshape(-1, 1, 1, 1)
+        return pixels, torch.zeros(4, dtype=torch.int64)
 
 
 def state(network):
     return copy.deepcopy(network.state_dict()), network.training, network.norm.momentum
 
 
-@pytest.mark.parametrize("batch", [4, 3, 100])
-def test_the_statistics_are_the_mean_over_whole_batches(batch):
-    network = Bright().train()
+@pytest.mark.parametrize(("steps", "last"), [(50, range(30, 50)), (3, range(3))])
+def test_the_statistics_are_the_mean_over_the_last_batches(steps, last):
+    network, batches = Bright().train(), Trained()
     before = state(network)
-    found = reestimated(network, TRAINING, TEST, DATA, batch)
-    order = np.random.Generator(np.random.PCG64(ORDER_SEED)).permutation(8)
-    whole = order[: 8 // batch * batch] if batch <= 8 else order
-    parts = np.split(LEVELS[whole] / 255, range(batch, len(whole), batch))
-    mean = np.mean([part.mean() for part in parts])
-    variance = np.mean([part.var(ddof=1) for part in parts])
+    found = reestimated(network, batches, steps, TEST, DATA)
+    assert batches.asked == list(last)
+    mean = np.mean([batches.levels(step).mean() for step in last])
+    variance = np.mean([batches.levels(step).var(ddof=1) for step in last])
     values = (np.array([0, 100, 150, 250]) / 255 - mean) / math.sqrt(variance + 1e-5)
     signs = np.array([-1, -1, 1, 1])
     loss = np.log1p(np.exp(-2 * signs * values)).mean()
@@ -76,12 +90,10 @@ def test_the_statistics_are_the_mean_over_whole_batches(batch):
     assert all(torch.equal(after[0][name], tensor) for name, tensor in before[0].items())
 
 
-def test_without_a_batch_norm_or_images_there_is_no_diagnostic():
+def test_without_a_batch_norm_or_training_there_is_no_diagnostic():
     plain = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
-    assert reestimated(plain, TRAINING, TEST, DATA, 4) is None
-    for levels in ([], [5]):
-        few = images(levels, np.zeros(len(levels)))
-        assert reestimated(Bright(), few, TEST, DATA, 4) is None
+    assert reestimated(plain, Trained(), 4, TEST, DATA) is None
+    assert reestimated(Bright(), Trained(), 0, TEST, DATA) is None
 
 
 def test_what_cannot_be_measured_loses_no_record():
@@ -89,11 +101,32 @@ def test_what_cannot_be_measured_loses_no_record():
         def forward(self, images):
             raise RuntimeError("a user's network")
 
-    assert reestimated(Broken(), TRAINING, TEST, DATA, 4) is None
+    assert reestimated(Broken(), Trained(), 4, TEST, DATA) is None
     lost = Bright()
     with torch.no_grad():
         lost.norm.weight.fill_(math.nan)
-    assert reestimated(lost, TRAINING, TEST, DATA, 4) is None
+    assert reestimated(lost, Trained(), 4, TEST, DATA) is None
+
+
+def test_of_statistics_that_were_followed_to_the_end_it_changes_nothing():
+    """By the batches that training saw, augmented as it saw them."""
+    data = replace(DATA, train_images=64, classes=2, pad=2, flip=True)
+    rng = np.random.default_rng(0)
+    levels = rng.integers(100, 255, (64, 1, 6, 6)).astype(np.uint8)
+    drawn = Images(levels, np.zeros(64, np.int64))
+    batches = TrainingBatches(data, drawn, 0, 16, torch.device("cpu"))
+    network = Bright()
+    network.norm.reset_running_stats()
+    network.norm.momentum = None
+    with torch.no_grad():
+        for step in range(20):
+            network.norm(batches.batch(step)[0])
+    test = Images(levels, np.arange(64) % 2)
+    kept = evaluate(network.eval(), evaluation_batches(test, data, torch.device("cpu")))
+    found = reestimated(network, batches, 20, test, data)
+    assert found.loss == pytest.approx(kept.loss, rel=1e-6)
+    whole = torch.tensor(levels / 255, dtype=torch.float32)
+    assert abs(float(whole.mean() - network.norm.running_mean)) > 0.1  # the border's
 
 
 def result_of(store, history):
@@ -103,15 +136,15 @@ def result_of(store, history):
 
 def test_a_stage_in_which_a_cell_ends_has_it_and_no_other_number_moves(trained, runtime, tmp_path):
     last = result_of(trained, small.history(*small.TUTORED))
-    assert last.reestimated.images == last.student.images
-    assert last.reestimated.correct is None
+    assert last.reestimated_training.images == last.student.images
+    assert last.reestimated_training.correct is None
     stage = small.starts()[0]
     store = Store(tmp_path)
     run_stage(stage, store, replace(runtime, unproven=(stage.history.digest,)))
     store.refresh()
     without, having = result_of(store, stage.history), result_of(trained, stage.history)
-    assert without.reestimated is None
-    assert having.reestimated is not None
+    assert without.reestimated_training is None
+    assert having.reestimated_training is not None
     assert without.student == having.student
     assert without.weights_sha256 == having.weights_sha256
     assert without.held_out == having.held_out

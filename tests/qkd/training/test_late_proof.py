@@ -45,9 +45,9 @@ def without(result, *names):
 
 def test_a_stage_in_which_nothing_ends_keeps_its_audit_alone(unproven, trained):
     result, proven = result_of(unproven), result_of(trained)
-    assert not {"integer", "integer_refused", "reestimated"} & result.keys()
+    assert not {"integer", "integer_refused", "reestimated_training"} & result.keys()
     assert result["audit"] == proven["audit"]
-    assert without(result, *CLOCK) == without(proven, "integer", "reestimated", *CLOCK)
+    assert without(result, *CLOCK) == without(proven, "integer", "reestimated_training", *CLOCK)
     assert unproven.lacks_proof(STAGE.history)
     assert not trained.lacks_proof(STAGE.history)
 
@@ -59,8 +59,8 @@ def test_its_proof_is_made_when_it_is_asked_for_and_changes_nothing_else(
     before, files = result_of(unproven), small.hashes(record.path)
     run_stage(STAGE, unproven, runtime)
     after = result_of(unproven)
-    assert without(after, "integer", "reestimated") == before
-    assert after["reestimated"] == result_of(trained)["reestimated"]
+    assert without(after, "integer", "reestimated_training") == before
+    assert after["reestimated_training"] == result_of(trained)["reestimated_training"]
     assert without(after["integer"], "seconds") == without(result_of(trained)["integer"], "seconds")
     changed = small.hashes(record.path)
     assert {name for name in files if changed[name] != files[name]} == {"result.json", "log.txt"}
