@@ -8,6 +8,8 @@ import msgspec
 from benchmarks.matrix import Cell, Grid, Matrix
 from qkd.spec import Recipe
 
+FULL_PRECISION = "full precision"
+
 
 class Stand(NamedTuple):
     """Where a grid's cells stand: their place, what tells it from others that would have the same
@@ -28,13 +30,20 @@ def stands(matrix: Matrix) -> list[Stand]:
 
 
 def _apart(matrix: Matrix, place: int) -> str:
-    """What the place's recipe has of its own; its number where the recipes are equal."""
+    """What the place's recipe has of its own; its number where another place has equal bits too."""
     first = matrix.grids[place]
     alike = [matrix.grids[of] for of in sorted(set(matrix.places()))]
-    recipes = [grid.recipe for grid in alike if _alike(grid, first)]
-    if len(recipes) > 1 and recipes.count(first.recipe) > 1:
+    alike = [grid for grid in alike if _alike(grid, first)]
+    same = [grid for grid in alike if grid.recipe == first.recipe]
+    if sum(bool(_widths(grid) & _widths(first)) for grid in same) > 1:
         return f"grid {place + 1}"
-    return _in_words(first.recipe, recipes)
+    return _in_words(first.recipe, [grid.recipe for grid in alike])
+
+
+def _widths(grid: Grid) -> set[str]:
+    """The bits that settings of the grid are named by."""
+    own = {bits.label for bits in grid.bits}
+    return own if len(own) == 1 else {*own, FULL_PRECISION}
 
 
 def _alike(one: Grid, other: Grid) -> bool:
@@ -64,6 +73,6 @@ def setting_of(stand: Stand, grid: Grid, cell: Cell) -> str:
     one choice of bits, its full-precision cells stand in the same setting, elsewhere in their own.
     """
     bits = cell.bits or (grid.bits[0] if len(grid.bits) == 1 else None)
-    width = bits.label if bits else "full precision"
+    width = bits.label if bits else FULL_PRECISION
     label = f"{grid.pair.label} on {grid.pair.data.name}, {width}"
     return f"{label}; {stand.apart}" if stand.apart else label

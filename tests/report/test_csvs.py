@@ -255,7 +255,7 @@ def test_a_damaged_paper_csv_is_shown_and_gives_no_verdict(tmp_path):
     assert ",,,,not compared" in summary
 
 
-@pytest.mark.parametrize("name", ["laptop", "cifar10"])
+@pytest.mark.parametrize("name", ["laptop", "cifar10", "evidence"])
 def test_the_committed_references_give_their_committed_csv(tmp_path, name):
     reference = tmp_path / "reference"
     reference.mkdir()

@@ -62,11 +62,12 @@ def test_what_was_seen_stands_apart_in_the_table(tmp_path):
     assert joined_table([]) is None
 
 
-def test_the_committed_runs_are_all_exploratory():
+def test_of_the_committed_runs_all_but_the_evidence_are_exploratory():
     every = joined(collect(REFERENCE / "none", REFERENCE).sections)
     names = {of.section.readings.run.matrix.name for one in every for of in one.settings}
-    assert {"ablation", "lengths", "rivals", "rivals-today"} <= names
+    assert names == {"ablation", "evidence", "lengths", "rivals", "rivals-today"}
     seen = [one for one in every if one.was_seen]
     names = {of.section.readings.run.matrix.name for one in seen for of in one.settings}
     assert names == {"ablation", "lengths", "rivals", "rivals-today"}
     assert {one.verdict for one in seen} == {"exploratory"}
+    assert {one.verdict for one in every if not one.was_seen} == {"equivalent"}

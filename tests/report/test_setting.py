@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from baselines.methods import with_quantizer
 from benchmarks.contrasts import Contrast, explored
 from benchmarks.matrix import Matrix
+from qkd.spec import Bits
 from qkd.spec.value import decode
 from report.analysis.contrasts import compare_all
 from report.analysis.methods import MethodRow
@@ -120,6 +121,17 @@ def test_settings_that_nothing_tells_apart_are_numbered(tmp_path):
     section = collected(tmp_path, replace(toy, grids=(*toy.grids, again)), top1s)
     found = rows(section.methods, MethodRow)
     assert {one.setting[-12:] for one in found} == {"W2A2; grid 1", "W2A2; grid 2"}
+
+
+def test_bits_that_a_single_grid_has_need_no_number():
+    toy = matrix(methods=(QKD, QAT), seeds=(0,))
+    (grid,) = toy.grids
+    wider = replace(grid, bits=(Bits(weight=4, activation=4),))
+    found = stands(replace(toy, grids=(grid, wider)))
+    assert [one.apart for one in found] == ["", ""]
+    both = replace(grid, bits=(*grid.bits, *wider.bits), seeds=(1,))
+    found = stands(replace(toy, grids=(grid, both)))
+    assert [one.apart for one in found] == ["grid 1", "grid 2"]
 
 
 def test_the_family_of_the_fixed_contrasts_spans_the_grids(tmp_path):

