@@ -133,7 +133,8 @@ LABELS: dict[ScaleName, Label] = {
         question=_QUESTION,
         cost=(
             "about three and a half hours on two cores without a GPU, estimated: 1.53e15 "
-            "multiply-accumulates at 6.4e10 a second on each core; about five under PORTABLE=1"
+            "multiply-accumulates at 6.4e10 a second on each core; about five under PORTABLE=1, "
+            "eight where the two are threads of one core"
         ),
         deviations=(
             *DEVIATIONS,

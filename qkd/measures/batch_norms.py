@@ -15,31 +15,43 @@ from qkd.data.batches import Batches, evaluation_batches
 from qkd.data.photos.files import Part
 from qkd.measures.evaluate import evaluate
 from qkd.records.schema import Accuracy
-from qkd.spec import Data
+from qkd.spec import Data, Recipe
 
-LAST = 20  # batches: of weight (2 - m) / m = 19 are running statistics at torch's momentum of 0.1
+LAST = 20  # batches: torch's running statistics, momentum m = 0.1, weigh as (2 - m) / m = 19 do
 
 
 def reestimated(
-    network: nn.Module, trained_on: Batches, steps: int, test: Part, data: Data
+    network: nn.Module,
+    trained_on: Batches,
+    steps: int,
+    test: Part,
+    data: Data,
+    *,
+    parts: int = 1,
 ) -> Accuracy | None:
     """The accuracy on the test images of a copy of ``network`` whose batch norms have the mean
     statistics of the last batches of its ``steps``. The network stays as it is.
 
-    The batches are augmented as training saw them: crops over a black border have statistics of
-    their own, and images without one cost a network two points that have nothing to do with a lag.
-    None where it has no batch norm, was not trained, or cannot be measured: what was trained is not
-    lost for a diagnostic.
+    The batches are as training saw them: augmented, as crops over a black border have statistics of
+    their own, and in the ``parts`` that its batch norms saw (`parts_of`). None where it has no
+    batch norm, was not trained, or cannot be measured: what was trained is not lost for a
+    diagnostic.
     """
     last = range(max(0, steps - LAST), steps)
+    pixels = (part for step in last for part in trained_on.batch(step)[0].chunk(parts))
     try:
         twin = copy.deepcopy(network).eval()
-        if not _measured_again(twin, (trained_on.batch(step)[0] for step in last)):
+        if not _measured_again(twin, pixels):
             return None
         device = next(network.parameters()).device
         return evaluate(twin, evaluation_batches(test, data, device))
     except Exception:  # whatever a user's network raises: see above
         return None
+
+
+def parts_of(recipe: Recipe, ranks: int, micro_batches: int) -> int:
+    """Into how many parts batch norms see a batch cut: those of all ranks, or each of them all."""
+    return micro_batches * (1 if recipe.batch_norm == "sync" else ranks)
 
 
 @torch.inference_mode()

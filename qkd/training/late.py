@@ -6,14 +6,14 @@ import msgspec
 
 from qkd.data.batches import evaluation_batches, training_batches
 from qkd.data.cache import load
-from qkd.measures.batch_norms import reestimated
+from qkd.measures.batch_norms import parts_of, reestimated
 from qkd.measures.evaluate import answers
 from qkd.measures.evidence import proven
 from qkd.models.layout import lay_out
 from qkd.records.code import require_imported
 from qkd.records.lock import Hold
 from qkd.records.record import Record
-from qkd.records.schema import Result
+from qkd.records.schema import Environment, Result
 from qkd.spec import Stage
 from qkd.training import checkpoint, environment
 from qkd.training.begin import build
@@ -41,7 +41,9 @@ def prove_late(stage: Stage, record: Record, runtime: Runtime, lock: Hold) -> No
     batches = training_batches(
         history.data, split.train, history.draws, history.recipe.batch, device
     )
-    again = reestimated(network, batches, history.steps, split.test, history.data)
+    known = record.read(record.environment_file, Environment)
+    parts = parts_of(history.recipe, known.ranks, known.micro_batches)
+    again = reestimated(network, batches, history.steps, split.test, history.data, parts=parts)
     log(record, "proven from its checkpoint")
     lock.check()
     whole = msgspec.structs.replace(result, reestimated_training=again, **proof)

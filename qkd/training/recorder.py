@@ -10,7 +10,7 @@ import torch
 
 from qkd.data.batches import Batches, evaluation_batches
 from qkd.data.photos.files import LeftOutCounter, Part
-from qkd.measures.batch_norms import reestimated
+from qkd.measures.batch_norms import parts_of, reestimated
 from qkd.measures.cost import cost_or_reason
 from qkd.measures.evaluate import Answers, answers
 from qkd.measures.evidence import audited, proven
@@ -165,6 +165,7 @@ class Recorder:
         steps, quantization = self.history.steps, self.history.student.quantization
         tested = self._answers(sides.student, test, steps)
         missed = len(test.labels) - tested.accuracy.images
+        left_out = self.images.left_out.counted(missed)  # before training images are read again
         proofs = audited(network, test, self.history.data) if self._is_quantized else {}
         for said in idle_levels(proofs.get("audit", ())):
             log(self.record, said)
@@ -190,7 +191,7 @@ class Recorder:
             teacher_weights_sha256=(
                 checkpoint.weights_sha256(teacher.network.state_dict()) if teacher else ""
             ),
-            left_out=self.images.left_out.counted(missed),
+            left_out=left_out,
             **cost_or_reason(network, test.shape, quantization.bits if quantization else None),
             **proofs,
             wall_seconds=self._wall(),
@@ -198,7 +199,10 @@ class Recorder:
 
     def _reestimated(self, network: torch.nn.Module) -> Accuracy | None:
         images, data = self.images, self.history.data
-        return reestimated(network, images.trained_on, self.history.steps, images.test, data)
+        parts = parts_of(self.recipe, distributed.world(), self.runtime.micro_batches)
+        return reestimated(
+            network, images.trained_on, self.history.steps, images.test, data, parts=parts
+        )
 
     def _line(self, step: int, sides: Sides) -> Line:
         rate = learning_rate_factor(step - 1, self.recipe) * self.recipe.learning_rate

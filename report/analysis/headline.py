@@ -23,7 +23,8 @@ class HeadlineRow(NamedTuple):
     """A setting in which QKD has run. ``setting`` says pair, data and bits, ``anchor`` where it
     stands on the page; ``share`` is its length of training, of the paper's. ``full_precision`` is
     what the student began as, ``methods`` are those of the setting by name, ``contrasts`` QKD's by
-    what it is compared with. ``was_seen``: its runs were seen before the analysis was fixed."""
+    what it is compared with. ``was_seen``: its runs were seen before the analysis was fixed;
+    ``is_reference``: they are committed ones, beside which there may be runs of one's own."""
 
     anchor: str
     setting: str
@@ -33,19 +34,22 @@ class HeadlineRow(NamedTuple):
     methods: dict[str, MethodRow]
     contrasts: dict[str, Compared]
     was_seen: bool
+    is_reference: bool
 
 
 def headline(sections: Sequence[Section]) -> list[HeadlineRow]:
     """The settings, longest training first, of one length those that have verdicts. Of a setting
-    that several matrices have, one's own run before a committed one, then the one with more seeds,
-    then the one that was not seen before; smoke runs say nothing of any method."""
+    that several matrices have, one that compares QKD with anything, then one's own run before a
+    committed one, then the one with more seeds, then the one that was not seen before; smoke runs
+    say nothing of any method."""
     found: dict[tuple[str, int], HeadlineRow] = {}
-    ranks: dict[tuple[str, int], tuple[bool, int, bool]] = {}
+    ranks: dict[tuple[str, int], tuple[bool, bool, int, bool]] = {}
     for section in sections:
         if section.scale in (*SHOWN_SCALES, "headline"):
             for row in _of(section):
                 key = row.setting, row.steps
-                rank = not section.is_reference, row.methods[QKD].n, not row.was_seen
+                is_own, n = not section.is_reference, row.methods[QKD].n
+                rank = bool(row.contrasts), is_own, n, not row.was_seen
                 if key not in found or rank > ranks[key]:
                     found[key], ranks[key] = row, rank
     return sorted(found.values(), key=lambda row: (-row.share, row.was_seen))
@@ -72,6 +76,7 @@ def _of(section: Section) -> Iterator[HeadlineRow]:
                 if (one.contrast.first, one.contrast.second) in HEADLINE and one.estimate
             },
             was_seen=group.was_seen,
+            is_reference=section.is_reference,
         )
 
 

@@ -1,5 +1,6 @@
 """Settings: which cells are compared with each other, and what their label says."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -23,32 +24,41 @@ class Stand(NamedTuple):
 def stands(matrix: Matrix) -> list[Stand]:
     """One for each grid."""
     places, found = matrix.places(), []
+    apart = _apart(matrix)
     for place, grid in zip(places, matrix.grids, strict=True):
         beside = [g.recipe for of, g in zip(places, matrix.grids, strict=True) if of == place]
-        found.append(Stand(place, _apart(matrix, place), _in_words(grid.recipe, beside)))
+        found.append(Stand(place, apart[place], _in_words(grid.recipe, beside)))
     return found
 
 
-def _apart(matrix: Matrix, place: int) -> str:
-    """What the place's recipe has of its own; its number where another place has equal bits too."""
-    first = matrix.grids[place]
-    alike = [matrix.grids[of] for of in sorted(set(matrix.places()))]
-    alike = [grid for grid in alike if _alike(grid, first)]
-    same = [grid for grid in alike if grid.recipe == first.recipe]
-    if sum(bool(_widths(grid) & _widths(first)) for grid in same) > 1:
-        return f"grid {place + 1}"
-    return _in_words(first.recipe, [grid.recipe for grid in alike])
+def _apart(matrix: Matrix) -> dict[int, str]:
+    """What each place's recipe has of its own; its number where another place would have one of its
+    labels too."""
+    by_place: dict[int, list[Grid]] = {}
+    for place, grid in zip(matrix.places(), matrix.grids, strict=True):
+        by_place.setdefault(place, []).append(grid)
+    words, labels = {}, {}
+    for place, grids in by_place.items():
+        beside = [own[0].recipe for own in by_place.values() if _names(own[0]) == _names(grids[0])]
+        words[place] = _in_words(grids[0].recipe, beside)
+        labels[place] = {
+            (_names(grid), width, words[place]) for grid in grids for width in _widths(grid)
+        }
+    held = Counter(label for own in labels.values() for label in own)
+    return {
+        place: f"grid {place + 1}" if any(held[label] > 1 for label in own) else words[place]
+        for place, own in labels.items()
+    }
+
+
+def _names(grid: Grid) -> tuple[str, str]:
+    return grid.pair.label, grid.pair.data.name
 
 
 def _widths(grid: Grid) -> set[str]:
-    """The bits that settings of the grid are named by."""
+    """What `setting_of` says of the bits of its cells."""
     own = {bits.label for bits in grid.bits}
     return own if len(own) == 1 else {*own, FULL_PRECISION}
-
-
-def _alike(one: Grid, other: Grid) -> bool:
-    names = [(grid.pair.label, grid.pair.data.name) for grid in (one, other)]
-    return names[0] == names[1]
 
 
 def _in_words(recipe: Recipe, others: Sequence[Recipe]) -> str:

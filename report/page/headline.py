@@ -57,8 +57,13 @@ def _length(row: HeadlineRow) -> str:
     )
 
 
+def _setting(row: HeadlineRow) -> Cell:
+    notes = _length(row), *((words.COMMITTED,) if row.is_reference else ())
+    return Cell(row.setting, notes=notes, link=f"#{row.anchor}")
+
+
 HEADLINE_COLUMNS: tuple[Column[HeadlineRow], ...] = (
-    Column("setting", lambda row: Cell(row.setting, notes=(_length(row),), link=f"#{row.anchor}")),
+    Column("setting", _setting),
     Column("float", _full_precision, is_number=True),
     Column("plain QAT", _top1("qat"), is_number=True),
     Column("plain KD", _top1("kd"), is_number=True),

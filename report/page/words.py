@@ -258,8 +258,8 @@ SIZES = (
 )
 REESTIMATED = (
     "Batch norms re-estimated: test top-1 once their statistics are measured again on the last 20 "
-    "batches of training, with the trained weights; a diagnostic, which no test and no verdict "
-    "uses."
+    "batches of training (as many as running statistics weigh at a momentum of 0.1), with the "
+    "trained weights; a diagnostic, which no test and no verdict uses."
 )
 REESTIMATED_PLAIN = (
     "Not augmented: the same of older records, on held-out training images without augmentation, "

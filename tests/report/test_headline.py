@@ -6,7 +6,9 @@ import pytest
 
 from report.analysis.headline import difference_rows, headline
 from report.build import collect
+from report.page.headline import headline_table
 from report.page.overview import overview
+from report.page.words import COMMITTED
 from report.reading.sources import REFERENCE
 from tests.support.report_records import FP, KD, QAT, QKD, matrix, write_run
 
@@ -68,17 +70,27 @@ def test_the_difference_of_a_row_is_that_of_its_cells():
         assert row.contrasts["kd"].estimate.mean == pytest.approx(sum(by_hand) / len(by_hand))
 
 
-def write(folder, name, values):
+def write(folder, name, values, methods=("qkd",)):
     toy = matrix(methods=(FP, QKD, QAT, KD), seeds=tuple(values), scale="laptop", name=name)
-    top1s = {("qkd", seed): value for seed, value in values.items()}
+    top1s = {(method, seed): value for seed, value in values.items() for method in methods}
     write_run(folder, toy, top1s)
 
 
 def test_of_one_setting_ones_own_run_is_shown_and_not_a_committed_one_with_more_seeds(tmp_path):
     write(tmp_path / "reference" / "rivals", "rivals", {0: 70.0, 1: 70.0, 2: 70.0})
-    write(tmp_path / "results", "mine", {0: 60.0})
+    write(tmp_path / "results", "mine", {0: 60.0}, ("qkd", "qat"))
     (row,) = headline(collect(tmp_path / "results", tmp_path / "reference").sections)
     assert (row.methods["qkd"].n, row.methods["qkd"].mean) == (1, 60.0)
+
+
+def test_an_own_run_of_qkd_alone_hides_no_committed_comparison(tmp_path):
+    committed = matrix(methods=(FP, QKD, QAT, KD), seeds=(0, 1), scale="laptop", name="rivals")
+    top1s = {(name, seed): 70.0 + seed for name in ("qkd", "qat", "kd") for seed in (0, 1)}
+    write_run(tmp_path / "reference" / "rivals", committed, top1s)
+    write(tmp_path / "results", "mine", {0: 60.0})
+    (row,) = headline(collect(tmp_path / "results", tmp_path / "reference").sections)
+    assert (row.is_reference, row.methods["qkd"].n) == (True, 2)
+    assert [cell.notes[-1] for cell in headline_table([row]).rows[0].cells[:1]] == [COMMITTED]
 
 
 def test_of_one_setting_with_as_many_seeds_the_one_with_verdicts_is_shown(tmp_path):

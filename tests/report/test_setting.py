@@ -2,8 +2,11 @@
 
 import csv
 import json
+from operator import attrgetter
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from baselines.methods import with_quantizer
@@ -13,11 +16,11 @@ from qkd.spec import Bits
 from qkd.spec.value import decode
 from report.analysis.contrasts import compare_all
 from report.analysis.methods import MethodRow
-from report.frames.settings import stands
+from report.frames.settings import setting_of, stands
 from report.frames.tidy import rows
 from tests.report.collected import only_section
 from tests.report.test_page import built, checked
-from tests.support.report_records import KD, QAT, QKD, SS_CS, matrix, write_matrix, write_run
+from tests.support.report_records import FP, KD, QAT, QKD, SS_CS, matrix, write_matrix, write_run
 
 LSQ = "baselines.lsq:LSQ"
 QAT_LSQ, QKD_LSQ = (with_quantizer(m, LSQ, f"{m.name}-lsq") for m in (QAT, QKD))
@@ -132,6 +135,45 @@ def test_bits_that_a_single_grid_has_need_no_number():
     both = replace(grid, bits=(*grid.bits, *wider.bits), seeds=(1,))
     found = stands(replace(toy, grids=(grid, both)))
     assert [one.apart for one in found] == ["grid 1", "grid 2"]
+
+
+NAME = attrgetter("name")
+WIDTHS = [Bits(weight=2, activation=2), Bits(weight=4, activation=4)]
+GRIDS = st.tuples(
+    st.lists(st.sampled_from([FP, QKD, QAT, KD]), min_size=1, max_size=2, unique_by=NAME),
+    st.lists(st.sampled_from([*WIDTHS, replace(WIDTHS[0], edge=4)]), min_size=1, unique=True),
+    st.sampled_from([0.01, 0.03]),
+    st.sampled_from([20, 40]),
+)
+
+
+# The second stands at the first one's place, with the third one's bits.
+@example(
+    [
+        ([QKD], [WIDTHS[1]], 0.01, 20),
+        ([QAT], [WIDTHS[0]], 0.03, 20),
+        ([QAT, QKD], [WIDTHS[0]], 0.01, 20),
+    ]
+)
+@given(st.lists(GRIDS, min_size=2, max_size=4))
+def test_no_two_settings_of_a_matrix_have_one_label(drawn):
+    (first,) = matrix(methods=(QKD,)).grids
+    grids = tuple(
+        replace(
+            first,
+            methods=tuple(methods),
+            bits=tuple(bits),
+            recipe=replace(first.recipe, learning_rate=rate, horizon=horizon),
+        )
+        for methods, bits, rate, horizon in drawn
+    )
+    toy = matrix(methods=(QKD,), seeds=(0,))
+    own = replace(toy, grids=grids)
+    places = {}
+    for stand, grid in zip(stands(own), grids, strict=True):
+        for cell in grid.cells(own.numerics):
+            places.setdefault(setting_of(stand, grid, cell), set()).add(stand.place)
+    assert max(map(len, places.values()), default=1) == 1
 
 
 def test_the_family_of_the_fixed_contrasts_spans_the_grids(tmp_path):

@@ -11,7 +11,7 @@ from torch import nn
 
 from qkd.data.batches import TrainingBatches, evaluation_batches
 from qkd.data.images import Images
-from qkd.measures.batch_norms import reestimated
+from qkd.measures.batch_norms import parts_of, reestimated
 from qkd.measures.evaluate import evaluate
 from qkd.records.record import Store
 from qkd.records.schema import Result
@@ -88,6 +88,19 @@ def test_the_statistics_are_the_mean_over_the_last_batches(steps, last):
     after = state(network)
     assert after[1:] == before[1:]
     assert all(torch.equal(after[0][name], tensor) for name, tensor in before[0].items())
+
+
+@pytest.mark.parametrize(("batch_norm", "parts"), [("local", 6), ("sync", 3)])
+def test_batches_are_cut_as_the_batch_norms_of_training_saw_them(batch_norm, parts):
+    recipe = replace(small.history(*small.TUTORED).recipe, batch_norm=batch_norm)
+    assert parts_of(recipe, ranks=2, micro_batches=3) == parts
+    batches = Trained()
+    found = reestimated(Bright(), batches, 1, TEST, DATA, parts=2)
+    halves = batches.levels(0).reshape(2, 2)
+    values = np.array([0, 100, 150, 250]) / 255 - halves.mean()
+    values /= math.sqrt(halves.var(axis=1, ddof=1).mean() + 1e-5)
+    loss = np.log1p(np.exp(-2 * np.array([-1, -1, 1, 1]) * values)).mean()
+    assert found.loss == pytest.approx(loss, rel=1e-5)
 
 
 def test_without_a_batch_norm_or_training_there_is_no_diagnostic():
