@@ -12,6 +12,7 @@ from msgspec import convert
 from scipy import stats
 
 from benchmarks import cifar100, longer, mobilenet, sensitivity
+from benchmarks.evidence import LABELS
 from benchmarks.matrix import Cell, Matrix
 from benchmarks.plan import Plan, plan
 from qkd.records.schema import Accuracy
@@ -218,6 +219,10 @@ def test_the_prices_are_counted_and_the_hours_follow_from_this_runs_speed(eviden
         "C1": planned(mobilenet.matrix("laptop", tuple(range(3)))),
         "B2": planned(longer.matrix("laptop", tuple(range(5)))),
     }
+    all_of_it = (whole.macs + plans["A1"].macs) / median(speeds) / 3600 / 2
+    assert round(all_of_it) == 8
+    assert "eight where the two are threads of one core" in LABELS["laptop"].cost
+    assert "five to eight hours on two cores" in README
     shown = table(RESULTS, "of the analysis")
     assert list(shown.index) == list(plans)
     for name, own in plans.items():

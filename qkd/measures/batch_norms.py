@@ -50,7 +50,8 @@ def reestimated(
 
 
 def parts_of(recipe: Recipe, ranks: int, micro_batches: int) -> int:
-    """Into how many parts batch norms see a batch cut: those of all ranks, or each of them all."""
+    """Into how many parts a batch is cut for batch norms: by micro-batches, and by ranks unless
+    these share their statistics."""
     return micro_batches * (1 if recipe.batch_norm == "sync" else ranks)
 
 

@@ -203,7 +203,7 @@ class Result(Content, kw_only=True):
     raised to their lowest value. ``weights_sha256`` is of the student's state at the end, whatever
     its file; of the teacher's likewise where the stage trained it. Of a quantized stage there are
     an ``audit`` and a proof, or why there is none (``integer_refused``); ``cost`` likewise.
-    ``logits_read`` of the steps took a frozen teacher's logits from a file, not in ``seconds``.
+    ``logits_read`` of the steps took a teacher's logits from a file: ``seconds`` lack its passes.
     ``reestimated_training`` is the student's accuracy with batch norms measured again on its last
     batches, a diagnostic; older records have ``reestimated``, by images that are not augmented.
     """
