@@ -31,17 +31,23 @@ def _torch_as_it_was():
         yield
 
 
+@pytest.fixture(autouse=True)
+def _imports_as_they_were():
+    """The files of a user that a test loads are unknown to the next test."""
+    with imports_as_before():
+        yield
+
+
 @pytest.fixture
 def user_file(tmp_path):
-    """A function that writes a user's file; what may be imported is as before afterwards."""
+    """A function that writes a user's file."""
 
     def write(name, text):
         path = tmp_path / name
         path.write_text(text)
         return path
 
-    with imports_as_before():
-        yield write
+    return write
 
 
 @pytest.fixture(scope="session")
