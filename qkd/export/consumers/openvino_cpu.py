@@ -1,6 +1,7 @@
 """OpenVINO on a CPU: in float32, and as it comes."""
 
-from functools import partial
+from functools import cache, partial
+from typing import Any
 
 import torch
 
@@ -17,15 +18,24 @@ def version() -> str:
     return str(openvino.__version__).partition("-")[0]
 
 
-def opened(content: bytes, precision: str = "") -> Session:
-    """A compiled model; ``precision`` is f32, or "" for the processor's own. Raises Refused."""
+@cache
+def _core() -> Any:
+    """The one core of this process. Each moves the thread's alternative signal stack to one of its
+    own; of two, the oldest dropped first, a freed one is left, and the next signal that Python
+    handles (a child that ends) is fatal (2026.4.1).
+    """
     import openvino
 
+    return openvino.Core()
+
+
+def opened(content: bytes, precision: str = "") -> Session:
+    """A compiled model; ``precision`` is f32, or "" for the processor's own. Raises Refused."""
     settings = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "PERFORMANCE_HINT": "LATENCY"}
     if precision:
         settings["INFERENCE_PRECISION_HINT"] = precision
+    core = _core()
     try:
-        core = openvino.Core()
         compiled = core.compile_model(core.read_model(content, b""), "CPU", settings)
     except Exception as error:  # its errors share no base but this
         raise Refused(first_line(error)) from error

@@ -4,6 +4,8 @@ Each test says which behaviour of which version would have made the product wron
 """
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +153,25 @@ def test_openvino_in_float32(exported, kind, bits):
         assert_the_same(session, network, form)
         assert session.layers >= 4
     assert open_as(openvino_cpu.CONSUMERS, "OpenVINO, f32", files["onnx"]).integer_layers > 0
+
+
+def test_a_signal_is_handled_after_sessions_of_openvino_are_gone(exported, tmp_path):
+    # OpenVINO 2026.4.1: a second core, dropped after the first, leaves the thread a freed stack.
+    library("openvino")
+    file = tmp_path / "model.onnx"
+    file.write_bytes(exported("mobilenet", 2)[1]["onnx"])
+    code = (
+        "import faulthandler, pathlib, signal, sys; from qkd.export.consumers import openvino_cpu\n"
+        "faulthandler.enable()  # pytest does: handlers run on a stack of their own\n"
+        "signal.signal(signal.SIGUSR1, lambda *_: print('handled'))\n"
+        "content = pathlib.Path(sys.argv[1]).read_bytes()\n"
+        "first, second = openvino_cpu.opened(content, 'f32'), openvino_cpu.opened(content)\n"
+        "del first; del second\n"
+        "signal.raise_signal(signal.SIGUSR1)"
+    )
+    command = [sys.executable, "-B", "-c", code, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
 
 
 @pytest.mark.parametrize(("kind", "bits"), EVERY)
