@@ -82,6 +82,23 @@ class Cluster(LocalSlurm):
         log = self.log("slurmctld")
         raise TimeoutError(f"{job} not {wanted} after {seconds:.0f} s, but {found}\n{log}")
 
+    def save(self, job: str) -> None:
+        """Has the controller save its state, with a job as it is now, before it may be killed.
+
+        One that is killed sooner has a job that runs as one that waits, ends its orphan, and starts
+        it again: where the node has not seen the end yet, the job is held ("launch failed").
+
+        Raises:
+            TimeoutError: Nothing was saved.
+        """
+        asked = time.time()
+        self.command("scontrol", "update", f"jobid={job}", "comment=saved")
+        file = self.folder / "state" / "job_state"
+        while not file.exists() or file.stat().st_mtime <= asked:
+            if time.time() > asked + SECONDS:
+                raise TimeoutError(f"{file} is older than {SECONDS:.0f} s\n{self.log('slurmctld')}")
+            time.sleep(0.1)
+
     def accounting(self, job: str) -> list[dict[str, str]]:
         """What slurmdbd wrote of each run of a job: one that was requeued has several, in order.
 
@@ -111,8 +128,11 @@ class Cluster(LocalSlurm):
             time.sleep(0.1)
 
     def _resume(self) -> None:
-        """A node that was drained stays so until somebody says otherwise."""
+        """A node that was drained stays so until somebody says otherwise.
+
+        One that changes its state meanwhile is refused: it is asked again, as all are, until idle.
+        """
         for row in self.command("sinfo", "--noheader", "--Node", "--format=%N %T").splitlines():
             node, state = row.split()
             if state == "drained":
-                self.command("scontrol", "update", f"nodename={node}", "state=resume")
+                self.succeeds("scontrol", "update", f"nodename={node}", "state=resume")

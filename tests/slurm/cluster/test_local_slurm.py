@@ -77,8 +77,7 @@ def test_a_killed_node_s_job_ends_on_another(slurm, tmp_path):
 def test_a_job_outlives_its_controller(slurm, tmp_path, end):
     job = slurm.submit("touch began; until [ -e go ]; do sleep 0.1; done", cwd=tmp_path)
     until((tmp_path / "began").exists)
-    saved = slurm.folder / "state" / "job_state"  # every five seconds: a kill loses what came since
-    until(lambda: saved.exists() and saved.stat().st_mtime > (tmp_path / "began").stat().st_mtime)
+    slurm.save(job)
     getattr(slurm, end)()
     assert not slurm.succeeds("scontrol", "ping")
     slurm.start_controller()

@@ -131,6 +131,8 @@ def test_a_lost_node(launcher: Launcher, undisturbed: dict[str, bytes]) -> None:
 def test_a_restarted_controller(launcher: Launcher, undisturbed: dict[str, bytes]) -> None:
     launcher.variables |= ONE
     begin(launcher)
+    (job,) = launcher.running()
+    launcher.cluster.save(job)
     launcher.cluster.kill_controller()
     assert launcher.is_at_work()
     launcher.cluster.start_controller()
