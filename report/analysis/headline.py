@@ -40,19 +40,32 @@ class HeadlineRow(NamedTuple):
 def headline(sections: Sequence[Section]) -> list[HeadlineRow]:
     """The settings, longest training first, of one length those that have verdicts. Of a setting
     that several matrices have, one that compares QKD with anything, then one's own run before a
-    committed one, then the one with more seeds, then the one that was not seen before; smoke runs
-    say nothing of any method."""
-    found: dict[tuple[str, int], HeadlineRow] = {}
-    ranks: dict[tuple[str, int], tuple[bool, bool, int, bool]] = {}
+    committed one, then the one with more seeds, then the one that was not seen before; another
+    follows it where it compares QKD with what no earlier one does. Smoke runs say nothing of any
+    method."""
+    found: dict[tuple[str, int], list[HeadlineRow]] = {}
     for section in sections:
         if section.scale in (*SHOWN_SCALES, "headline"):
             for row in _of(section):
-                key = row.setting, row.steps
-                is_own, n = not section.is_reference, row.methods[QKD].n
-                rank = bool(row.contrasts), is_own, n, not row.was_seen
-                if key not in found or rank > ranks[key]:
-                    found[key], ranks[key] = row, rank
-    return sorted(found.values(), key=lambda row: (-row.share, row.was_seen))
+                found.setdefault((row.setting, row.steps), []).append(row)
+    settings = sorted(
+        map(_told, found.values()), key=lambda rows: (-rows[0].share, rows[0].was_seen)
+    )
+    return [row for rows in settings for row in rows]
+
+
+def _told(rows: Sequence[HeadlineRow]) -> list[HeadlineRow]:
+    """Of the runs of one setting those to be shown, the most telling first."""
+    first, *others = sorted(rows, key=_rank, reverse=True)
+    told = [first]
+    for row in others:
+        if not row.contrasts.keys() <= {second for one in told for second in one.contrasts}:
+            told.append(row)
+    return told
+
+
+def _rank(row: HeadlineRow) -> tuple[bool, bool, int, bool]:
+    return bool(row.contrasts), not row.is_reference, row.methods[QKD].n, not row.was_seen
 
 
 def _of(section: Section) -> Iterator[HeadlineRow]:
@@ -104,15 +117,12 @@ class HeadlineDifference(NamedTuple):
 
 
 def difference_rows(found: Sequence[HeadlineRow]) -> pd.DataFrame:
-    """QKD's differences by setting and length."""
-    return tidy(
-        HeadlineDifference,
-        (
-            HeadlineDifference(
-                row.setting, one.contrast.label, row.share, own.mean, *own.interval()
-            )
-            for _, second in HEADLINE
-            for row in found
-            if (one := row.contrasts.get(second)) and (own := one.estimate)
-        ),
-    )
+    """QKD's differences by setting and length: of several runs those of the first."""
+    shown: dict[tuple[str, str, float], HeadlineDifference] = {}
+    for _, second in HEADLINE:
+        for row in found:
+            if (one := row.contrasts.get(second)) and (own := one.estimate):
+                label = one.contrast.label
+                point = HeadlineDifference(row.setting, label, row.share, own.mean, *own.interval())
+                shown.setdefault((row.setting, label, row.share), point)
+    return tidy(HeadlineDifference, shown.values())

@@ -29,7 +29,7 @@ from qkd.records.record import STAGES, Store
 from qkd.spec.value import decode, encode
 from report.build import build
 from report.page.torture import torture_view
-from tests.support import small
+from tests.support import lets_two_in, small
 
 MACHINE = Machine(
     name="toy", processor="Toy <b>7</b>", device="cpu", cores=2, threads=1, torch="2", date="today"
@@ -71,29 +71,9 @@ def test_a_little_of_each_part_finds_no_fault(tried):
     assert all(number == 0 for row in tried.rows for number in row.faults.values())
 
 
-# Who comes to the lock first waits for the other, up to a minute: alone it could be done by then.
-LETS_TWO_IN = """
-import os, time
-from pathlib import Path
-from qkd.records import lock
-
-def _place(self, path):
-    here = Path(__file__).parent
-    (here / f"{os.getpid()}.here").touch()
-    deadline = time.monotonic() + 60
-    while len(list(here.glob("*.here"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return True
-
-lock.Lock._place = _place
-lock.Hold.check = lambda self: None
-lock.is_held = lambda path: False
-"""
-
-
 @pytest.mark.slow
 def test_a_lock_that_lets_two_in_is_noticed(tried, tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(LETS_TWO_IN)
+    shutil.copyfile(lets_two_in.__file__, tmp_path / "sitecustomize.py")
     examples = []
     expected = Store(tried.place / "launched-alone" / STAGES)
     row = rounds(

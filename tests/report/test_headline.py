@@ -52,12 +52,25 @@ def test_smoke_runs_and_runs_without_qkd_have_no_row(tmp_path, scale, methods):
     assert overview(sections, {}).figures == ()
 
 
-def test_of_two_matrices_with_one_setting_the_one_with_more_seeds_is_shown():
+def test_of_matrices_with_one_setting_another_is_shown_where_it_compares_with_more():
     rows = headline(collect(REFERENCE / "none", REFERENCE).sections)
     settings = [(row.setting, row.steps) for row in rows]
-    assert len(set(settings)) == len(settings) == 4  # the rivals' setting is the ablation's
-    assert [row.methods["qkd"].n for row in rows] == [5, 3, 3, 5]
-    assert [row.was_seen for row in rows] == [False, False, True, True]  # of one length it is first
+    assert len(settings) == 5  # the rivals' setting is the ablation's
+    assert settings[0] == settings[1]
+    assert len(set(settings)) == 4
+    assert [row.methods["qkd"].n for row in rows] == [5, 3, 3, 3, 5]
+    assert [row.was_seen for row in rows] == [False, True, False, True, True]
+    assert [sorted(row.contrasts) for row in rows[:2]] == [["kd", "qat"], ["kd", "qat", "qat-cost"]]
+    differences = difference_rows(rows)
+    assert not differences.duplicated(["setting", "contrast", "share"]).any()
+    longest = differences[differences["share"] == rows[0].share].query(
+        "setting == @rows[0].setting"
+    )
+    of_run = {"kd": rows[0], "qat": rows[0], "qat-cost": rows[1]}
+    compared = [row.contrasts[second] for second, row in of_run.items()]
+    assert dict(zip(longest["contrast"], longest["mean"], strict=True)) == {
+        one.contrast.label: one.estimate.mean for one in compared
+    }
     assert [row.share for row in rows] == sorted((row.share for row in rows), reverse=True)
     assert all(0 < row.share < 0.03 for row in rows)
     assert all(math.isfinite(row.full_precision.loss) for row in rows)
