@@ -48,7 +48,8 @@ class Contrasted(NamedTuple):
             f"{ALPHA}, corrected by Holm's method within its family, with a "
             f"{'positive' if self.sign > 0 else 'negative'} mean supports the claim, with the "
             f"other sign contradicts it. Equivalent where the 90 % interval lies within {MARGIN} "
-            "points of zero. Nothing is corrected over settings."
+            "points of zero and the settings agree (Cochran's p). Nothing is corrected over "
+            "settings."
         )
 
     def evidence(self, found: Found) -> Iterator[Evidence]:

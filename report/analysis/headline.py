@@ -20,13 +20,15 @@ QKD = "qkd"
 
 
 class HeadlineRow(NamedTuple):
-    """A setting in which QKD has run. ``setting`` says pair, data and bits, ``anchor`` where it
-    stands on the page; ``share`` is its length of training, of the paper's. ``full_precision`` is
-    what the student began as, ``methods`` are those of the setting by name, ``contrasts`` QKD's by
-    what it is compared with. ``was_seen``: its runs were seen before the analysis was fixed;
-    ``is_reference``: they are committed ones, beside which there may be runs of one's own."""
+    """A run of a setting in which QKD was trained. ``setting`` says pair, data and bits, ``matrix``
+    what the run is of, ``anchor`` where it stands on the page; ``share`` is its length of training,
+    of the paper's. ``full_precision`` is what the student began as, ``methods`` are those of the
+    run by name, ``contrasts`` QKD's by what it is compared with. ``was_seen``: the run was seen
+    before the analysis was fixed; ``is_reference``: it is a committed one, beside which there may
+    be runs of one's own."""
 
     anchor: str
+    matrix: str
     setting: str
     steps: int
     share: float
@@ -40,9 +42,9 @@ class HeadlineRow(NamedTuple):
 def headline(sections: Sequence[Section]) -> list[HeadlineRow]:
     """The settings, longest training first, of one length those that have verdicts. Of a setting
     that several matrices have, one that compares QKD with anything, then one's own run before a
-    committed one, then the one with more seeds, then the one that was not seen before; another
-    follows it where it compares QKD with what no earlier one does. Smoke runs say nothing of any
-    method."""
+    committed one, then the one with more seeds, then the one that was not seen before. Another
+    follows it where it compares QKD with what no earlier one does, or has verdicts where no earlier
+    one has. Smoke runs say nothing of any method."""
     found: dict[tuple[str, int], list[HeadlineRow]] = {}
     for section in sections:
         if section.scale in (*SHOWN_SCALES, "headline"):
@@ -59,7 +61,9 @@ def _told(rows: Sequence[HeadlineRow]) -> list[HeadlineRow]:
     first, *others = sorted(rows, key=_rank, reverse=True)
     told = [first]
     for row in others:
-        if not row.contrasts.keys() <= {second for one in told for second in one.contrasts}:
+        compared = {second for one in told for second in one.contrasts}
+        has_verdicts = bool(row.contrasts) and not row.was_seen
+        if row.contrasts.keys() - compared or (has_verdicts and all(one.was_seen for one in told)):
             told.append(row)
     return told
 
@@ -78,6 +82,7 @@ def _of(section: Section) -> Iterator[HeadlineRow]:
         cell = records.cell
         yield HeadlineRow(
             anchor=section.anchor,
+            matrix=qkd.matrix,
             setting=f"{qkd.student} \N{LEFTWARDS ARROW} {qkd.teacher} on {qkd.dataset}, {qkd.bits}",
             steps=qkd.steps,
             share=_share(cell.history, cell.method),
@@ -106,9 +111,11 @@ def _full_precision(records: CellRecords) -> Accuracy | None:
 
 
 class HeadlineDifference(NamedTuple):
-    """A difference of the first screen's figure, in points."""
+    """A difference of the first screen's figure, in points, and the ``run`` that it is of."""
 
     setting: str
+    run: str
+    was_seen: bool
     contrast: str
     share: float
     mean: float
@@ -117,12 +124,21 @@ class HeadlineDifference(NamedTuple):
 
 
 def difference_rows(found: Sequence[HeadlineRow]) -> pd.DataFrame:
-    """QKD's differences by setting and length: of several runs those of the first."""
-    shown: dict[tuple[str, str, float], HeadlineDifference] = {}
-    for _, second in HEADLINE:
-        for row in found:
-            if (one := row.contrasts.get(second)) and (own := one.estimate):
-                label = one.contrast.label
-                point = HeadlineDifference(row.setting, label, row.share, own.mean, *own.interval())
-                shown.setdefault((row.setting, label, row.share), point)
-    return tidy(HeadlineDifference, shown.values())
+    """QKD's differences by setting, run and length."""
+    return tidy(
+        HeadlineDifference,
+        (
+            HeadlineDifference(
+                row.setting,
+                row.anchor,
+                row.was_seen,
+                one.contrast.label,
+                row.share,
+                own.mean,
+                *own.interval(),
+            )
+            for _, second in HEADLINE
+            for row in found
+            if (one := row.contrasts.get(second)) and (own := one.estimate)
+        ),
+    )

@@ -10,8 +10,8 @@ from report.analysis.contrasts import FAMILIES, Compared, family_size, judged
 from report.analysis.estimates import Estimate, WeightedMean, weighted_mean
 from report.analysis.methods import MethodRow
 from report.analysis.sections import Group, Section
-from report.analysis.statistics import holm
-from report.analysis.verdicts import EXPLORATORY
+from report.analysis.statistics import ALPHA, holm
+from report.analysis.verdicts import EQUIVALENT, EXPLORATORY, UNDECIDED
 from report.frames.tidy import rows
 
 SHOWN_SCALES: tuple[ScaleName, ...] = ("paper", "laptop")  # smoke says nothing of any method
@@ -47,8 +47,13 @@ class Joined(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """As that of a setting; of what was seen before there is none."""
-        return EXPLORATORY if self.was_seen else judged(self.mean.estimate, self.corrected)
+        """As that of a setting, but equivalent only where the settings agree; of what was seen
+        before there is none."""
+        if self.was_seen:
+            return EXPLORATORY
+        word = judged(self.mean.estimate, self.corrected)
+        p = self.mean.homogeneity
+        return UNDECIDED if word == EQUIVALENT and p is not None and p < ALPHA else word
 
 
 def joined(sections: Sequence[Section]) -> list[Joined]:

@@ -37,8 +37,10 @@ def headline(frame: pd.DataFrame, name: str, *, narrow: bool = False) -> Markup 
     """Each contrast's mean difference with its 95 % interval against the length of training, to the
     paper's length. None without a difference.
 
-    ``frame``: setting, contrast, share (of the paper's length, above 0), mean, low, high. The
-    panels stand beside each other; ``narrow`` ones above each other, for the width of a phone.
+    ``frame``: setting, run, was_seen, contrast, share (of the paper's length, above 0), mean, low,
+    high. A line joins what one run has of a setting; what was seen before the analysis was fixed is
+    hollow. The panels stand beside each other; ``narrow`` ones above each other, for the width of a
+    phone.
     """
     shown = frame.dropna(subset=["share", "mean"])
     shown = shown[shown["share"] > 0]
@@ -80,19 +82,19 @@ def _panel(axes: Axes, own: pd.DataFrame, shares: pd.Series, looks: dict[str, Lo
         x="place",
         y="mean",
         hue="setting",
-        style="setting",
+        units="run",
         estimator=None,
         errorbar=None,
         palette={setting: look["color"] for setting, look in looks.items()},
-        markers={setting: look["marker"] for setting, look in looks.items()},
-        dashes=False,
-        markersize=7,
-        markeredgecolor=PAPER,
         linewidth=0.8,
         legend=False,
         zorder=4,
         ax=axes,
     )
+    for _, row in own.iterrows():
+        look = looks[row["setting"]]
+        hollow = {"markerfacecolor": PAPER, "markeredgecolor": look["color"], "markersize": 6}
+        axes.plot(row["place"], row["mean"], **look | (hollow if row["was_seen"] else {}), zorder=5)
     axes.set(xlabel="", ylabel="")
 
 

@@ -58,8 +58,8 @@ def _length(row: HeadlineRow) -> str:
 
 
 def _setting(row: HeadlineRow) -> Cell:
-    notes = _length(row), *((words.COMMITTED,) if row.is_reference else ())
-    return Cell(row.setting, notes=notes, link=f"#{row.anchor}")
+    run = f"{row.matrix}, {words.COMMITTED}" if row.is_reference else row.matrix
+    return Cell(row.setting, notes=(_length(row), run), link=f"#{row.anchor}")
 
 
 HEADLINE_COLUMNS: tuple[Column[HeadlineRow], ...] = (

@@ -30,7 +30,8 @@ HEADLINE = (
     "test loss. Float: as the student began. Differences in points with their 95 % interval, "
     "uncorrected, and the one word that follows. Teacher: its top-1 and test loss before and after "
     "co-studying. Lengths are passes over the training images, of those of the full method "
-    "(CIFAR 200, ImageNet 120)."
+    "(CIFAR 200, ImageNet 120). A setting stands again where another run of it compares QKD with "
+    "more, or has verdicts."
 )
 PAPER_FIGURE = (
     "The paper's Figure 1, from results/paper.csv: ImageNet top-1, read off the drawing with an "
@@ -46,7 +47,8 @@ BY_BITS = "Top-1 over bits: the paper's Figure 1, and its twin from the runs her
 NO_QKD = "No setting at laptop or paper scale has a run of QKD that is done."
 HEADLINE_FIGURE = (
     "What QKD gains over plain KD, plain QAT and plain QAT at its own cost, against the length of "
-    "training: mean and 95 % interval. The grey band is half a point to each side."
+    "training: mean and 95 % interval. Lines join what one run has; hollow marks are exploratory. "
+    "The grey band is half a point to each side."
 )
 REPEATABILITY = (
     "The same cell trained again: under another instruction set of the same processor with the "
@@ -138,7 +140,9 @@ JOINED = (
     "A fixed contrast over all settings of a scale: the mean, each setting weighted by the inverse "
     "of its squared standard error, with its 95 % interval, which allows for weights that are "
     "estimated (Meier 1953). Holm's p is within the family. "
-    "Homogeneity is the p of Cochran's test that the settings differ by chance alone. Of settings "
+    "Homogeneity is the p of Cochran's test that the settings differ by chance alone: below 0.05 "
+    "no mean over them is called equivalent. The fixed analysis has the mean and its interval, and "
+    "no word for them: the word is that of a setting's rule. Of settings "
     "that share runs the one with more counts. Runs that were seen before the analysis was fixed "
     "stand apart."
 )

@@ -12,6 +12,11 @@ def frame(columns, *rows):
     return pd.DataFrame(rows, columns=columns.split())
 
 
+def gains(*rows):
+    """The frame of the first screen's figure."""
+    return frame("setting run was_seen contrast share mean low high", *rows)
+
+
 def curves(*rows):
     return frame("method series step value", *rows)
 

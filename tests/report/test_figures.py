@@ -31,6 +31,7 @@ from tests.report.drawn import (
     borders,
     curves,
     frame,
+    gains,
     marks,
     paths,
     place_of,
@@ -74,9 +75,9 @@ def all_figures(name):
     histogram = bins(name, "before", (0, 50, 50, 0)) + bins(name, "after", (0, 60, 40, 0))
     layers = frame("layer moment left right share clipped", *histogram)
     learned = frame("layer scalar before after", (name, name, 1.0, 2.0))
-    shares = frame(
-        "setting contrast share mean low high",
-        (name, name, 0.01, 1.0, 0.0, 2.0), ("b", name, 0.01, 1.0, NAN, NAN),
+    shares = gains(
+        (name, name, False, name, 0.01, 1.0, 0.0, 2.0),
+        ("b", "b", True, name, 0.01, 1.0, NAN, NAN),
     )  # fmt: skip
     calls = {
         "accuracy": lambda cut: accuracy(
@@ -230,40 +231,6 @@ def test_differences_stand_at_their_length_and_on_one_scale():
     assert [filled[0][0], hollow[0][0]] == pytest.approx([first, second], abs=0.2)
     dots = marks(drawn, "muted")
     assert [x for x, _ in dots] == pytest.approx([first, first], abs=0.2)
-
-
-def gains(*rows):
-    return frame("setting contrast share mean low high", *rows)
-
-
-def test_the_first_screen_s_figure_reaches_to_the_paper_s_length():
-    shown = gains(
-        ("fashion", "qkd - kd", 0.01, 1.0, 0.0, 2.0), ("cifar", "qkd - kd", 0.01, -1.0, NAN, NAN),
-        ("cifar", "qkd - kd", 0.1, 0.5, 0.0, 1.0), ("cifar", "qkd - qat", 0.1, 2.0, 1.0, 3.0),
-    )  # fmt: skip
-    for narrow in (False, True):
-        drawn = headline(shown, "h", narrow=narrow)
-        assert f"qkd - kd: fashion +1.00 [0.00, 2.00] at 1 %, cifar {MINUS}1.00 at 1 %" in drawn
-        titles = [place_of(drawn, name) for name in ("qkd - kd", "qkd - qat")]
-        assert (titles[0][0] == titles[1][0]) == narrow
-        ends = {text: (x, y) for x, y, text in texts(drawn)[::-1]}
-        across = scale([(-2, ends["1"][0]), (0, ends["100"][0])])
-        diamond, circles = marks(drawn, "student")[0], marks(drawn, "teacher")
-        ten = across(-1)
-        assert circles[1][0] == pytest.approx(ten, abs=0.2)
-        # Two settings at one length: beside each other, by as much on each side.
-        assert (diamond[0] + circles[0][0]) / 2 == pytest.approx(across(-2), abs=0.2)
-        assert diamond[0] < circles[0][0]
-        limit = [points(d) for d in paths(drawn, "stroke-dasharray:0.7,1.4")]
-        assert [x for x, _ in limit[0]] == pytest.approx([across(0)] * 2, abs=0.2)
-        assert [text for _, _, text in texts(drawn)].count("not run") == 2
-        assert {" fashion", " cifar"} <= {text for _, _, text in texts(drawn)}
-
-
-def test_at_the_paper_s_length_nothing_is_said_to_be_missing():
-    drawn = headline(gains(("a", "qkd - kd", 1.0, 1.0, 0.0, 2.0)), "h")
-    assert "not run" not in drawn
-    assert headline(gains(("a", "qkd - kd", 0.0, 1.0, 0.0, 2.0)), "h") is None
 
 
 def test_one_wide_interval_leaves_the_others_legible():

@@ -62,15 +62,9 @@ def test_of_matrices_with_one_setting_another_is_shown_where_it_compares_with_mo
     assert [row.was_seen for row in rows] == [False, True, False, True, True]
     assert [sorted(row.contrasts) for row in rows[:2]] == [["kd", "qat"], ["kd", "qat", "qat-cost"]]
     differences = difference_rows(rows)
-    assert not differences.duplicated(["setting", "contrast", "share"]).any()
-    longest = differences[differences["share"] == rows[0].share].query(
-        "setting == @rows[0].setting"
-    )
-    of_run = {"kd": rows[0], "qat": rows[0], "qat-cost": rows[1]}
-    compared = [row.contrasts[second] for second, row in of_run.items()]
-    assert dict(zip(longest["contrast"], longest["mean"], strict=True)) == {
-        one.contrast.label: one.estimate.mean for one in compared
-    }
+    assert not differences.duplicated(["setting", "run", "contrast", "share"]).any()
+    assert len(differences) == sum(len(row.contrasts) for row in rows)
+    assert set(differences[differences["run"] == rows[0].anchor]["was_seen"]) == {False}
     assert [row.share for row in rows] == sorted((row.share for row in rows), reverse=True)
     assert all(0 < row.share < 0.03 for row in rows)
     assert all(math.isfinite(row.full_precision.loss) for row in rows)
@@ -89,6 +83,39 @@ def write(folder, name, values, methods=("qkd",)):
     write_run(folder, toy, top1s)
 
 
+BOTH = ("qkd", "qat")
+
+
+def shown(tmp_path):
+    rows = headline(collect(tmp_path / "results", tmp_path / "reference").sections)
+    return [(row.matrix, row.is_reference, row.was_seen) for row in rows]
+
+
+def test_of_one_setting_with_the_same_contrasts_ones_own_run_alone_is_shown(tmp_path):
+    write(tmp_path / "reference" / "evidence", "evidence", {10: 70.0, 11: 70.0, 12: 71.0}, BOTH)
+    write(tmp_path / "results", "evidence", {13: 60.0, 14: 61.0}, BOTH)
+    assert shown(tmp_path) == [("evidence", False, False)]
+
+
+def test_of_one_setting_with_the_same_contrasts_the_run_with_more_seeds_is_shown(tmp_path):
+    write(tmp_path / "results", "evidence", {13: 60.0, 14: 61.0}, BOTH)
+    write(tmp_path / "results", "evidence-more", {10: 70.0, 11: 70.0, 12: 71.0}, BOTH)
+    assert shown(tmp_path) == [("evidence-more", False, False)]
+
+
+def test_a_run_with_verdicts_stays_beside_an_exploratory_one_of_more_seeds(tmp_path):
+    write(tmp_path / "results", "ablation", {0: 70.0, 1: 70.0, 2: 71.0}, BOTH)
+    write(tmp_path / "results", "evidence", {13: 60.0, 14: 61.0}, BOTH)
+    assert shown(tmp_path) == [("ablation", False, True), ("evidence", False, False)]
+
+
+def test_a_run_that_compares_with_more_follows_and_one_that_adds_nothing_does_not(tmp_path):
+    write(tmp_path / "results", "evidence", {10: 70.0, 11: 70.0, 12: 71.0}, BOTH)
+    write(tmp_path / "results", "more", {13: 60.0, 14: 61.0}, ("qkd", "qat", "kd"))
+    write(tmp_path / "results", "same", {15: 60.0}, ("qkd", "kd"))
+    assert [name for name, *_ in shown(tmp_path)] == ["evidence", "more"]
+
+
 def test_of_one_setting_ones_own_run_is_shown_and_not_a_committed_one_with_more_seeds(tmp_path):
     write(tmp_path / "reference" / "rivals", "rivals", {0: 70.0, 1: 70.0, 2: 70.0})
     write(tmp_path / "results", "mine", {0: 60.0}, ("qkd", "qat"))
@@ -103,7 +130,9 @@ def test_an_own_run_of_qkd_alone_hides_no_committed_comparison(tmp_path):
     write(tmp_path / "results", "mine", {0: 60.0})
     (row,) = headline(collect(tmp_path / "results", tmp_path / "reference").sections)
     assert (row.is_reference, row.methods["qkd"].n) == (True, 2)
-    assert [cell.notes[-1] for cell in headline_table([row]).rows[0].cells[:1]] == [COMMITTED]
+    assert [cell.notes[-1] for cell in headline_table([row]).rows[0].cells[:1]] == [
+        f"rivals, {COMMITTED}"
+    ]
 
 
 def test_of_one_setting_with_as_many_seeds_the_one_with_verdicts_is_shown(tmp_path):

@@ -70,4 +70,24 @@ def test_of_the_committed_runs_all_but_the_evidence_are_exploratory():
     names = {of.section.readings.run.matrix.name for one in seen for of in one.settings}
     assert names == {"ablation", "lengths", "rivals", "rivals-today"}
     assert {one.verdict for one in seen} == {"exploratory"}
-    assert {one.verdict for one in every if not one.was_seen} == {"equivalent", "lower"}
+    decided = [one for one in every if not one.was_seen]
+    words = {f"{one.contrast.first} - {one.contrast.second}": one.verdict for one in decided}
+    assert words == {
+        "qkd - kd": "undecided",  # its two settings do not agree
+        "qkd - qat": "equivalent",
+        "kd - qat": "equivalent",
+        "kd-co-studied - kd": "lower",
+        "qkd - qkd-original": "equivalent",
+    }
+
+
+@pytest.mark.parametrize(("apart", "word"), [(0.0, "equivalent"), (0.8, "undecided")])
+def test_a_mean_over_settings_that_do_not_agree_is_not_called_equivalent(tmp_path, apart, word):
+    near = {"qkd": (70.0, 70.1, 69.9), "qat": (70.0, 70.1, 69.9)}
+    for steps, shift in ((20, apart / 2), (40, -apart / 2)):
+        values = near | {"qkd": tuple(value + shift for value in near["qkd"])}
+        write(tmp_path, f"run{steps}", steps, values)
+    one = found_in(tmp_path)["qkd", "qat"]
+    assert one.mean.estimate.mean == pytest.approx(0.0)
+    assert (one.mean.homogeneity < 0.05) == (apart > 0)
+    assert one.verdict == word
