@@ -189,6 +189,10 @@ def test_the_claims_are_judged_by_their_contrasts():
                 assert cell == f"{own - READY[20]['top1']:+.2f}, at {own:.2f} %"
             else:
                 assert cell == (word(bits, contrast) if contrast in holm(bits) else "not run")
+    claimed = pd.read_csv(REFERENCE.parent / "paper.csv")
+    (one,) = claimed.query("dataset == 'cifar10' and method == 'qkd'").itertuples()
+    assert (one.model, one.weight_bits, one.mark) == ("resnet20", 2, "second-hand")
+    assert f"{one.top1:.2f} % is claimed for QKD with this student at W2A2 (second-hand)" in TEXT
     judged_there = set(shown["contrast"]) - {"QKD less its own float"}
     assert judged_there == {name for bits in FOUND for name in holm(bits)}
 
