@@ -95,10 +95,32 @@ WITHOUT_MATRIX: dict[str, Callable[[Settings], int]] = {
     "clean-data": clean_data,
     "clean-records": clean_records,
 }
+READING = ("plan", "status", "doctor")
 
 
 def _as_ctrl_c(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def _unread(command: str) -> int:
+    """What is printed has no reader any more (``make plan | head``); returns an exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the exit's flush fails
+    if command in READING:
+        return SUCCESS
+    print("stopped, as nothing reads what it prints; the same command goes on", file=sys.stderr)
+    return INTERRUPTED
+
+
+def _carry_out(command: str) -> int:
+    settings = from_environment()
+    if command in WITHOUT_MATRIX:
+        return WITHOUT_MATRIX[command](settings)
+    if settings.pack > 1 and not settings.cluster:
+        raise SettingsError("PACK= is the stages of one job of a cluster: give CLUSTER= too")
+    work = prepare(settings, unread=command == "plan")
+    if settings.cluster:
+        return _on_cluster(command, work)
+    return COMMANDS[command](work)
 
 
 def main(arguments: list[str]) -> int:
@@ -110,18 +132,16 @@ def main(arguments: list[str]) -> int:
         print(f"usage: python -m slurm.launch {'|'.join(commands)}", file=sys.stderr)
         return USAGE
     try:
-        settings = from_environment()
-        if arguments[0] in WITHOUT_MATRIX:
-            return WITHOUT_MATRIX[arguments[0]](settings)
-        if settings.pack > 1 and not settings.cluster:
-            raise SettingsError("PACK= is the stages of one job of a cluster: give CLUSTER= too")
-        work = prepare(settings, unread=arguments[0] == "plan")
-        if settings.cluster:
-            return _on_cluster(arguments[0], work)
-        return COMMANDS[arguments[0]](work)
+        return _carry_out(arguments[0])
+    except BrokenPipeError:
+        return _unread(arguments[0])
     except (ValueError, OSError, QueueUnknown) as error:
         print(printable(f"error: {error}"), file=sys.stderr)
         return USAGE
+    except SystemExit as error:  # rich's, at a broken pipe
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        return _unread(arguments[0])
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED

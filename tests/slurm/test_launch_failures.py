@@ -1,6 +1,9 @@
 """Launches in which something is wrong: it is named, and costs no more than it must."""
 
+import os
 import re
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -9,7 +12,7 @@ import pytest
 from benchmarks.ablation import matrix
 from benchmarks.plan import plan
 from qkd.records.record import Store
-from tests.support.launching import launch, report, reported
+from tests.support.launching import ROOT, environment, launch, report, reported
 
 MATRIX = textwrap.dedent(
     """
@@ -158,3 +161,25 @@ def test_a_network_that_cannot_be_quantized_is_found_before_anything_is_trained(
     assert code == 2, output
     assert "the network net4: Branches cannot be traced" in output
     assert not list(tmp_path.glob("results/stages/*"))
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [("plan", 0, ""), ("run", 130, "stopped, as nothing reads what it prints")],
+)
+def test_a_command_whose_output_nobody_reads_is_no_error(
+    tmp_path: Path, data: Path, command: str, code: int, said: str
+) -> None:
+    read, write = os.pipe()
+    os.close(read)  # as `| head` does once it has enough
+    ended = subprocess.run(
+        [sys.executable, "-m", "slurm.launch", command],
+        cwd=ROOT,
+        env=environment(tmp_path, data, SEEDS="0", ONLY="method=qat"),
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+    assert (ended.returncode, ended.stderr.partition(";")[0].strip()) == (code, said)
