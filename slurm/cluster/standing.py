@@ -18,6 +18,7 @@ from slurm.planning.work import Work, reason_of
 AT_FAULT = ("FAILED", "OUT_OF_MEMORY", "DEADLINE")
 # A stage that goes on from one of these cannot be sent.
 IN_THE_WAY = (Status.FAILED, Status.UNSEEN)
+OVER = (Status.DONE, Status.FAILED)
 TAIL_LINES, TAIL_BYTES = 5, 4096
 
 
@@ -32,7 +33,7 @@ class Standing(NamedTuple):
 def by_records(work: Work) -> dict[str, Standing]:
     """Every stage of the plan, by its record alone."""
     return {
-        key: Standing(status, detail=reason_of(work.record(key)) if status == Status.FAILED else "")
+        key: Standing(status, detail=_said(work, key, status))
         for key, status in statuses(work.plan, work.store).items()
     }
 
@@ -55,12 +56,10 @@ def look(work: Work) -> dict[str, Standing]:
             standings[key] = judged[key]
         elif key in jobs and status != Status.DONE:
             standings[key] = _in_queue(work, key, status, jobs[key])
-        elif status == Status.FAILED:
-            standings[key] = Standing(status, detail=reason_of(work.record(key)))
-        elif status != Status.DONE and any(standings[p].status in stuck for p in parents):
+        elif status not in OVER and any(standings[p].status in stuck for p in parents):
             standings[key] = Standing(Status.BLOCKED, detail=_blocked_by(work, key, standings))
         else:
-            standings[key] = Standing(status)
+            standings[key] = Standing(status, detail=_said(work, key, status))
     return standings
 
 
@@ -125,6 +124,13 @@ def _blocked_by(work: Work, key: str, standings: Mapping[str, Standing]) -> str:
             else:
                 waiting.append(parent)
     return f"by {', '.join(dict.fromkeys(above))}"
+
+
+def _said(work: Work, key: str, status: Status) -> str:
+    """What a stage's record says of it, where it has no job."""
+    if status == Status.FAILED:
+        return reason_of(work.record(key))
+    return _progress(work, key) if status == Status.ELSEWHERE else ""
 
 
 def _progress(work: Work, key: str) -> str:

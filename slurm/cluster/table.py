@@ -29,13 +29,13 @@ def show(work: Work, found: Mapping[str, Standing]) -> None:
         for key, one in found.items()
     }
     _count(found)
-    table = Table("stage", "status", "job", "detail")
-    for key, one in found.items():
-        if one.status not in (Status.DONE, Status.MISSING) or one.detail:
-            name, detail = work.record(key).path.name, Text(printable(one.detail))
-            table.add_row(Text(name), one.status, Text(printable(one.job)), detail)
-    if table.row_count:
-        Console().print(table)
+    rows = {
+        work.record(key).path.name: one
+        for key, one in found.items()
+        if one.status not in (Status.DONE, Status.MISSING) or one.detail
+    }
+    if rows:
+        Console().print(_table(rows))
     for key, one in found.items():
         note = note_of(work.record(key)) if one.status == Status.FAILED else None
         said = tail(Path(note.stderr)) if note else ""
@@ -67,6 +67,18 @@ def show_sent(work: Work, found: Mapping[str, Standing], arrays: Sequence[int]) 
     if failed:
         print("Clear failures with: make retry (same variables), then run again")
     return FAILURE if failed else SUCCESS
+
+
+def _table(rows: Mapping[str, Standing]) -> Table:
+    """A row a stage, by its record's name; jobs where any stage has one."""
+    table = Table()
+    has_jobs = any(one.job for one in rows.values())
+    for title in ("stage", "status", *(["job"] if has_jobs else []), "detail"):
+        table.add_column(title, overflow="fold")  # a name ends in its seed and digest
+    for name, one in rows.items():
+        jobs = [one.job] if has_jobs else []
+        table.add_row(*(Text(printable(cell)) for cell in (name, one.status, *jobs, one.detail)))
+    return table
 
 
 def _count(found: Mapping[str, Standing]) -> None:

@@ -29,7 +29,9 @@ Check = Callable[[Settings], Iterator[Finding]]
 def examine(settings: Settings) -> int:
     """Prints every finding; returns 1 where something must be mended."""
     findings = [finding for check in CHECKS for finding in _found(check, settings)]
-    table = Table("checked", "found", "to mend it")
+    table = Table()
+    for title in ("checked", "found", "to mend it"):
+        table.add_column(title, overflow="fold")  # a path is shown whole
     for finding in findings:
         style = "red" if finding.mend else ""
         what, found, mend = map(printable, finding)

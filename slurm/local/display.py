@@ -134,8 +134,9 @@ class Display:
 
     def _table(self) -> Group:
         table = Table(box=None, pad_edge=False)
-        for column in ("stage", "step", "images/s", "held-out top-1"):
-            table.add_column(column, justify="left" if column == "stage" else "right")
+        table.add_column("stage", overflow="fold")  # it ends in the seed
+        for column in ("step", "images/s", "held-out top-1"):
+            table.add_column(column, justify="right")
         statuses = self.schedule.status if self.schedule else {}
         for digest, status in statuses.items():
             if status == Status.RUNNING:

@@ -19,6 +19,13 @@ def test_all_is_well_on_a_machine_that_can_run(tmp_path: Path) -> None:
     assert "640 training and 160 test images" in output
 
 
+def test_a_path_is_shown_whole_on_a_narrow_terminal(tmp_path: Path) -> None:
+    results = tmp_path / ("long" * 20)
+    _, output = launch("doctor", results, tmp_path, {"COLUMNS": "60"})
+    rows = [line.split("\u2502")[1] for line in output.splitlines() if line.startswith("\u2502")]
+    assert f"RESULTS={results}" in "".join(row.strip() for row in rows)
+
+
 def test_it_says_what_the_processor_is_and_whether_portable_holds(tmp_path: Path) -> None:
     known = processor()
     for value in ("0", "1"):
