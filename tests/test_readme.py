@@ -6,6 +6,7 @@ report.
 
 import json
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,9 @@ from scipy import stats
 
 from benchmarks import lengths
 from benchmarks.rivals import TITLES
+from qkd.spec import Stage
+from qkd.spec.history import before
+from qkd.spec.value import decode
 from tests.support.launching import ROOT, launch, report, reported
 
 REFERENCE = ROOT / "results" / "reference"
@@ -129,6 +133,14 @@ def results_of(pattern: str) -> list[dict]:
         json.loads(file.read_bytes())
         for file in sorted((REFERENCE / "cifar10" / "stages").glob(f"{pattern}/result.json"))
     ]
+
+
+def teacher_before(run: Path, stage: str) -> dict[str, float]:
+    """The teacher that a committed stage begins with: its accuracy in the stage's own parent."""
+    (file,) = run.glob(f"stages/*-{stage}/stage.json")
+    parent = before(decode(file.read_bytes(), Stage))
+    (file,) = run.glob(f"stages/*-{parent.digest}/result.json")
+    return json.loads(file.read_bytes())["teacher"]
 
 
 def test_the_first_screen_is_no_longer_than_agreed():

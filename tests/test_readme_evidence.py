@@ -23,6 +23,7 @@ from tests.test_readme import (
     results_of,
     spread,
     table,
+    teacher_before,
     told_spread,
     top1,
 )
@@ -32,7 +33,7 @@ HEADLINE = ("qkd - kd", "qkd - qat")
 PHASES = {2: ("kd - qat", "kd-co-studied - kd", "qkd - qkd-original"), 4: ("kd - qat",)}
 TEXT = " ".join(RESULTS.split())
 READY = {n: results_of(f"resnet{n}-fp-ready-*")[0]["student"] for n in (20, 56)}
-CELLS = pd.read_csv(RUN / "cells.csv").query("status == 'done'")
+CELLS = pd.read_csv(RUN / "cells.csv").query("matrix == 'evidence' and status == 'done'")
 FOUND = {
     bits: cells.pivot(index="seed", columns="method", values="top1")
     for bits, cells in CELLS[CELLS.weight_bits < 32].groupby("weight_bits")
@@ -147,8 +148,8 @@ def test_its_seeds_stand_in_no_other_committed_run():
 
 def co_studied(bits: int) -> dict[str, float]:
     """The teacher after co-studying: top-1 and test loss, means over seeds."""
-    pattern = f"stages/resnet20-w{bits}a{bits}-self-study240-co-study800-s*/result.json"
-    found = [json.loads(file.read_bytes())["teacher"] for file in RUN.glob(pattern)]
+    stages = CELLS.query("weight_bits == @bits and method == 'qkd'").stage
+    found = [teacher_before(RUN, stage) for stage in stages]
     assert len(found) == len(FOUND[bits])
     return {name: float(np.mean([one[name] for one in found])) for name in ("top1", "loss")}
 

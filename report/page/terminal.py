@@ -14,12 +14,13 @@ from report.page.table import mean_cell
 
 
 def print_summary(sections: Sequence[Section], console: Console) -> None:
-    """A table of the methods' means for each setting of each matrix, then whether the runs end in
-    the committed runs' bits.
+    """A table of the methods' means for each setting of the user's own runs, then whether these
+    end in the committed runs' bits. The committed runs are named; before any run they are shown.
 
     Names come from the user's files: no markup, no control characters.
     """
-    for section in sections:
+    own = [one for one in sections if not one.is_reference]
+    for section in own or sections:
         matrix, scale = section.readings.run.key
         kind = " (the committed reference)" if section.is_reference else ""
         for group in section.groups:
@@ -38,3 +39,6 @@ def print_summary(sections: Sequence[Section], console: Console) -> None:
         matrix, scale = section.readings.run.key
         for line in section.committed:
             console.print(Text(printable(f"{matrix} at scale {scale}: {line}")), soft_wrap=True)
+    committed = dict.fromkeys(one.readings.run.key[0] for one in sections if one.is_reference)
+    if own and committed:
+        console.print(f"also in the report, committed: {', '.join(committed)}", soft_wrap=True)

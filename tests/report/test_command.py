@@ -79,6 +79,23 @@ def test_our_own_results_are_some_before_any_run():
     assert holds_results(REFERENCE.parent)
 
 
+def test_the_terminal_has_the_users_own_runs_and_names_the_committed_ones(tmp_path, capsys):
+    write_run(tmp_path / "own", matrix(seeds=(0,), name="mine"), {("qkd", 0): 91.0})
+    for results, shown in (("own", ["mine"]), ("none", None)):
+        sections = collect(tmp_path / results).sections
+        committed = [one.readings.run.key[0] for one in sections if one.is_reference]
+        assert {"lengths", "evidence", "ablation"} <= set(committed)
+        print_summary(sections, Console(width=100, color_system=None))
+        printed = capsys.readouterr().out
+        titles = re.findall(
+            r"^(\S+) at scale \w+(?: \(the committed reference\))?: .* on ", printed, re.M
+        )
+        assert list(dict.fromkeys(titles)) == (shown or list(dict.fromkeys(committed)))
+        *_, last = printed.splitlines()
+        named = [name for name in committed if re.search(rf"\b{name}\b", last)]
+        assert named == (committed if shown else [])
+
+
 def test_on_a_terminal_of_ascii_the_summary_is_printed_too(tmp_path):
     write_run(tmp_path, matrix(seeds=(0, 1)), {("qkd", 0): 91.0, ("qkd", 1): 92.0})
     with redirect_stdout(TextIOWrapper(BytesIO(), encoding="ascii")) as out:
