@@ -8,6 +8,7 @@ from rich.text import Text
 
 from benchmarks.gpus import ASSUMED_SHARE, GPU
 from qkd.records.files import printable
+from slurm.planning.estimate import in_words
 from slurm.planning.hours import (
     PRECISIONS,
     Estimate,
@@ -28,7 +29,7 @@ def show_hours(work: Work) -> None:
     marks = estimate.marks(work.plan)
     if marks == {"assumed"}:
         print(
-            f"on one {GPU}: {shared.of[0]:.3g} hours, without sharing {alone.of[0]:.3g} (assumed: "
+            f"on one {GPU}: {_told(shared.of[0])}, without sharing {_told(alone.of[0])} (assumed: "
             f"{100 * ASSUMED_SHARE:.0f} % of its peak in float32)"
         )
         return
@@ -64,6 +65,11 @@ def _cells(work: Work, estimate: Estimate, shared: Hours, alone: Hours) -> Table
     table.add_row("all seeds", "", "", "", *_numbers(alone))
     table.add_row("with sharing", "", "", "", *_numbers(shared))
     return table
+
+
+def _told(hours: float) -> str:
+    """GPU-hours as a budget counts them; what takes less than one as people say it."""
+    return f"{hours:.3g} hours" if hours >= 1 else in_words(3600 * hours)
 
 
 def _add_columns(table: Table, names: Iterable[str]) -> None:

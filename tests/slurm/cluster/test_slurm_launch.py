@@ -169,7 +169,7 @@ def test_a_dry_run_prints_the_arrays_and_sends_nothing(launcher: Launcher) -> No
     assert code == 0, output
     assert "#SBATCH --array=0-1%2" in output
     assert "#SBATCH --dependency=aftercorr:" in output
-    assert "hours, without sharing" in output
+    assert "NVIDIA A100 80GB: 0 s, without sharing 0 s (assumed" in output
     assert "ablation-smoke-report-TOKEN" in output
     assert launcher.cluster.queue() == []
     assert not (launcher.results / "jobs").exists()
