@@ -21,6 +21,7 @@ from tests.support.report_records import (
     write_run,
 )
 
+api = pytest.importorskip("playwright.sync_api")
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / ".cache" / "node_modules" / "axe-core" / "axe.min.js"
 WIDTHS = (390, 820, 1440)
@@ -57,7 +58,6 @@ def page(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser():
     needs(shutil.which("chromium"), "chromium")
-    api = pytest.importorskip("playwright.sync_api")
     with api.sync_playwright() as playwright:
         # As root, in a container, chromium's own sandbox cannot be set up.
         started = playwright.chromium.launch(
@@ -160,10 +160,10 @@ def test_a_permalink_opens_its_drawer_and_escape_closes_it(opened, page):
     drawer = tab.locator(f"[id='{digest}']")
     assert drawer.is_visible()
     assert "ONLY='bits=w2a2 method=qkd' SEEDS=1" in drawer.inner_text()
-    assert tab.evaluate("document.activeElement.id") == digest
+    api.expect(drawer).to_be_focused()
     tab.keyboard.press("Escape")
-    assert not drawer.is_visible()
-    assert tab.locator(".drawer:visible").count() == 0
+    api.expect(drawer).to_be_hidden()
+    api.expect(tab.locator(".drawer:visible")).to_have_count(0)
 
 
 def test_the_keyboard_opens_a_drawer_and_comes_back_to_its_row(opened):
@@ -171,10 +171,10 @@ def test_the_keyboard_opens_a_drawer_and_comes_back_to_its_row(opened):
     link = tab.locator(".runs tbody tr").nth(4).get_by_role("link").first
     link.focus()
     tab.keyboard.press("Enter")
-    assert tab.locator(".drawer:visible").count() == 1
+    api.expect(tab.locator(".drawer:visible")).to_have_count(1)
     tab.locator(".drawer:visible .close").press("Enter")
-    assert tab.locator(".drawer:visible").count() == 0
-    assert tab.evaluate("document.activeElement.getAttribute('href')") == link.get_attribute("href")
+    api.expect(tab.locator(".drawer:visible")).to_have_count(0)
+    api.expect(link).to_be_focused()  # it follows in an event of its own
 
 
 def test_without_scripts_every_table_and_drawer_can_be_read(opened, page):

@@ -34,6 +34,11 @@ def test_every_committed_environment_and_result_is_still_read():
         assert record.read(record.result_file, Result).student.images
 
 
+# Cells of a matrix's bits that were not run: of the sensitivity matrix three seeds of qkd, kd and
+# two variants were, as the analysis of 2026-11-29 asks.
+UNFINISHED = {("sensitivity", 2): 45}
+
+
 def test_every_cell_of_a_committed_matrix_ends_in_a_committed_stage():
     stages = {path.parent.name.rpartition("-")[2] for path in STAGES}
     matrices = [decode(p.read_bytes(), Matrix) for p in sorted(REFERENCE.glob("*/matrices/*.json"))]
@@ -44,7 +49,7 @@ def test_every_cell_of_a_committed_matrix_ends_in_a_committed_stage():
         for cell in matrix.cells()
         if not cell.optional and not cell.skipped and cell.history.digest not in stages
     )
-    assert not lacking
+    assert lacking == UNFINISHED
 
 
 @pytest.mark.parametrize(
