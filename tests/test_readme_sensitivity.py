@@ -77,7 +77,7 @@ def test_what_is_said_of_the_variants_follows_from_the_records():
     assert abs(teachers["qkd-teacher-ramp"] - whole) < 0.1
     assert found["qkd-teacher-kl0.1"].mean > 0 > found["qkd-teacher-ramp"].mean
     said = found["qkd-teacher-kl0.1"].text.removeprefix("+").replace(" [", " points [")
-    assert f"QKD leans above QKD as it is, by {said}." in " ".join(README.split())
+    assert f"of its weight QKD leans above QKD as it is, by {said}." in " ".join(README.split())
     assert abs(FOUND["qkd-teacher-kl0.1"].mean() - FOUND["kd"].mean()) < 0.05
 
 
