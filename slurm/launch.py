@@ -3,7 +3,9 @@
 The commands stand at the end of this file; `make help` explains them.
 """
 
+import contextlib
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable
@@ -107,8 +109,16 @@ def _unread(command: str) -> int:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the exit's flush fails
     if command in READING:
         return SUCCESS
-    print("stopped, as nothing reads what it prints; the same command goes on", file=sys.stderr)
+    with contextlib.suppress(BrokenPipeError):  # 2>&1 | head
+        print("stopped, as nothing reads what it prints; the same command goes on", file=sys.stderr)
     return INTERRUPTED
+
+
+def _is_read() -> bool:
+    """Whether what is printed has a reader: else a broken pipe is that of the output."""
+    watched = select.poll()
+    watched.register(sys.stdout.fileno(), 0)
+    return not watched.poll(0)
 
 
 def _carry_out(command: str) -> int:
@@ -132,10 +142,12 @@ def main(arguments: list[str]) -> int:
         print(f"usage: python -m slurm.launch {'|'.join(commands)}", file=sys.stderr)
         return USAGE
     try:
-        return _carry_out(arguments[0])
-    except BrokenPipeError:
-        return _unread(arguments[0])
+        code = _carry_out(arguments[0])
+        sys.stdout.flush()
+        return code
     except (ValueError, OSError, QueueUnknown) as error:
+        if isinstance(error, BrokenPipeError) and not _is_read():
+            return _unread(arguments[0])
         print(printable(f"error: {error}"), file=sys.stderr)
         return USAGE
     except SystemExit as error:  # rich's, at a broken pipe

@@ -46,7 +46,7 @@ def test_the_prices_are_counted_and_the_hours_follow_from_this_runs_speed(eviden
         if one.parents:
             speeds.append(one.macs / result["seconds"])
             taken += result["wall_seconds"]
-    said = f"A1 and A3 took {taken / (whole.macs / median(speeds)):.1f} times that"
+    said = f"`evidence` took {taken / (whole.macs / median(speeds)):.1f} times that"
     assert f"Beside other work {said}" in TEXT
     assert (
         f"({median(speeds) / 1e10:.1f}e10 a second each, under `PORTABLE=1`, on two threads" in TEXT

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from qkd.spec import Stage
+from qkd.spec.value import decode
 from tests.test_readme import (
     README,
     REFERENCE,
@@ -79,6 +81,17 @@ def test_what_is_said_of_the_variants_follows_from_the_records():
     said = found["qkd-teacher-kl0.1"].text.removeprefix("+").replace(" [", " points [")
     assert f"of its weight QKD leans above QKD as it is, by {said}." in " ".join(README.split())
     assert abs(FOUND["qkd-teacher-kl0.1"].mean() - FOUND["kd"].mean()) < 0.05
+
+
+def test_what_is_varied_is_what_is_said():
+    for method, weight, ramp in (("qkd-teacher-kl0.1", 0.1, 0), ("qkd-teacher-ramp", 1.0, 200)):
+        for stage in STAGES[method]:
+            (file,) = RUN.glob(f"stages/*-{stage}/stage.json")
+            co_study = decode(file.read_bytes(), Stage).history.parts[1]
+            _, kl = co_study.phase.teacher
+            assert (co_study.steps, kl.weight, kl.ramp) == (800, weight, ramp)
+            env = json.loads((file.parent / "env.json").read_bytes())
+            assert (env["model"], env["places"][0]["portable"]) == (167, True)
 
 
 def test_every_student_was_run_as_integers():

@@ -41,4 +41,5 @@ def print_summary(sections: Sequence[Section], console: Console) -> None:
             console.print(Text(printable(f"{matrix} at scale {scale}: {line}")), soft_wrap=True)
     committed = dict.fromkeys(one.readings.run.key[0] for one in sections if one.is_reference)
     if own and committed:
-        console.print(f"also in the report, committed: {', '.join(committed)}", soft_wrap=True)
+        names = printable(", ".join(committed))
+        console.print(Text(f"also in the report, committed: {names}"), soft_wrap=True)

@@ -165,17 +165,24 @@ def test_a_network_that_cannot_be_quantized_is_found_before_anything_is_trained(
 
 @pytest.mark.parametrize(
     ("command", "code", "said"),
-    [("plan", 0, ""), ("run", 130, "stopped, as nothing reads what it prints")],
+    [
+        ("plan", 0, ""),
+        ("status", 0, ""),
+        ("run", 130, "stopped, as nothing reads what it prints"),
+        ("retry", 130, "stopped, as nothing reads what it prints"),
+    ],
 )
 def test_a_command_whose_output_nobody_reads_is_no_error(
     tmp_path: Path, data: Path, command: str, code: int, said: str
 ) -> None:
     read, write = os.pipe()
     os.close(read)  # as `| head` does once it has enough
+    known = environment(tmp_path, data, SEEDS="0", ONLY="method=qat")
+    known.pop("PYTHONUNBUFFERED", None)
     ended = subprocess.run(
         [sys.executable, "-m", "slurm.launch", command],
         cwd=ROOT,
-        env=environment(tmp_path, data, SEEDS="0", ONLY="method=qat"),
+        env=known,
         stdout=write,
         stderr=subprocess.PIPE,
         text=True,
