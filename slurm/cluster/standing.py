@@ -18,6 +18,7 @@ from slurm.planning.work import Work, reason_of
 AT_FAULT = ("FAILED", "OUT_OF_MEMORY", "DEADLINE")
 # A stage that goes on from one of these cannot be sent.
 IN_THE_WAY = (Status.FAILED, Status.UNSEEN)
+# What these say holds, whatever became of the parents since.
 OVER = (Status.DONE, Status.FAILED)
 TAIL_LINES, TAIL_BYTES = 5, 4096
 
