@@ -5,7 +5,7 @@ from statistics import median
 
 import pytest
 
-from benchmarks import cifar100, longer, mobilenet, sensitivity
+from benchmarks import cifar100, longer, mobilenet
 from benchmarks.evidence import LABELS
 from benchmarks.matrix import Cell, Matrix
 from benchmarks.plan import Plan, plan
@@ -14,7 +14,6 @@ from tests.test_readme import README, REFERENCE, RESULTS, table
 
 RUN = REFERENCE / "evidence"
 TEXT = " ".join(RESULTS.split())
-LEFT_OF_A2 = ("qkd-teacher-rate0.1", "qkd-late")
 
 
 def planned(matrix: Matrix, methods: tuple[str, ...] = (), bits: int = 0) -> Plan:
@@ -55,7 +54,6 @@ def test_the_prices_are_counted_and_the_hours_follow_from_this_runs_speed(eviden
     assert "eight where the two are threads of one core" in LABELS["laptop"].cost
     assert "five to eight hours on two cores" in README
     plans = {
-        "A2": planned(sensitivity.matrix("laptop", (10, 11, 12)), LEFT_OF_A2, bits=2),
         "A4": planned(cifar100.matrix("laptop", tuple(range(5)))),
         "C1": planned(mobilenet.matrix("laptop", tuple(range(3)))),
         "B2": planned(longer.matrix("laptop", tuple(range(5)))),
