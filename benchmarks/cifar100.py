@@ -46,7 +46,7 @@ def matrix(scale: ScaleName, seeds: tuple[int, ...]) -> Matrix:
 _RESNETS = cifar.Cast(CIFAR100, cifar.resnet(20, CIFAR100), cifar.resnet(32, CIFAR100), (2,))
 _SCALES: dict[ScaleName, cifar.Scale] = {
     "smoke": cifar.Scale((cifar.SCALES["smoke"].casts[0],), 60, lengths.RECIPES["smoke"]),
-    "laptop": cifar.Scale((_RESNETS,), 60 * cifar.EPOCH, Recipe(horizon=12_800, log_every=640)),
+    "laptop": cifar.Scale((_RESNETS,), 30 * cifar.EPOCH, Recipe(horizon=6_400, log_every=320)),
     "paper": cifar.Scale((_RESNETS,), 200 * cifar.EPOCH, lengths.RECIPES["paper"]),
 }
 _QUESTION = "Does QKD beat plain KD and plain QAT at W2A2 on CIFAR-100?"
@@ -68,14 +68,14 @@ LABELS: dict[ScaleName, Label] = {
         title="CIFAR-100, laptop scale",
         question=_QUESTION,
         cost=(
-            "about thirteen hours on two cores without a GPU, estimated: 5.81e15 "
-            "multiply-accumulates with five seeds, pre-training included, at 6.4e10 a second on "
-            "each core; about eighteen under PORTABLE=1"
+            "eleven to fifteen hours on two cores without a GPU, estimated: 2.91e15 "
+            "multiply-accumulates with five seeds, pre-training included, at 3.5e10 a second on "
+            "each core under PORTABLE=1, or 2.7e10 where the two are threads of one core"
         ),
         deviations=(
             *_DEVIATIONS,
-            "both networks are pre-trained for 60 epochs instead of 200",
-            "12,800 steps of 128 images (33 epochs) instead of 200 epochs",
+            "both networks are pre-trained for 30 epochs instead of 200",
+            "6,400 steps of 128 images (17 epochs) instead of 200 epochs",
         ),
     ),
     "paper": Label(

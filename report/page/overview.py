@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from benchmarks.analysis import DATE, FILE
+from benchmarks.analysis import AMENDMENTS, DATE, FILE
 from benchmarks.matrix import ScaleName
 from report.analysis.by_bits import paper_figure, twin_figure
 from report.analysis.evidence import Verdict, found_in
@@ -65,7 +65,7 @@ def overview(sections: Sequence[Section], paper: dict[About, ClaimedNumber]) -> 
         table=claim_table(claims),
         claimed=claimed_table(sections, paper),
         runs=_run_table(sections),
-        analysis=FILE.read_text(encoding="utf-8"),
+        analysis="\n".join(file.read_text(encoding="utf-8") for file in (FILE, *AMENDMENTS)),
         analysis_date=DATE,
     )
 

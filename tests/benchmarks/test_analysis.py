@@ -21,6 +21,8 @@ from benchmarks import (
 )
 from benchmarks.analysis import was_seen
 from benchmarks.matrix import Matrix
+from benchmarks.plan import plan
+from qkd.data.standard import CIFAR100
 from qkd.spec.value import decode
 from tests.support.launching import ROOT
 
@@ -34,6 +36,20 @@ def test_the_analysis_has_its_date_in_its_name_and_in_its_text():
     assert f"Written on {analysis.DATE}" in text
     for words in ("one-way layout", "Bartlett", "Holm", "within 0.5 points of zero"):
         assert re.sub(r"\s+", " ", words) in re.sub(r"\s+", " ", text)
+
+
+def test_an_amendment_has_its_date_and_is_of_the_matrix_as_it_is():
+    (file,) = analysis.AMENDMENTS
+    assert f"Written on {file.stem.removeprefix('analysis-')}" in file.read_text()
+    found = [cell.history for cell in cifar100.matrix("laptop", tuple(range(5))).cells()]
+    quantized = {history.steps for history in found if history.student.quantization}
+    assert quantized == {6_400}
+    text = " ".join(file.read_text().split())
+    macs = plan(cifar100.matrix("laptop", tuple(range(5))).cells()).macs
+    assert "(pre-trained here for 30 epochs), 6,400 steps" in text
+    assert f"At half the lengths it is half: {macs / 1e15:.2f}e15." in text
+    images = CIFAR100.train_images - CIFAR100.held_out
+    assert f"6,400 steps are {6_400 * 128 / images:.1f} passes" in text
 
 
 def test_every_run_that_was_committed_by_then_was_seen():
