@@ -8,7 +8,8 @@ from rich.console import Console
 
 from benchmarks.settings import SettingsError, from_environment
 from qkd.records.files import print_plainly_where_needed, printable
-from report.build import build
+from qkd.records.output import is_unread, print_no_more
+from report.build import Report, build
 from report.page.terminal import print_summary
 from report.reading.sources import holds_results
 
@@ -29,11 +30,20 @@ def main() -> int:
         report = build(settings.results, output, matrix_file=matrix_file)
     except OSError as error:
         return _refused(f"The report cannot be written to {output}: {error}", 1)
+    try:
+        _tell(report, output)
+    except (BrokenPipeError, SystemExit) as error:
+        if not is_unread(error):
+            raise
+        print_no_more()  # the report is written, and whoever reads this has seen enough
+    return 0
+
+
+def _tell(report: Report, output: Path) -> None:
     print_summary(report.sections, Console())
     for problem in report.problems:
         print(printable(problem))
-    print(output)
-    return 0
+    print(output, flush=True)
 
 
 def _refused(why: object, code: int) -> int:

@@ -5,7 +5,6 @@ The commands stand at the end of this file; `make help` explains them.
 
 import contextlib
 import os
-import select
 import signal
 import sys
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from pathlib import Path
 from benchmarks.settings import Settings, SettingsError, from_environment
 from qkd.imports import load_file
 from qkd.records.files import print_plainly_where_needed, printable
+from qkd.records.output import is_unread, print_no_more
 from slurm.cluster.queue import QueueUnknown
 from slurm.cluster.standing import by_records
 from slurm.cluster.table import show
@@ -106,19 +106,12 @@ def _as_ctrl_c(*_: object) -> None:
 
 def _unread(command: str) -> int:
     """What is printed has no reader any more (``make plan | head``); returns an exit code."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the exit's flush fails
+    print_no_more()
     if command in READING:
         return SUCCESS
     with contextlib.suppress(BrokenPipeError):  # 2>&1 | head
         print("stopped, as nothing reads what it prints; the same command goes on", file=sys.stderr)
     return INTERRUPTED
-
-
-def _is_read() -> bool:
-    """Whether what is printed has a reader: else a broken pipe is that of the output."""
-    watched = select.poll()
-    watched.register(sys.stdout.fileno(), 0)
-    return not watched.poll(0)
 
 
 def _carry_out(command: str) -> int:
@@ -146,12 +139,12 @@ def main(arguments: list[str]) -> int:
         sys.stdout.flush()
         return code
     except (ValueError, OSError, QueueUnknown) as error:
-        if isinstance(error, BrokenPipeError) and not _is_read():
+        if is_unread(error):
             return _unread(arguments[0])
         print(printable(f"error: {error}"), file=sys.stderr)
         return USAGE
     except SystemExit as error:  # rich's, at a broken pipe
-        if not isinstance(error.__context__, BrokenPipeError):
+        if not is_unread(error):
             raise
         return _unread(arguments[0])
     except KeyboardInterrupt:

@@ -49,6 +49,31 @@ def test_the_command_writes_its_files_and_imports_no_torch(tmp_path):
     ]
 
 
+def test_a_report_whose_output_nobody_reads_is_written_and_no_error(tmp_path):
+    write_run(tmp_path / "results", matrix(seeds=(0,)), {("qkd", 0): 70.0, ("qat", 0): 69.0})
+    code = (
+        "import functools, sys; from pathlib import Path; from report import __main__ as command;"
+        "command.build = functools.partial(command.build, reference=Path('nowhere'));"
+        "sys.exit(command.main())"
+    )
+    page = tmp_path / "index.html"
+    places = {"QKD_RESULTS": str(tmp_path / "results"), "QKD_REPORT": str(page)}
+    known = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    read, write = os.pipe()
+    os.close(read)  # as `| head` does once it has enough
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=known | places,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert page.exists()
+
+
 def test_a_report_that_cannot_be_written_is_one_clear_line(tmp_path, monkeypatch, capsys):
     (tmp_path / "file").write_text("in the way")
     (tmp_path / "results" / "matrices").mkdir(parents=True)
