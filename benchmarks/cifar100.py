@@ -68,8 +68,8 @@ LABELS: dict[ScaleName, Label] = {
         title="CIFAR-100, laptop scale",
         question=_QUESTION,
         cost=(
-            "eleven to fifteen hours on two cores without a GPU, estimated: 2.91e15 "
-            "multiply-accumulates with five seeds, pre-training included, at 3.5e10 a second on "
+            "twelve to fifteen hours on two cores without a GPU, estimated: 2.91e15 "
+            "multiply-accumulates with five seeds, pre-training included, at 3.3e10 a second on "
             "each core under PORTABLE=1, or 2.7e10 where the two are threads of one core"
         ),
         deviations=(

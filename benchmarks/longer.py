@@ -43,9 +43,9 @@ LABELS: dict[ScaleName, Label] = {
         title="Longer training on CIFAR-10, laptop scale",
         question=_QUESTION,
         cost=(
-            "about six and a half hours on two cores without a GPU, estimated: 2.96e15 "
-            "multiply-accumulates with five seeds at 6.4e10 a second on each core; about nine "
-            "under PORTABLE=1"
+            "twelve to fifteen hours on two cores without a GPU, estimated: 2.96e15 "
+            "multiply-accumulates with five seeds at 3.3e10 a second on each core under "
+            "PORTABLE=1, or 2.7e10 where the two are threads of one core"
         ),
         deviations=(
             *evidence.DEVIATIONS,

@@ -149,8 +149,9 @@ _COSTS: dict[ScaleName, tuple[str, str]] = {
     "smoke": ("smoke scale", "a few minutes on two cores"),
     "laptop": (
         "laptop scale",
-        "about eight hours on two cores without a GPU, estimated: 3.69e15 multiply-accumulates "
-        "with three seeds at 6.4e10 a second on each core; about eleven under PORTABLE=1",
+        "sixteen to nineteen hours on two cores without a GPU, estimated: 3.69e15 "
+        "multiply-accumulates with three seeds at 3.3e10 a second on each core under PORTABLE=1, "
+        "or 2.7e10 where the two are threads of one core",
     ),
     "paper": (
         "full length",
