@@ -8,7 +8,8 @@ import pytest
 from benchmarks import cifar100, longer, mobilenet
 from benchmarks.evidence import LABELS
 from benchmarks.matrix import Cell, Matrix
-from benchmarks.plan import Plan, plan
+from benchmarks.plan import Plan, Planned, plan
+from qkd.records.record import PRETRAINED
 from qkd.spec.value import decode
 from tests.test_readme import README, REFERENCE, RESULTS, table
 
@@ -64,3 +65,16 @@ def test_the_prices_are_counted_and_the_hours_follow_from_this_runs_speed(eviden
         hours = own.macs / median(speeds) / 3600 / 2
         assert shown.loc[name, "multiply-accumulates"] == f"{own.macs / 1e15:.2f}e15", name
         assert shown.loc[name, "hours"].partition(",")[0] == f"{hours:.1f}", name
+
+
+def test_the_committed_student_of_cifar100_is_as_good_as_is_said():
+    stages = planned(cifar100.matrix("laptop", (0,))).stages.values()
+    (student,) = filter(is_kept, stages)
+    (file,) = PRETRAINED.glob(f"*-{student.digest}/result.json")
+    result = json.loads(file.read_bytes())
+    assert f"`PORTABLE=1` (test top-1: {result['student']['top1']:.2f} %)" in TEXT
+    assert json.loads((file.parent / "env.json").read_bytes())["portable"]
+
+
+def is_kept(stage: Planned) -> bool:
+    return any(PRETRAINED.glob(f"*-{stage.digest}"))
