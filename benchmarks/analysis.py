@@ -10,8 +10,10 @@ from pathlib import Path
 
 DATE = "2026-11-29"  # the day on which it was fixed
 FILE = Path(__file__).with_name(f"analysis-{DATE}.md")
-AMENDED = {"cifar100": "2026-11-30"}  # the day on which a matrix's row was fixed anew
-AMENDMENTS = tuple(Path(__file__).with_name(f"analysis-{day}.md") for day in AMENDED.values())
+
+# By matrix and scale the day on which its row was fixed anew, and the texts of those days.
+AMENDED: dict[tuple[str, str], str] = {("cifar100", "laptop"): "2026-11-30"}
+AMENDMENTS = [FILE.with_name(f"analysis-{day}.md") for day in sorted(set(AMENDED.values()))]
 
 # By matrix and scale the seeds whose records were committed by that day.
 SEEN: dict[tuple[str, str], tuple[int, ...]] = {
@@ -35,5 +37,5 @@ def was_seen(matrix: str, scale: str, seeds: Iterable[int], launched: Iterable[s
     days (2026-11-29) on which it was launched, as far as they are known."""
     key = matrix, scale
     seen = (*SEEN.get(key, ()), *REPEATED.get(key, ()))
-    fixed = AMENDED.get(matrix, DATE)
+    fixed = AMENDED.get(key, DATE)
     return any(seed in seen for seed in seeds) or any(day < fixed for day in launched)

@@ -115,6 +115,7 @@ def test_every_matrix_that_repeats_what_was_seen_is_known():
         (("evidence", "laptop", (10,), ("2026-12-01", "2026-11-28")), True),
         (("cifar100", "laptop", (0,), ("2026-11-30",)), False),
         (("cifar100", "laptop", (0,), ("2026-11-29",)), True),
+        (("cifar100", "paper", (0,), ("2026-11-29",)), False),
     ],
 )
 def test_what_was_seen_goes_by_seeds_and_by_days(run, seen):
