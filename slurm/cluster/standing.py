@@ -139,9 +139,10 @@ def _progress(work: Work, key: str) -> str:
     history = stage.history
     begin = history.steps - stage.steps
     try:
-        step = work.record(key).metrics()[-1].step - begin
-    except (BadRecord, IndexError):
-        step = 0
+        lines = work.record(key).metrics()
+    except BadRecord:  # the process that trains it may be writing a line just now
+        return f"step unknown of {stage.steps}"
+    step = lines[-1].step - begin if lines else 0
     images = history.data.train_images - history.data.held_out
     epochs = step * history.recipe.batch / images
     return f"step {step} of {stage.steps}, epoch {epochs:.1f}"

@@ -1,8 +1,11 @@
 """What ``make status`` shows of stages that are at work or stuck."""
 
+import pytest
+
 from benchmarks.settings import from_environment
 from qkd.records.lock import Lock
 from qkd.records.schema import Line
+from slurm.cluster.standing import by_records
 from slurm.planning.work import prepare
 from tests.support.launching import environment, launch
 
@@ -29,3 +32,19 @@ def test_names_are_whole_on_a_narrow_terminal_and_who_is_at_work_says_how_far(tm
     assert shown == {work.record(key).path.name for key in stages}
     assert f"step 3 of {stage.steps}, epoch" in " ".join(row[2].strip() for row in rows)
     assert "areasoninwords" in details.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [(None, "step 0 of 60"), (b'{"step": 4, "pha', "step unknown of 60")],
+    ids=["no line yet", "half a line"],
+)
+def test_a_step_is_told_only_where_it_is_known(tmp_path, data, written, told):
+    work = prepare(from_environment(environment(tmp_path, data, SEEDS="0")))
+    key = next(iter(work.plan.stages))
+    stage, record = work.plan.stages[key].stage, work.record(key)
+    record.open(stage)
+    if written is not None:
+        record.metrics_file.write_bytes(written)
+    with Lock(record.lock_file):
+        assert told in by_records(work)[key].detail
