@@ -6,141 +6,39 @@ report.
 
 import json
 import re
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
 from benchmarks import lengths
 from benchmarks.rivals import TITLES
-from qkd.spec import Stage
-from qkd.spec.history import before
-from qkd.spec.value import decode
-from tests.support.launching import ROOT, launch, report, reported
-
-REFERENCE = ROOT / "results" / "reference"
-README, RESULTS, SPEED, MATRICES = (
-    (ROOT / folder / "README.md").read_text()
-    for folder in ("", "results", "benchmarks/speed", "benchmarks")
+from tests.support.by_rule import (
+    Judged,
+    bartlett,
+    difference,
+    judged,
+    mean,
+    quantized,
+    told_spread,
 )
+from tests.support.launching import ROOT, launch, report, reported
+from tests.support.readmes import (
+    MATRICES,
+    README,
+    REFERENCE,
+    RESULTS,
+    SPEED,
+    flat,
+    results_of,
+    table,
+    top1,
+)
+
 HEADLINE = ["qkd - kd", "qkd - qat", "qkd - qat-cost"]
 PHASES = ["qkd - ss+tu", "qkd - cs+tu", "qkd - ss+cs", "kd - qat"]
 FIXED = [*HEADLINE, *PHASES]
 SCREEN = 120
-
-
-def table(text: str, first: str) -> pd.DataFrame:
-    """The Markdown table whose header begins with these columns, as texts without backticks."""
-    (found,) = re.findall(rf"^\| {re.escape(first)} \|.*\n(?:\|.*\n)+", text, re.MULTILINE)
-    rows = [
-        [cell.strip().replace("`", "") for cell in line.strip("|").split("|")]
-        for line in found.splitlines()
-    ]
-    return pd.DataFrame(rows[2:], columns=rows[0]).set_index(rows[0][0])
-
-
-def top1(run: str, matrix: str) -> pd.DataFrame:
-    """Top-1 in percent: a row for each seed, a column for each method. Of the matrix of lengths the
-    columns are (length, method), ``whole`` or ``quarter``."""
-    cells = pd.read_csv(REFERENCE / run / "cells.csv")
-    cells = cells[(cells.matrix == matrix) & (cells.status == "done")]
-    columns = ["method"]
-    if matrix == "lengths":
-        rank = cells.groupby(["method", "seed"]).steps.rank()
-        cells = cells.assign(length=rank.map({1.0: "quarter", 2.0: "whole"}))
-        columns = ["length", "method"]
-    return cells.pivot(index="seed", columns=columns, values="top1")
-
-
-def half_width(values: pd.Series) -> float:
-    return float(stats.t.ppf(0.975, len(values) - 1) * values.sem())
-
-
-def mean(values: pd.Series) -> str:
-    values = values.dropna()
-    text = f"{values.mean():.2f}"
-    return f"{text} ± {half_width(values):.2f}" if len(values) > 1 else text
-
-
-class Judged(NamedTuple):
-    """A contrast: its mean, its standard error and the degrees of freedom of that."""
-
-    mean: float
-    error: float
-    freedom: float
-
-    @property
-    def text(self) -> str:
-        half = float(stats.t.ppf(0.975, self.freedom)) * self.error
-        text = f"{self.mean:+.2f} [{self.mean - half:.2f}, {self.mean + half:.2f}]"
-        return re.sub(r"-(0\.00)\b", r"\1", text)
-
-    @property
-    def power(self) -> float:
-        """The chance that the uncorrected test sees half a point at the observed spread."""
-        critical = stats.t.ppf(0.975, self.freedom)
-        noncentral = stats.nct(self.freedom, 0.5 / self.error)
-        return float(noncentral.sf(critical) + noncentral.cdf(-critical))
-
-
-def quantized(found: pd.DataFrame) -> list[pd.Series]:
-    """The top-1s of each quantized method that has several seeds."""
-    every = (found[name].dropna() for name in found if not name.startswith("fp"))
-    return [values for values in every if len(values) > 1]
-
-
-def spread(groups: list[pd.Series]) -> tuple[float, int]:
-    """The residual standard deviation of the one-way layout, and its degrees of freedom."""
-    freedom = sum(len(values) - 1 for values in groups)
-    squares = sum(((values - values.mean()) ** 2).sum() for values in groups)
-    return float(np.sqrt(squares / freedom)), freedom
-
-
-def bartlett(groups: list[pd.Series]) -> float:
-    return float(stats.bartlett(*groups).pvalue)
-
-
-def judged(found: pd.DataFrame, contrast: str) -> Judged:
-    """By the spread pooled over the methods where Bartlett's test lets it pass, else Welch's."""
-    ours, theirs = (found[name].dropna() for name in contrast.split(" - "))
-    groups = quantized(found)
-    if contrast.startswith("fp"):
-        groups = [ours, theirs]
-    if bartlett(groups) < 0.05:
-        welch = stats.ttest_ind(ours, theirs, equal_var=False)
-        return Judged(ours.mean() - theirs.mean(), np.hypot(ours.sem(), theirs.sem()), welch.df)
-    common, freedom = spread(groups)
-    error = common * np.sqrt(1 / len(ours) + 1 / len(theirs))
-    return Judged(ours.mean() - theirs.mean(), error, freedom)
-
-
-def difference(found: pd.DataFrame, contrast: str) -> str:
-    return judged(found, contrast).text
-
-
-def told_spread(found: pd.DataFrame) -> str:
-    common, freedom = spread(quantized(found))
-    p = bartlett(quantized(found))
-    end = f"p {p:.2f}" if p >= 0.05 else f"p {p:.3f}" if p >= 0.001 else "p below 0.001"
-    return f"{common:.2f} points on {freedom} degrees of freedom (Bartlett's {end})"
-
-
-def results_of(pattern: str) -> list[dict]:
-    return [
-        json.loads(file.read_bytes())
-        for file in sorted((REFERENCE / "cifar10" / "stages").glob(f"{pattern}/result.json"))
-    ]
-
-
-def teacher_before(run: Path, stage: str) -> dict[str, float]:
-    """The teacher that a committed stage begins with: its accuracy in the stage's own parent."""
-    (file,) = run.glob(f"stages/*-{stage}/stage.json")
-    parent = before(decode(file.read_bytes(), Stage))
-    (file,) = run.glob(f"stages/*-{parent.digest}/result.json")
-    return json.loads(file.read_bytes())["teacher"]
 
 
 def test_the_first_screen_is_no_longer_than_agreed():
@@ -163,13 +61,13 @@ def test_the_tables_by_length_are_those_of_the_committed_records():
 def test_what_is_said_of_the_lengths_follows_from_the_committed_records():
     found = top1("cifar10", "lengths")
     for length in ("quarter", "whole"):
-        assert told_spread(found[length]) in _flat(RESULTS)
+        assert told_spread(found[length]) in flat(RESULTS)
     assert bartlett(quantized(found["whole"])) >= 0.05 > bartlett(quantized(found["quarter"]))
     for name, side in (("kd", -1), ("qat", -1), ("ss+tu", -1), ("cs+tu", 1)):
         means = [judged(found[length], f"qkd - {name}").mean for length in ("quarter", "whole")]
         assert all(side * value > 0.3 for value in means), name
     powers = [judged(found[n], one).power for n in ("quarter", "whole") for one in FIXED]
-    assert f"half a point was {_range(powers)} before" in _flat(RESULTS)
+    assert f"half a point was {_range(powers)} before" in flat(RESULTS)
     cells = pd.read_csv(REFERENCE / "cifar10" / "cells.csv").query("matrix == 'lengths'")
     steps = sorted(cells[cells.method == "qat-cost"].steps.unique())
     assert f"{steps[0]:,} and {steps[1]:,} steps" in RESULTS
@@ -188,8 +86,8 @@ def test_the_losses_that_are_told_are_those_of_the_committed_records():
     kd = losses("resnet20-w2a2-tutoring1600-s[012]-*")
     before = losses("resnet56-fp-ready-*")
     after = losses("resnet20-w2a2-self-study240-co-study800-s[012]-*", "teacher")
-    assert f"{qkd:.3f} under QKD and {kd:.3f} under plain KD" in _flat(RESULTS)
-    assert f"from {before:.3f} to {after:.3f}" in _flat(RESULTS)
+    assert f"{qkd:.3f} under QKD and {kd:.3f} under plain KD" in flat(RESULTS)
+    assert f"from {before:.3f} to {after:.3f}" in flat(RESULTS)
 
 
 def test_the_hours_and_the_proofs_of_the_lengths_are_those_of_the_committed_records():
@@ -214,16 +112,16 @@ def test_the_tables_of_the_ablation_are_those_of_the_committed_records():
     assert list(contrasts.index[: len(FIXED)]) == FIXED
     for name, text in contrasts.items():
         assert text == difference(found, name), name
-    assert told_spread(found) in _flat(RESULTS)
+    assert told_spread(found) in flat(RESULTS)
     inner, outer = judged(found, "kd - qat"), judged(found, "fp-kd - fp-tuned")
     parts = [inner.error**2, outer.error**2]
     shares = sum(v**2 / one.freedom for v, one in zip(parts, (inner, outer), strict=True))
     interaction = Judged(
         inner.mean - outer.mean, np.sqrt(sum(parts)), sum(parts) ** 2 / shares
     ).text
-    assert f"interaction (kd - qat) - (fp-kd - fp-tuned) is {interaction}" in _flat(RESULTS)
+    assert f"interaction (kd - qat) - (fp-kd - fp-tuned) is {interaction}" in flat(RESULTS)
     powers = [judged(found, one).power for one in FIXED]
-    assert f"half a point was {_range(powers)} before" in _flat(RESULTS)
+    assert f"half a point was {_range(powers)} before" in flat(RESULTS)
 
 
 def test_the_table_of_the_rivals_is_that_of_the_committed_records():
@@ -275,7 +173,7 @@ def test_the_table_of_speed_is_that_of_the_committed_measurement():
             first, second, third = (f"{value} ({network})" for value, network in quoted)
         else:
             first, second, third = (value for value, _ in quoted)
-        assert f"{first}, {second} and {third}" in _flat(README)
+        assert f"{first}, {second} and {third}" in flat(README)
 
 
 @pytest.mark.slow
@@ -297,8 +195,3 @@ def test_the_example_of_a_matrix_of_ones_own_runs_as_it_stands(tmp_path):
 
 def _range(values: list[float]) -> str:
     return " to ".join(dict.fromkeys((f"{min(values):.2f}", f"{max(values):.2f}")))
-
-
-def _flat(text: str) -> str:
-    """The text with its lines joined."""
-    return " ".join(text.split())

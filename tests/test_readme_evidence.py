@@ -1,98 +1,44 @@
 """The evidence: tables, verdicts and outcomes of predictions, computed from the committed
 records by the rules of the fixed analysis, without the report."""
 
-import json
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 import pytest
-from msgspec import convert
 from scipy import stats
 
-from qkd.records.schema import Accuracy
-from tests.test_readme import (
-    README,
-    REFERENCE,
-    RESULTS,
+from tests.support.by_rule import (
+    HEADLINE,
+    MARGIN,
     Judged,
     difference,
+    ends,
     judged,
     mean,
     quantized,
-    results_of,
     spread,
-    table,
-    teacher_before,
     told_spread,
+)
+from tests.support.readmes import (
+    README,
+    REFERENCE,
+    RESULTS,
+    flat,
+    results_of,
+    table,
     top1,
 )
+from tests.support.setting import Setting
 
 RUN = REFERENCE / "evidence"
-HEADLINE = ("qkd - kd", "qkd - qat")
 PHASES = {2: ("kd - qat", "kd-co-studied - kd", "qkd - qkd-original"), 4: ("kd - qat",)}
-TEXT = " ".join(RESULTS.split())
+TEXT = flat(RESULTS)
 READY = {n: results_of(f"resnet{n}-fp-ready-*")[0]["student"] for n in (20, 56)}
 CELLS = pd.read_csv(RUN / "cells.csv").query("matrix == 'evidence' and status == 'done'")
-FOUND = {
-    bits: cells.pivot(index="seed", columns="method", values="top1")
+AT = {
+    bits: Setting(RUN, cells, PHASES[bits])
     for bits, cells in CELLS[CELLS.weight_bits < 32].groupby("weight_bits")
 }
-EACH = pytest.mark.parametrize("bits", FOUND)
-
-
-def results_at(bits: int, method: str) -> Iterator[dict]:
-    for stage in CELLS.query("weight_bits == @bits and method == @method").stage:
-        (file,) = RUN.glob(f"stages/*-{stage}/result.json")
-        yield json.loads(file.read_bytes())
-
-
-def averaged(bits: int, method: str, part: str, name: str) -> float:
-    return float(np.mean([one[part][name] for one in results_at(bits, method)]))
-
-
-def holm(bits: int) -> dict[str, float]:
-    """Each contrast's p by Holm within its family; qkd - qat-cost is fixed, and counts unrun."""
-    corrected = {}
-    for names, size in ((HEADLINE, len(HEADLINE) + 1), (PHASES[bits], len(PHASES[bits]))):
-        ps = {}
-        for name in names:
-            one = judged(FOUND[bits], name)
-            ps[name] = 2 * float(stats.t.sf(abs(one.mean) / one.error, one.freedom))
-        highest = 0.0
-        for rank, name in enumerate(sorted(ps, key=ps.__getitem__)):
-            highest = max(highest, min(1.0, (size - rank) * ps[name]))
-            corrected[name] = highest
-    return corrected
-
-
-def ends(one: Judged) -> tuple[float, float]:
-    """Of the 90 % interval."""
-    half = one.error * float(stats.t.ppf(0.95, one.freedom))
-    return one.mean - half, one.mean + half
-
-
-def verdict(one: Judged, corrected: float) -> str:
-    if corrected < 0.05:
-        return "higher" if one.mean > 0 else "lower"
-    return "equivalent" if max(map(abs, ends(one))) < 0.5 else "undecided"
-
-
-def told_p(p: float) -> str:
-    return f"{p:.2f}" if p >= 0.095 else f"{p:.3f}" if p >= 0.001 else "below 0.001"
-
-
-def method_row(bits: int, name: str) -> list[str]:
-    loss = averaged(bits, name, "student", "loss")
-    again = averaged(bits, name, "reestimated_training", "top1")
-    top1s = FOUND[bits][name].dropna()
-    return [mean(top1s), f"{loss:.3f}", f"{again:.2f}", str(len(top1s))]
-
-
-def contrast_row(bits: int, name: str, p: float) -> list[str]:
-    one = judged(FOUND[bits], name)
-    low, high = ends(one)
-    return [one.text, f"[{low:.2f}, {high:.2f}]", told_p(p), verdict(one, p)]
+EACH = pytest.mark.parametrize("bits", AT)
 
 
 def test_the_readmes_table_is_that_of_the_committed_records():
@@ -104,17 +50,17 @@ def test_the_readmes_table_is_that_of_the_committed_records():
     assert list(shown.index) == ["float, as downloaded", *names]
     for title, method in names.items():
         expected = []
-        for found in FOUND.values():
-            minus = "" if method == "qkd" else difference(found, f"qkd - {method}")
-            expected += [mean(found[method]), minus]
+        for at in AT.values():
+            minus = "" if method == "qkd" else difference(at.found, f"qkd - {method}")
+            expected += [mean(at.found[method]), minus]
         assert list(shown.loc[title]) == expected, title
 
 
 def test_the_readmes_note_has_the_spreads_and_the_teachers_of_both_bits():
-    (w2, d2), (w4, d4) = (spread(quantized(found)) for found in FOUND.values())
-    note = " ".join(README.split())
+    (w2, d2), (w4, d4) = (spread(quantized(at.found)) for at in AT.values())
+    note = flat(README)
     assert f"({w2:.2f} points, {d2} degrees of freedom; {w4:.2f}, {d4})" in note
-    after = [f"{co_studied(bits)['top1']:.2f}" for bits in FOUND]
+    after = [f"{co_studied(bits)['top1']:.2f}" for bits in AT]
     assert f"after co-studying {' and '.join(after)} %)" in note
 
 
@@ -123,24 +69,22 @@ def test_the_methods_are_those_of_the_committed_records(bits):
     shown = table(RESULTS, f"method at W{bits}A{bits}")
     ready = READY[20]
     assert list(shown.iloc[0]) == [f"{ready['top1']:.2f}", f"{ready['loss']:.3f}", "", "1"]
-    assert sorted(shown.index[1:]) == sorted(FOUND[bits])
+    assert sorted(shown.index[1:]) == sorted(AT[bits].found)
     for name in shown.index[1:]:
-        assert list(shown.loc[name]) == method_row(bits, name), name
-        proofs = [one["integer"] for one in results_at(bits, name)]
-        assert all(one["agreement"] == 1 and one["images"] == 10_000 for one in proofs)
+        assert list(shown.loc[name]) == AT[bits].method_row(name), name
+    assert AT[bits].is_proved()
 
 
 @EACH
 def test_the_verdicts_follow_from_the_records_by_the_fixed_rules(bits):
     shown = table(RESULTS, f"contrast at W{bits}A{bits}")
-    corrected = holm(bits)
-    assert sorted(shown.index) == sorted(corrected)
+    assert sorted(shown.index) == sorted(AT[bits].corrected)
     for name in shown.index:
-        assert list(shown.loc[name]) == contrast_row(bits, name, corrected[name]), name
+        assert list(shown.loc[name]) == AT[bits].contrast_row(name), name
 
 
 def test_its_seeds_stand_in_no_other_committed_run():
-    seeds = {bits: sorted(found.index) for bits, found in FOUND.items()}
+    seeds = {bits: sorted(at.found.index) for bits, at in AT.items()}
     assert seeds == {2: [10, 11, 12, 13, 14], 4: [10, 11, 12]}
     others = (file for file in REFERENCE.glob("*/cells.csv") if file.parent != RUN)
     assert not set(seeds[2]) & {seed for file in others for seed in pd.read_csv(file).seed}
@@ -148,59 +92,37 @@ def test_its_seeds_stand_in_no_other_committed_run():
 
 def co_studied(bits: int) -> dict[str, float]:
     """The teacher after co-studying: top-1 and test loss, means over seeds."""
-    stages = CELLS.query("weight_bits == @bits and method == 'qkd'").stage
-    found = [teacher_before(RUN, stage) for stage in stages]
-    assert len(found) == len(FOUND[bits])
+    found = AT[bits].co_studied()
+    assert len(found) == len(AT[bits].found)
     return {name: float(np.mean([one[name] for one in found])) for name in ("top1", "loss")}
 
 
-def right(bits: int, method: str) -> np.ndarray:
-    """Which answers are right: (seeds, images)."""
-    results = results_at(bits, method)
-    return np.stack([convert(one["student"], Accuracy).right() for one in results])
-
-
-def of_images(bits: int, name: str) -> float:
-    """The standard error of a contrast over test images, in points."""
-    ours, theirs = (right(bits, method) for method in name.split(" - "))
-    difference_of = ours.mean(axis=0) - theirs.mean(axis=0)
-    return float(100 * difference_of.std(ddof=1) / np.sqrt(len(difference_of)))
-
-
 def test_over_test_images_a_contrast_moves_by_what_is_said():
-    errors = [of_images(bits, name) for bits in FOUND for name in holm(bits)]
+    errors = [at.of_images(name) for at in AT.values() for name in at.corrected]
     said = f"of a contrast is {min(errors):.2f} to {max(errors):.2f} points"
     assert f"Over images the standard error {said}" in TEXT
-
-
-def word(bits: int, name: str) -> str:
-    """The verdict; where it is undecided which way the mean leans."""
-    one = judged(FOUND[bits], name)
-    found = verdict(one, holm(bits)[name])
-    way = "above" if one.mean > 0 else "below"
-    return f"{found}: leans {way}, passes no correction" if found == "undecided" else found
 
 
 def test_the_claims_are_judged_by_their_contrasts():
     shown = table(RESULTS, "claim of the paper | contrast | at W2A2")
     for _, contrast, *cells in shown.reset_index().itertuples(index=False):
-        for bits, cell in zip(FOUND, cells, strict=True):
+        for at, cell in zip(AT.values(), cells, strict=True):
             if contrast == "QKD less its own float":
-                own = FOUND[bits]["qkd"].mean()
+                own = at.found["qkd"].mean()
                 assert cell == f"{own - READY[20]['top1']:+.2f}, at {own:.2f} %"
             else:
-                assert cell == (word(bits, contrast) if contrast in holm(bits) else "not run")
+                assert cell == (at.word(contrast) if contrast in at.corrected else "not run")
     claimed = pd.read_csv(REFERENCE.parent / "paper.csv")
     (one,) = claimed.query("dataset == 'cifar10' and method == 'qkd'").itertuples()
     assert (one.model, one.weight_bits, one.mark) == ("resnet20", 2, "second-hand")
     assert f"{one.top1:.2f} % is claimed for QKD with this student at W2A2 (second-hand)" in TEXT
     judged_there = set(shown["contrast"]) - {"QKD less its own float"}
-    assert judged_there == {name for bits in FOUND for name in holm(bits)}
+    assert judged_there == {name for at in AT.values() for name in at.corrected}
 
 
 def test_both_readmes_lead_with_the_verdicts():
     """The sentence is put together from the verdicts; another verdict needs another sentence."""
-    words = {(bits, name): word(bits, name) for bits in FOUND for name in holm(bits)}
+    words = {(bits, name): at.word(name) for bits, at in AT.items() for name in at.corrected}
     alike = {words[2, "qkd - qat"], words[4, "qkd - qat"], words[4, "qkd - kd"]}
     assert alike == {"equivalent"}
     lead = "QKD is equivalent to plain QAT at two bits and at four, and to plain KD at four."
@@ -212,26 +134,29 @@ def test_both_readmes_lead_with_the_verdicts():
     tutor = (
         f"as QKD's own tutor that teacher is {words[2, 'qkd - qkd-original']} to the original.**"
     )
-    for text in (TEXT, " ".join(README.split())):
+    for text in (TEXT, flat(README)):
         for sentence in (lead, against, teacher, tutor):
             assert sentence in text
-    fall = judged(FOUND[2], "kd-co-studied - kd").text
+    fall = judged(AT[2].found, "kd-co-studied - kd").text
     low, high = (end.strip("[],-") for end in fall.split()[1:])
     assert f"by {fall.split()[0][1:]} points [{high}, {low}];" in README
-    low, high = ends(judged(FOUND[4], "qkd - qat"))
-    mean_of = judged(FOUND[4], "qkd - qat").text.split()[0]
+    low, high = ends(judged(AT[4].found, "qkd - qat"))
+    mean_of = judged(AT[4].found, "qkd - qat").text.split()[0]
     assert f"(of {mean_of}: [{low:.2f}, {high:.2f}])" in README
+
+
+def not_within(one: Judged) -> float:
+    """The p of the nearer of two one-sided tests that the difference lies within the margin."""
+    return float(stats.t.sf((MARGIN - abs(one.mean)) / one.error, one.freedom))
 
 
 def test_what_is_said_of_equivalence_corrected_holds():
     """Two one-sided tests at half a point, each p three times: Bonferroni for the headline."""
     lost = [
         (bits, name)
-        for bits, found in FOUND.items()
-        for name in holm(bits)
-        if word(bits, name) == "equivalent"
-        and 3 * stats.t.sf((0.5 - abs((one := judged(found, name)).mean)) / one.error, one.freedom)
-        >= 0.05
+        for bits, at in AT.items()
+        for name in at.corrected
+        if at.word(name) == "equivalent" and 3 * not_within(judged(at.found, name)) >= 0.05
     ]
     assert lost == [(4, "qkd - qat")]
     assert "Corrected for three, qkd - qat at W4A4 alone would lose the word." in TEXT
@@ -247,7 +172,7 @@ def test_the_mean_over_both_bits_weighs_by_precision_and_says_where_they_do_not_
     shown = table(RESULTS, "contrast over both")
     assert list(shown.index) == ["qkd - kd", "qkd - qat", "kd - qat"]
     for name in shown.index:
-        ones = [judged(found, name) for found in FOUND.values()]
+        ones = [judged(at.found, name) for at in AT.values()]
         weights = np.array([1 / one.error**2 for one in ones])
         joint = float(np.average([one.mean for one in ones], weights=weights))
         q = float(sum(weights * np.square([one.mean - joint for one in ones])))
@@ -265,25 +190,25 @@ def test_the_mean_over_both_bits_weighs_by_precision_and_says_where_they_do_not_
 
 
 def test_the_notes_have_the_numbers_of_the_records():
-    spreads = "; ".join(f"W{bits}A{bits}: {told_spread(found)}" for bits, found in FOUND.items())
+    spreads = "; ".join(f"W{bits}A{bits}: {told_spread(at.found)}" for bits, at in AT.items())
     assert f"- **Spread.** {spreads}." in TEXT
-    powers = (f"{judged(found, 'qkd - kd').power:.2f}" for found in FOUND.values())
+    powers = (f"{judged(at.found, 'qkd - kd').power:.2f}" for at in AT.values())
     assert f"had a chance of {' and '.join(powers)} to see half a point before" in TEXT
-    before, after = READY[56], {bits: co_studied(bits) for bits in FOUND}
+    before, after = READY[56], {bits: co_studied(bits) for bits in AT}
     assert (
         f"from {before['top1']:.2f} % to {after[2]['top1']:.2f} % in co-studying at W2A2, and its "
         f"test loss from {before['loss']:.3f} to {after[2]['loss']:.3f}; "
         f"at W4A4 to {after[4]['top1']:.2f} % and {after[4]['loss']:.3f}."
     ) in TEXT
-    for bits, found in FOUND.items():
-        losses = {name: averaged(bits, name, "student", "loss") for name in found}
+    for bits, at in AT.items():
+        losses = {name: at.averaged(name, "student", "loss") for name in at.found}
         assert min(losses, key=losses.__getitem__) == "qkd"
         assert (losses["qkd"] < READY[20]["loss"]) == (bits == 4)
     assert "QKD's is the lowest at both. At W4A4 it is below that of the float" in TEXT
     old = top1("cifar10", "lengths")["whole"]
     for found, said in (
         (old, "[{:.2f} points below plain KD and {:.2f} below plain QAT]"),
-        (FOUND[2], "stands {:.2f} and {:.2f} below."),
+        (AT[2].found, "stands {:.2f} and {:.2f} below."),
     ):
         assert said.format(*(-judged(found, name).mean for name in HEADLINE)) in TEXT
 
@@ -300,6 +225,6 @@ def test_the_outcomes_of_the_predictions_are_those_of_the_records():
     falls = mean(before - CELLS.query("weight_bits == 4 and method == 'qkd'").teacher_top1)
     assert before - after > 0.3
     assert said.iloc[0] == f"no, its mean: {falls}, from {before:.2f} to {after:.2f} %"
-    gained = judged(FOUND[4], "qkd - kd").mean
+    gained = judged(AT[4].found, "qkd - kd").mean
     assert abs(gained) < 0.2
     assert said.iloc[1] == f"yes, its mean: {gained:+.2f}"

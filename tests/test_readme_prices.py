@@ -11,10 +11,10 @@ from benchmarks.matrix import Cell, Matrix
 from benchmarks.plan import Plan, Planned, plan
 from qkd.records.record import PRETRAINED
 from qkd.spec.value import decode
-from tests.test_readme import README, REFERENCE, RESULTS, table
+from tests.support.readmes import README, REFERENCE, RESULTS, flat, result_of, table
 
 RUN = REFERENCE / "evidence"
-TEXT = " ".join(RESULTS.split())
+TEXT = flat(RESULTS)
 
 
 def planned(matrix: Matrix, methods: tuple[str, ...] = (), bits: int = 0) -> Plan:
@@ -41,8 +41,7 @@ def test_the_prices_are_counted_and_the_hours_follow_from_this_runs_speed(eviden
     speeds, taken = [], 0.0
     whole = planned(evidence)
     for one in whole.stages.values():
-        (file,) = RUN.glob(f"stages/*-{one.digest}/result.json")
-        result = json.loads(file.read_bytes())
+        result = result_of(RUN, one.digest)
         if one.parents:
             speeds.append(one.macs / result["seconds"])
             taken += result["wall_seconds"]

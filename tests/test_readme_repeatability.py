@@ -5,7 +5,7 @@ import json
 import pandas as pd
 
 from tests.support.launching import ROOT
-from tests.test_readme import README, RESULTS, table
+from tests.support.readmes import README, RESULTS, table
 
 
 def test_the_table_of_repeatability_follows_from_the_committed_runs_and_their_pairs():

@@ -4,7 +4,8 @@ from scipy import stats
 
 from baselines.today import TITLES
 from benchmarks.analysis import was_seen
-from tests.test_readme import RESULTS, difference, judged, mean, table, told_spread, top1
+from tests.support.by_rule import difference, judged, mean, told_spread
+from tests.support.readmes import RESULTS, flat, table, top1
 
 FOUND = top1("laptop", "rivals-today")
 TRAININGS = {
@@ -45,7 +46,7 @@ CONTRASTS = [
 
 
 def test_what_is_said_of_spread_power_and_of_oscillations_follows_too():
-    text = " ".join(RESULTS.split())
+    text = flat(RESULTS)
     assert f"share a spread of {told_spread(FOUND)}" in text
     for name in ("qat-dampened", "qat-frozen"):
         assert difference(FOUND, f"{name} - qat") in text
@@ -66,7 +67,7 @@ def test_what_is_told_in_place_of_verdicts_is_holms_over_the_fixed_contrasts():
     within = [abs(one.mean) + half < 0.5 for one, half in zip(told, halves, strict=True)]
     equivalent = [name for name, small in zip(CONTRASTS, within, strict=True) if small]
     assert equivalent == ["qkd - qfd-self"]
-    text = " ".join(RESULTS.split())
+    text = flat(RESULTS)
     assert was_seen("rivals-today", "laptop", (0, 1, 2))  # so that it has no verdicts
     assert "QKD less DIST alone falls below 0.05" in text
     assert "QKD less QFD from its own float self alone has its 90 % interval within half" in text

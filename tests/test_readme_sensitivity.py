@@ -9,22 +9,20 @@ from scipy import stats
 
 from qkd.spec import Stage
 from qkd.spec.value import decode
-from tests.test_readme import (
+from tests.support.by_rule import difference, judged, mean, quantized, told_spread
+from tests.support.readmes import (
     README,
     REFERENCE,
     RESULTS,
-    difference,
-    judged,
-    mean,
-    quantized,
+    flat,
+    result_of,
     results_of,
     table,
     teacher_before,
-    told_spread,
 )
 
 RUN = REFERENCE / "evidence"
-TEXT = " ".join(RESULTS.split())
+TEXT = flat(RESULTS)
 CELLS = pd.read_csv(RUN / "cells.csv").query(
     "matrix == 'sensitivity' and status == 'done' and weight_bits == 2"
 )
@@ -38,8 +36,7 @@ def losses(method: str) -> tuple[float, float]:
     """Test losses, means over seeds: the student's, and that of the teacher that it ends with."""
     own, teachers = [], []
     for stage in STAGES[method]:
-        (file,) = RUN.glob(f"stages/*-{stage}/result.json")
-        own.append(json.loads(file.read_bytes())["student"]["loss"])
+        own.append(result_of(RUN, stage)["student"]["loss"])
         if method == "kd":
             teachers.append(READY["loss"])
         else:
@@ -85,7 +82,7 @@ def test_what_is_said_of_the_variants_follows_from_the_records():
     below = [name for name, one in found.items() if one.mean < 0]
     assert sorted(below) == ["qkd-late", "qkd-teacher-ramp", "qkd-teacher-rate0.1"]
     said = found["qkd-teacher-kl0.1"].text.removeprefix("+").replace(" [", " points [")
-    assert f"of its weight QKD leans above QKD as it is, by {said}." in " ".join(README.split())
+    assert f"of its weight QKD leans above QKD as it is, by {said}." in flat(README)
     assert abs(FOUND["qkd-teacher-kl0.1"].mean() - FOUND["kd"].mean()) < 0.05
 
 
@@ -126,6 +123,5 @@ def test_what_is_varied_is_what_is_said(method, steps, rate, weight, ramp):
 
 def test_every_student_was_run_as_integers():
     for stage in STAGES.to_numpy().ravel():
-        (file,) = RUN.glob(f"stages/*-{stage}/result.json")
-        proof = json.loads(file.read_bytes())["integer"]
+        proof = result_of(RUN, stage)["integer"]
         assert (proof["agreement"], proof["images"]) == (1, 10_000)

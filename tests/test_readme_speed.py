@@ -5,7 +5,7 @@ import re
 
 from benchmarks.speed.steps import GOALS
 from tests.support.launching import ROOT
-from tests.test_readme import RESULTS, SPEED, table
+from tests.support.readmes import RESULTS, SPEED, table
 
 FILE = ROOT / "results" / "speed" / "intel-r-xeon-r-processor-2-cores.json"
 NETWORKS = ("ResNet-20", "ResNet-18", "MobileNetV2")
