@@ -46,8 +46,6 @@ from onnx.reference import ReferenceEvaluator
 FINE, COARSE = 0.25, 2.0
 RANGES = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767), "INT4": (-8, 7)}
 X = np.array([-7, -5, -3, -1, 0, 1, 3, 5, 7], np.float32)
-
-
 OFF = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
 BASIC = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
 DEFAULT = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
