@@ -18,6 +18,7 @@ from tests.support.by_rule import (
     spread,
     told_spread,
 )
+from tests.support.fixed import CIFAR10, RUN
 from tests.support.readmes import (
     README,
     REFERENCE,
@@ -27,18 +28,10 @@ from tests.support.readmes import (
     table,
     top1,
 )
-from tests.support.setting import Setting
 
-RUN = REFERENCE / "evidence"
-PHASES = {2: ("kd - qat", "kd-co-studied - kd", "qkd - qkd-original"), 4: ("kd - qat",)}
 TEXT = flat(RESULTS)
 READY = {n: results_of(f"resnet{n}-fp-ready-*")[0]["student"] for n in (20, 56)}
-CELLS = pd.read_csv(RUN / "cells.csv").query("matrix == 'evidence' and status == 'done'")
-AT = {
-    bits: Setting(RUN, cells, PHASES[bits])
-    for bits, cells in CELLS[CELLS.weight_bits < 32].groupby("weight_bits")
-}
-EACH = pytest.mark.parametrize("bits", AT)
+EACH = pytest.mark.parametrize("bits", CIFAR10)
 
 
 def test_the_readmes_table_is_that_of_the_committed_records():
@@ -50,17 +43,17 @@ def test_the_readmes_table_is_that_of_the_committed_records():
     assert list(shown.index) == ["float, as downloaded", *names]
     for title, method in names.items():
         expected = []
-        for at in AT.values():
+        for at in CIFAR10.values():
             minus = "" if method == "qkd" else difference(at.found, f"qkd - {method}")
             expected += [mean(at.found[method]), minus]
         assert list(shown.loc[title]) == expected, title
 
 
 def test_the_readmes_note_has_the_spreads_and_the_teachers_of_both_bits():
-    (w2, d2), (w4, d4) = (spread(quantized(at.found)) for at in AT.values())
+    (w2, d2), (w4, d4) = (spread(quantized(at.found)) for at in CIFAR10.values())
     note = flat(README)
     assert f"({w2:.2f} points, {d2} degrees of freedom; {w4:.2f}, {d4})" in note
-    after = [f"{co_studied(bits)['top1']:.2f}" for bits in AT]
+    after = [f"{co_studied(bits)['top1']:.2f}" for bits in CIFAR10]
     assert f"after co-studying {' and '.join(after)} %)" in note
 
 
@@ -69,22 +62,22 @@ def test_the_methods_are_those_of_the_committed_records(bits):
     shown = table(RESULTS, f"method at W{bits}A{bits}")
     ready = READY[20]
     assert list(shown.iloc[0]) == [f"{ready['top1']:.2f}", f"{ready['loss']:.3f}", "", "1"]
-    assert sorted(shown.index[1:]) == sorted(AT[bits].found)
+    assert sorted(shown.index[1:]) == sorted(CIFAR10[bits].found)
     for name in shown.index[1:]:
-        assert list(shown.loc[name]) == AT[bits].method_row(name), name
-    assert AT[bits].is_proved()
+        assert list(shown.loc[name]) == CIFAR10[bits].method_row(name), name
+    assert CIFAR10[bits].is_proved()
 
 
 @EACH
 def test_the_verdicts_follow_from_the_records_by_the_fixed_rules(bits):
     shown = table(RESULTS, f"contrast at W{bits}A{bits}")
-    assert sorted(shown.index) == sorted(AT[bits].corrected)
+    assert sorted(shown.index) == sorted(CIFAR10[bits].corrected)
     for name in shown.index:
-        assert list(shown.loc[name]) == AT[bits].contrast_row(name), name
+        assert list(shown.loc[name]) == CIFAR10[bits].contrast_row(name), name
 
 
 def test_its_seeds_stand_in_no_other_committed_run():
-    seeds = {bits: sorted(at.found.index) for bits, at in AT.items()}
+    seeds = {bits: sorted(at.found.index) for bits, at in CIFAR10.items()}
     assert seeds == {2: [10, 11, 12, 13, 14], 4: [10, 11, 12]}
     others = (file for file in REFERENCE.glob("*/cells.csv") if file.parent != RUN)
     assert not set(seeds[2]) & {seed for file in others for seed in pd.read_csv(file).seed}
@@ -92,13 +85,13 @@ def test_its_seeds_stand_in_no_other_committed_run():
 
 def co_studied(bits: int) -> dict[str, float]:
     """The teacher after co-studying: top-1 and test loss, means over seeds."""
-    found = AT[bits].co_studied()
-    assert len(found) == len(AT[bits].found)
+    found = CIFAR10[bits].co_studied()
+    assert len(found) == len(CIFAR10[bits].found)
     return {name: float(np.mean([one[name] for one in found])) for name in ("top1", "loss")}
 
 
 def test_over_test_images_a_contrast_moves_by_what_is_said():
-    errors = [at.of_images(name) for at in AT.values() for name in at.corrected]
+    errors = [at.of_images(name) for at in CIFAR10.values() for name in at.corrected]
     said = f"of a contrast is {min(errors):.2f} to {max(errors):.2f} points"
     assert f"Over images the standard error {said}" in TEXT
 
@@ -106,7 +99,7 @@ def test_over_test_images_a_contrast_moves_by_what_is_said():
 def test_the_claims_are_judged_by_their_contrasts():
     shown = table(RESULTS, "claim of the paper | contrast | at W2A2")
     for _, contrast, *cells in shown.reset_index().itertuples(index=False):
-        for at, cell in zip(AT.values(), cells, strict=True):
+        for at, cell in zip(CIFAR10.values(), cells, strict=True):
             if contrast == "QKD less its own float":
                 own = at.found["qkd"].mean()
                 assert cell == f"{own - READY[20]['top1']:+.2f}, at {own:.2f} %"
@@ -117,12 +110,12 @@ def test_the_claims_are_judged_by_their_contrasts():
     assert (one.model, one.weight_bits, one.mark) == ("resnet20", 2, "second-hand")
     assert f"{one.top1:.2f} % is claimed for QKD with this student at W2A2 (second-hand)" in TEXT
     judged_there = set(shown["contrast"]) - {"QKD less its own float"}
-    assert judged_there == {name for at in AT.values() for name in at.corrected}
+    assert judged_there == {name for at in CIFAR10.values() for name in at.corrected}
 
 
 def test_both_readmes_lead_with_the_verdicts():
     """The sentence is put together from the verdicts; another verdict needs another sentence."""
-    words = {(bits, name): at.word(name) for bits, at in AT.items() for name in at.corrected}
+    words = {(bits, name): at.word(name) for bits, at in CIFAR10.items() for name in at.corrected}
     alike = {words[2, "qkd - qat"], words[4, "qkd - qat"], words[4, "qkd - kd"]}
     assert alike == {"equivalent"}
     lead = "QKD is equivalent to plain QAT at two bits and at four, and to plain KD at four."
@@ -137,11 +130,11 @@ def test_both_readmes_lead_with_the_verdicts():
     for text in (TEXT, flat(README)):
         for sentence in (lead, against, teacher, tutor):
             assert sentence in text
-    fall = judged(AT[2].found, "kd-co-studied - kd").text
+    fall = judged(CIFAR10[2].found, "kd-co-studied - kd").text
     low, high = (end.strip("[],-") for end in fall.split()[1:])
     assert f"by {fall.split()[0][1:]} points [{high}, {low}];" in README
-    low, high = ends(judged(AT[4].found, "qkd - qat"))
-    mean_of = judged(AT[4].found, "qkd - qat").text.split()[0]
+    low, high = ends(judged(CIFAR10[4].found, "qkd - qat"))
+    mean_of = judged(CIFAR10[4].found, "qkd - qat").text.split()[0]
     assert f"(of {mean_of}: [{low:.2f}, {high:.2f}])" in README
 
 
@@ -154,7 +147,7 @@ def test_what_is_said_of_equivalence_corrected_holds():
     """Two one-sided tests at half a point, each p three times: Bonferroni for the headline."""
     lost = [
         (bits, name)
-        for bits, at in AT.items()
+        for bits, at in CIFAR10.items()
         for name in at.corrected
         if at.word(name) == "equivalent" and 3 * not_within(judged(at.found, name)) >= 0.05
     ]
@@ -168,39 +161,18 @@ def test_what_is_said_of_equivalence_corrected_holds():
     assert f"QKD gains {gains.min():.1f} to {gains.max():.1f} over the paper's own" in TEXT
 
 
-def test_the_mean_over_both_bits_weighs_by_precision_and_says_where_they_do_not_agree():
-    shown = table(RESULTS, "contrast over both")
-    assert list(shown.index) == ["qkd - kd", "qkd - qat", "kd - qat"]
-    for name in shown.index:
-        ones = [judged(at.found, name) for at in AT.values()]
-        weights = np.array([1 / one.error**2 for one in ones])
-        joint = float(np.average([one.mean for one in ones], weights=weights))
-        q = float(sum(weights * np.square([one.mean - joint for one in ones])))
-        shares = weights / weights.sum()
-        # The weights are estimates too: Meier 1953, with Satterthwaite's degrees of freedom.
-        guessed = 4 * sum(shares * (1 - shares) / [one.freedom for one in ones])
-        error = float(np.sqrt((1 + guessed) / weights.sum()))
-        freedom = float(1 / sum(shares**2 / [one.freedom for one in ones]))
-        assert shown.loc[name, "points"] == Judged(joint, error, freedom).text
-        p = float(stats.chi2.sf(q, len(ones) - 1))
-        column = "do the two agree, p"
-        assert shown.loc[name, column] == (f"{p:.2f}" if p >= 0.05 else f"{p:.3f}")
-        assert (p < 0.05) == (name == "qkd - kd")
-    assert "Of qkd - kd the two settings do not agree" in TEXT
-
-
 def test_the_notes_have_the_numbers_of_the_records():
-    spreads = "; ".join(f"W{bits}A{bits}: {told_spread(at.found)}" for bits, at in AT.items())
+    spreads = "; ".join(f"W{bits}A{bits}: {told_spread(at.found)}" for bits, at in CIFAR10.items())
     assert f"- **Spread.** {spreads}." in TEXT
-    powers = (f"{judged(at.found, 'qkd - kd').power:.2f}" for at in AT.values())
+    powers = (f"{judged(at.found, 'qkd - kd').power:.2f}" for at in CIFAR10.values())
     assert f"had a chance of {' and '.join(powers)} to see half a point before" in TEXT
-    before, after = READY[56], {bits: co_studied(bits) for bits in AT}
+    before, after = READY[56], {bits: co_studied(bits) for bits in CIFAR10}
     assert (
         f"from {before['top1']:.2f} % to {after[2]['top1']:.2f} % in co-studying at W2A2, and its "
         f"test loss from {before['loss']:.3f} to {after[2]['loss']:.3f}; "
         f"at W4A4 to {after[4]['top1']:.2f} % and {after[4]['loss']:.3f}."
     ) in TEXT
-    for bits, at in AT.items():
+    for bits, at in CIFAR10.items():
         losses = {name: at.averaged(name, "student", "loss") for name in at.found}
         assert min(losses, key=losses.__getitem__) == "qkd"
         assert (losses["qkd"] < READY[20]["loss"]) == (bits == 4)
@@ -208,7 +180,7 @@ def test_the_notes_have_the_numbers_of_the_records():
     old = top1("cifar10", "lengths")["whole"]
     for found, said in (
         (old, "[{:.2f} points below plain KD and {:.2f} below plain QAT]"),
-        (AT[2].found, "stands {:.2f} and {:.2f} below."),
+        (CIFAR10[2].found, "stands {:.2f} and {:.2f} below."),
     ):
         assert said.format(*(-judged(found, name).mean for name in HEADLINE)) in TEXT
 
@@ -222,9 +194,9 @@ def test_plain_qat_at_qkds_cost_is_told_from_the_older_runs():
 def test_the_outcomes_of_the_predictions_are_those_of_the_records():
     said = table(RESULTS, "predicted before the run")["what came"]
     before, after = READY[56]["top1"], co_studied(4)["top1"]
-    falls = mean(before - CELLS.query("weight_bits == 4 and method == 'qkd'").teacher_top1)
+    falls = mean(before - CIFAR10[4].cells.query("method == 'qkd'").teacher_top1)
     assert before - after > 0.3
     assert said.iloc[0] == f"no, its mean: {falls}, from {before:.2f} to {after:.2f} %"
-    gained = judged(AT[4].found, "qkd - kd").mean
+    gained = judged(CIFAR10[4].found, "qkd - kd").mean
     assert abs(gained) < 0.2
     assert said.iloc[1] == f"yes, its mean: {gained:+.2f}"

@@ -1,29 +1,18 @@
 """What the evidence cost, and what is not run yet: counted, at the speed of the committed run."""
 
-import json
 from statistics import median
 
 import pytest
 
 from benchmarks import cifar100, longer, mobilenet
 from benchmarks.evidence import LABELS
-from benchmarks.matrix import Cell, Matrix
-from benchmarks.plan import Plan, Planned, plan
-from qkd.records.record import PRETRAINED
+from benchmarks.matrix import Matrix
 from qkd.spec.value import decode
+from tests.support.planned import kept, planned
 from tests.support.readmes import README, REFERENCE, RESULTS, flat, result_of, table
 
 RUN = REFERENCE / "evidence"
 TEXT = flat(RESULTS)
-
-
-def planned(matrix: Matrix, methods: tuple[str, ...] = (), bits: int = 0) -> Plan:
-    def is_wanted(cell: Cell) -> bool:
-        named = not methods or cell.method.name in methods
-        return named and (not bits or cell.weight_bits == bits)
-
-    cells = list(matrix.cells())
-    return plan(cells, filter(is_wanted, cells))
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +57,5 @@ def test_the_prices_are_counted_and_the_hours_follow_from_this_runs_speed(eviden
 
 def test_the_committed_pair_of_cifar100_is_as_good_as_is_said():
     stages = planned(cifar100.matrix("laptop", (0,))).stages.values()
-    student, teacher = (kept_top1(stage) for stage in stages if not stage.parents)
+    student, teacher = (kept(one)["student"]["top1"] for one in stages if not one.parents)
     assert f"`PORTABLE=1` (test top-1: {student:.2f} and {teacher:.2f} %)" in TEXT
-
-
-def kept_top1(stage: Planned) -> float:
-    (file,) = PRETRAINED.glob(f"*-{stage.digest}/result.json")
-    assert json.loads((file.parent / "env.json").read_bytes())["portable"]
-    return float(json.loads(file.read_bytes())["student"]["top1"])

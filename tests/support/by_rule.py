@@ -122,6 +122,19 @@ def word(one: Judged, corrected: float) -> str:
     return f"{told}: leans {way}, passes no correction" if told == "undecided" else told
 
 
+def joined(ones: list[Judged]) -> tuple[Judged, float]:
+    """The mean of several settings, each weighted by its precision, and Cochran's p that they
+    agree. The weights are estimates too: Meier 1953, with Satterthwaite's degrees of freedom."""
+    weights = np.array([1 / one.error**2 for one in ones])
+    joint = float(np.average([one.mean for one in ones], weights=weights))
+    q = float(sum(weights * np.square([one.mean - joint for one in ones])))
+    shares = weights / weights.sum()
+    guessed = 4 * sum(shares * (1 - shares) / [one.freedom for one in ones])
+    error = float(np.sqrt((1 + guessed) / weights.sum()))
+    freedom = float(1 / sum(shares**2 / [one.freedom for one in ones]))
+    return Judged(joint, error, freedom), float(stats.chi2.sf(q, len(ones) - 1))
+
+
 def told_p(p: float) -> str:
     return f"{p:.2f}" if p >= 0.095 else f"{p:.3f}" if p >= 0.001 else "below 0.001"
 
