@@ -18,7 +18,7 @@ from tests.support.by_rule import (
     spread,
     told_spread,
 )
-from tests.support.fixed import CIFAR10, RUN
+from tests.support.fixed_settings import CIFAR10, RUN
 from tests.support.readmes import (
     README,
     REFERENCE,

@@ -1,8 +1,8 @@
 """What the settings of the fixed analysis say together, computed from the committed records
 without the report."""
 
-from tests.support.by_rule import joined, judged
-from tests.support.fixed import SETTINGS
+from tests.support.by_rule import joined, judged, told_agreement
+from tests.support.fixed_settings import SETTINGS
 from tests.support.readmes import RESULTS, flat, table
 
 
@@ -11,7 +11,6 @@ def test_the_mean_over_settings_weighs_by_precision_and_says_whether_they_agree(
     assert list(shown.index) == ["qkd - kd", "qkd - qat", "kd - qat"]
     for name in shown.index:
         one, p = joined([judged(at.found, name) for at in SETTINGS])
-        agree = f"{p:.2f}" if p >= 0.05 else f"{p:.3f}" if p >= 0.001 else "below 0.001"
-        assert list(shown.loc[name]) == [one.text, agree], name
+        assert list(shown.loc[name]) == [one.text, told_agreement(p)], name
         assert (p < 0.05) == (name == "qkd - kd")
     assert "Of qkd - kd the two settings do not agree" in flat(RESULTS)

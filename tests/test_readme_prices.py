@@ -8,7 +8,7 @@ from benchmarks import cifar100, longer, mobilenet
 from benchmarks.evidence import LABELS
 from benchmarks.matrix import Matrix
 from qkd.spec.value import decode
-from tests.support.planned import kept, planned
+from tests.support.planned import planned, pretrained
 from tests.support.readmes import README, REFERENCE, RESULTS, flat, result_of, table
 
 RUN = REFERENCE / "evidence"
@@ -57,5 +57,5 @@ def test_the_prices_are_counted_and_the_hours_follow_from_this_runs_speed(eviden
 
 def test_the_committed_pair_of_cifar100_is_as_good_as_is_said():
     stages = planned(cifar100.matrix("laptop", (0,))).stages.values()
-    student, teacher = (kept(one)["student"]["top1"] for one in stages if not one.parents)
+    student, teacher = (pretrained(one)["student"]["top1"] for one in stages if not one.parents)
     assert f"`PORTABLE=1` (test top-1: {student:.2f} and {teacher:.2f} %)" in TEXT

@@ -83,9 +83,13 @@ def difference(found: pd.DataFrame, contrast: str) -> str:
 
 def told_spread(found: pd.DataFrame) -> str:
     common, freedom = spread(quantized(found))
-    p = bartlett(quantized(found))
-    end = f"p {p:.2f}" if p >= 0.05 else f"p {p:.3f}" if p >= 0.001 else "p below 0.001"
-    return f"{common:.2f} points on {freedom} degrees of freedom (Bartlett's {end})"
+    p = told_agreement(bartlett(quantized(found)))
+    return f"{common:.2f} points on {freedom} degrees of freedom (Bartlett's p {p})"
+
+
+def told_agreement(p: float) -> str:
+    """Of Bartlett's or Cochran's test; a third digit where it finds that they do not agree."""
+    return f"{p:.2f}" if p >= 0.05 else f"{p:.3f}" if p >= 0.001 else "below 0.001"
 
 
 def holm(found: pd.DataFrame, phases: tuple[str, ...]) -> dict[str, float]:

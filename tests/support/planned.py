@@ -18,7 +18,7 @@ def planned(matrix: Matrix, methods: tuple[str, ...] = (), bits: int = 0) -> Pla
     return plan(cells, filter(is_wanted, cells))
 
 
-def kept(stage: Planned) -> dict:
+def pretrained(stage: Planned) -> dict:
     """The committed result of a pre-training, which was portable."""
     (file,) = PRETRAINED.glob(f"*-{stage.digest}/result.json")
     assert json.loads((file.parent / "env.json").read_bytes())["portable"]
