@@ -85,7 +85,8 @@ MaxArraySize={own.max_array_size}
 ReturnToService=2
 SlurmctldTimeout=10
 SlurmdTimeout=10
-KillWait=3
+# A worker saves within it, also on a machine that is busy with other tests; SLURM's own is 30.
+KillWait=15
 GresTypes=gpu
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
