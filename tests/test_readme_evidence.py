@@ -1,21 +1,15 @@
 """The evidence: tables, verdicts and outcomes of predictions, computed from the committed
 records by the rules of the fixed analysis, without the report."""
 
-import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
 from tests.support.by_rule import (
     HEADLINE,
-    MARGIN,
-    Judged,
-    difference,
     ends,
     judged,
     mean,
-    quantized,
-    spread,
+    not_within,
     told_spread,
 )
 from tests.support.fixed_settings import CIFAR10, RUN
@@ -32,29 +26,6 @@ from tests.support.readmes import (
 TEXT = flat(RESULTS)
 READY = {n: results_of(f"resnet{n}-fp-ready-*")[0]["student"] for n in (20, 56)}
 EACH = pytest.mark.parametrize("bits", CIFAR10)
-
-
-def test_the_readmes_table_is_that_of_the_committed_records():
-    shown = table(README, "CIFAR-10, ResNet-20")
-    names = {"plain QAT": "qat", "plain KD": "kd", "QKD": "qkd"}
-    ready, teacher = (f"{READY[n]['top1']:.2f}" for n in (20, 56))
-    assert list(shown.loc["float, as downloaded"]) == [ready, "", ready, ""]
-    assert f"({teacher} %;" in README
-    assert list(shown.index) == ["float, as downloaded", *names]
-    for title, method in names.items():
-        expected = []
-        for at in CIFAR10.values():
-            minus = "" if method == "qkd" else difference(at.found, f"qkd - {method}")
-            expected += [mean(at.found[method]), minus]
-        assert list(shown.loc[title]) == expected, title
-
-
-def test_the_readmes_note_has_the_spreads_and_the_teachers_of_both_bits():
-    (w2, d2), (w4, d4) = (spread(quantized(at.found)) for at in CIFAR10.values())
-    note = flat(README)
-    assert f"({w2:.2f} points, {d2} degrees of freedom; {w4:.2f}, {d4})" in note
-    after = [f"{co_studied(bits)['top1']:.2f}" for bits in CIFAR10]
-    assert f"after co-studying {' and '.join(after)} %)" in note
 
 
 @EACH
@@ -81,13 +52,6 @@ def test_its_seeds_stand_in_no_other_committed_run():
     assert seeds == {2: [10, 11, 12, 13, 14], 4: [10, 11, 12]}
     others = (file for file in REFERENCE.glob("*/cells.csv") if file.parent != RUN)
     assert not set(seeds[2]) & {seed for file in others for seed in pd.read_csv(file).seed}
-
-
-def co_studied(bits: int) -> dict[str, float]:
-    """The teacher after co-studying: top-1 and test loss, means over seeds."""
-    found = CIFAR10[bits].co_studied()
-    assert len(found) == len(CIFAR10[bits].found)
-    return {name: float(np.mean([one[name] for one in found])) for name in ("top1", "loss")}
 
 
 def test_over_test_images_a_contrast_moves_by_what_is_said():
@@ -138,11 +102,6 @@ def test_both_readmes_lead_with_the_verdicts():
     assert f"(of {mean_of}: [{low:.2f}, {high:.2f}])" in README
 
 
-def not_within(one: Judged) -> float:
-    """The p of the nearer of two one-sided tests that the difference lies within the margin."""
-    return float(stats.t.sf((MARGIN - abs(one.mean)) / one.error, one.freedom))
-
-
 def test_what_is_said_of_equivalence_corrected_holds():
     """Two one-sided tests at half a point, each p three times: Bonferroni for the headline."""
     lost = [
@@ -166,7 +125,7 @@ def test_the_notes_have_the_numbers_of_the_records():
     assert f"- **Spread.** {spreads}." in TEXT
     powers = (f"{judged(at.found, 'qkd - kd').power:.2f}" for at in CIFAR10.values())
     assert f"had a chance of {' and '.join(powers)} to see half a point before" in TEXT
-    before, after = READY[56], {bits: co_studied(bits) for bits in CIFAR10}
+    before, after = READY[56], {bits: at.teacher_after() for bits, at in CIFAR10.items()}
     assert (
         f"from {before['top1']:.2f} % to {after[2]['top1']:.2f} % in co-studying at W2A2, and its "
         f"test loss from {before['loss']:.3f} to {after[2]['loss']:.3f}; "
@@ -193,7 +152,7 @@ def test_plain_qat_at_qkds_cost_is_told_from_the_older_runs():
 
 def test_the_outcomes_of_the_predictions_are_those_of_the_records():
     said = table(RESULTS, "predicted before the run")["what came"]
-    before, after = READY[56]["top1"], co_studied(4)["top1"]
+    before, after = READY[56]["top1"], CIFAR10[4].teacher_after()["top1"]
     falls = mean(before - CIFAR10[4].cells.query("method == 'qkd'").teacher_top1)
     assert before - after > 0.3
     assert said.iloc[0] == f"no, its mean: {falls}, from {before:.2f} to {after:.2f} %"

@@ -113,6 +113,11 @@ def ends(one: Judged) -> tuple[float, float]:
     return one.mean - half, one.mean + half
 
 
+def not_within(one: Judged) -> float:
+    """The p of the nearer of two one-sided tests that the difference lies within the margin."""
+    return float(stats.t.sf((MARGIN - abs(one.mean)) / one.error, one.freedom))
+
+
 def verdict(one: Judged, corrected: float) -> str:
     if corrected < 0.05:
         return "higher" if one.mean > 0 else "lower"

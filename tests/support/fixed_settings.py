@@ -18,4 +18,5 @@ def _setting(matrix: str, bits: int, phases: tuple[str, ...]) -> Setting:
 CIFAR10 = {
     bits: _setting("evidence", bits, phases) for bits, phases in ((2, _TUTORS), (4, _TUTORS[:1]))
 }
-SETTINGS = tuple(CIFAR10.values())
+CIFAR100 = _setting("cifar100", 2, _TUTORS[:1])
+SETTINGS = (*CIFAR10.values(), CIFAR100)

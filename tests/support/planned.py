@@ -18,8 +18,12 @@ def planned(matrix: Matrix, methods: tuple[str, ...] = (), bits: int = 0) -> Pla
     return plan(cells, filter(is_wanted, cells))
 
 
-def pretrained(stage: Planned) -> dict:
-    """The committed result of a pre-training, which was portable."""
+def pretrained(matrix: Matrix) -> list[dict]:
+    """The committed results of the pre-trainings that a matrix begins with, the student's first."""
+    return [_result(one) for one in planned(matrix).stages.values() if not one.parents]
+
+
+def _result(stage: Planned) -> dict:
     (file,) = PRETRAINED.glob(f"*-{stage.digest}/result.json")
     assert json.loads((file.parent / "env.json").read_bytes())["portable"]
     return dict(json.loads(file.read_bytes()))
